@@ -1,0 +1,103 @@
+//! The events of an interaction (spec 04).
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::Content;
+use crate::error::Failure;
+use crate::id::InteractionId;
+use crate::interaction::Interaction;
+use crate::status::Status;
+use crate::usage::Usage;
+
+/// One event, told apart by `event_type`. `index` counts the generated steps from 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event_type")]
+pub enum InteractionEvent {
+    #[serde(rename = "interaction.created")]
+    Created { interaction: Box<Interaction> },
+    #[serde(rename = "interaction.status_update")]
+    StatusUpdate(StatusUpdate),
+    #[serde(rename = "step.start")]
+    StepStart(StepStart),
+    #[serde(rename = "step.delta")]
+    StepDelta(StepDeltaEvent),
+    #[serde(rename = "step.stop")]
+    StepStop(StepStop),
+    #[serde(rename = "interaction.completed")]
+    Completed { interaction: Box<Interaction> },
+    #[serde(rename = "error")]
+    Error(ErrorEvent),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusUpdate {
+    pub interaction_id: InteractionId,
+    pub status: Status,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepStart {
+    pub index: usize,
+    pub step: StepHead,
+}
+
+/// The bare head of a step that starts; deltas fill it (spec 04, "Shape per step").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum StepHead {
+    ModelOutput,
+    Thought,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepDeltaEvent {
+    pub index: usize,
+    pub delta: StepDelta,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepStop {
+    pub index: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorEvent {
+    pub error: Failure,
+}
+
+/// What a delta adds to its step (spec 04, "Delta types").
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum StepDelta {
+    /// Text of a `model_output`.
+    Text { text: String },
+    /// A part of the summary of a `thought`.
+    ThoughtSummary { content: Content },
+    /// The signature of a `thought`; its last delta.
+    ThoughtSignature { signature: String },
+}
+
+impl InteractionEvent {
+    /// The value of `event_type`, which is also the SSE event name.
+    pub fn event_type(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => "interaction.created",
+            Self::StatusUpdate(_) => "interaction.status_update",
+            Self::StepStart(_) => "step.start",
+            Self::StepDelta(_) => "step.delta",
+            Self::StepStop(_) => "step.stop",
+            Self::Completed { .. } => "interaction.completed",
+            Self::Error(_) => "error",
+        }
+    }
+
+    /// Whether it belongs to a generated step.
+    pub fn is_of_a_step(&self) -> bool {
+        match self {
+            Self::StepStart(_) | Self::StepDelta(_) | Self::StepStop(_) => true,
+            Self::Created { .. } | Self::StatusUpdate(_) | Self::Completed { .. } | Self::Error(_) => false,
+        }
+    }
+}

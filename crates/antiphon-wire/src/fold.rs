@@ -1,0 +1,100 @@
+//! From events to the interaction they tell.
+//!
+//! Every unary answer, poll and snapshot is this fold of the journal, so a stream and
+//! a plain answer cannot differ.
+
+use crate::content::{Content, TextContent};
+use crate::event::{InteractionEvent, StepDelta, StepHead};
+use crate::interaction::Interaction;
+use crate::step::{MessageStep, Step, ThoughtStep};
+
+/// Applies events in their order. Pure; the same events always give the same answer.
+#[derive(Clone, Debug, Default)]
+pub struct EventFold {
+    interaction: Option<Interaction>,
+    steps: Vec<Step>,
+}
+
+impl EventFold {
+    /// Folds a whole log.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a InteractionEvent>) -> Self {
+        let mut fold = Self::default();
+        for event in events {
+            fold.apply(event);
+        }
+        fold
+    }
+
+    pub fn apply(&mut self, event: &InteractionEvent) {
+        match event {
+            InteractionEvent::Created { interaction } => self.interaction = Some((**interaction).clone()),
+            InteractionEvent::StatusUpdate(update) => {
+                if let Some(interaction) = &mut self.interaction {
+                    interaction.status = update.status;
+                }
+            }
+            InteractionEvent::StepStart(start) => {
+                debug_assert_eq!(start.index, self.steps.len(), "steps start in the order of their index");
+                self.steps.push(match start.step {
+                    StepHead::ModelOutput => Step::ModelOutput(MessageStep::default()),
+                    StepHead::Thought => Step::Thought(ThoughtStep::default()),
+                });
+            }
+            InteractionEvent::StepDelta(event) => {
+                if let Some(step) = self.steps.get_mut(event.index) {
+                    extend(step, &event.delta);
+                }
+            }
+            InteractionEvent::StepStop(_) => {}
+            InteractionEvent::Completed { interaction } => {
+                if let Some(known) = &mut self.interaction {
+                    known.status = interaction.status;
+                    known.updated.clone_from(&interaction.updated);
+                    known.usage.clone_from(&interaction.usage);
+                    known.errors.clone_from(&interaction.errors);
+                    known.error.clone_from(&interaction.error);
+                }
+            }
+            InteractionEvent::Error(_) => {}
+        }
+    }
+
+    /// The steps generated so far.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The interaction as it stands: generated steps once it has ended or has any.
+    /// `None` before `interaction.created`.
+    pub fn interaction(&self) -> Option<Interaction> {
+        let mut interaction = self.interaction.clone()?;
+        if interaction.status.is_terminal() || !self.steps.is_empty() {
+            interaction.steps = Some(self.steps.clone());
+        }
+        Some(interaction)
+    }
+}
+
+fn extend(step: &mut Step, delta: &StepDelta) {
+    match (step, delta) {
+        (Step::ModelOutput(output), StepDelta::Text { text }) => extend_text(&mut output.content, text),
+        (Step::Thought(thought), StepDelta::ThoughtSummary { content }) => match content {
+            Content::Text(TextContent { text, .. }) => extend_text(&mut thought.summary, text),
+            Content::Other(_) => thought.summary.push(content.clone()),
+        },
+        (Step::Thought(thought), StepDelta::ThoughtSignature { signature }) => {
+            thought.signature = Some(signature.clone());
+        }
+        (Step::UserInput(_) | Step::ModelOutput(_) | Step::Thought(_) | Step::Other(_), _) => {
+            debug_assert!(false, "a delta belongs to a step of its kind");
+        }
+    }
+}
+
+/// Consecutive text belongs in one part (spec 03, "Ordering rules").
+fn extend_text(content: &mut Vec<Content>, text: &str) {
+    match content.last_mut() {
+        Some(Content::Text(part)) => part.text.push_str(text),
+        Some(Content::Other(_)) | None => content.push(Content::text(text)),
+    }
+}

@@ -1,0 +1,36 @@
+//! The Interactions API as it stands on the wire: requests, the interaction, its
+//! steps, its events and its errors.
+//!
+//! Pure: no async, no IO, no clock. Everything else in the project depends on this
+//! crate and this crate depends on nothing of the project.
+//!
+//! * A request is read by [`CreateInteraction::read`], which honours or refuses every
+//!   field by its JSON path.
+//! * An answer is a fold ([`EventFold`]) of the numbered events of one interaction.
+
+mod content;
+mod error;
+mod event;
+mod fields;
+mod fold;
+mod generation;
+mod id;
+mod interaction;
+mod request;
+mod sse;
+mod status;
+mod step;
+mod usage;
+
+pub use content::{Content, TextContent};
+pub use error::{Code, Error, ErrorBody, Failure};
+pub use event::{ErrorEvent, InteractionEvent, StatusUpdate, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop};
+pub use fold::EventFold;
+pub use generation::{GenerationConfig, ThinkingLevel, ThinkingSummaries};
+pub use id::{EventId, InteractionId};
+pub use interaction::Interaction;
+pub use request::{CreateInteraction, REQUEST_FIELDS, RequestField, ServiceTier, Treatment};
+pub use sse::{SseDecoder, encode_comment, encode_done, encode_event};
+pub use status::Status;
+pub use step::{MessageStep, Step, ThoughtStep};
+pub use usage::{Modality, ModalityTokens, Usage};

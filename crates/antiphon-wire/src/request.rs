@@ -1,0 +1,389 @@
+//! `POST /interactions`: the request, each field honoured or refused by name (spec 02).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::fields::{Fields, describe, excerpt};
+use crate::generation::GenerationConfig;
+use crate::id::InteractionId;
+use crate::step::Step;
+
+/// A request that was understood whole. What it holds is honoured; what this server
+/// cannot honour was refused by [`CreateInteraction::read`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CreateInteraction {
+    /// As it was asked for, without a `models/` prefix.
+    pub model: String,
+    /// At least one step, each with at least one part unless it is a thought.
+    pub input: Vec<Step>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_instruction: Option<String>,
+    #[serde(default)]
+    pub generation_config: GenerationConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_interaction_id: Option<InteractionId>,
+    pub store: bool,
+    pub background: bool,
+    pub stream: bool,
+    pub service_tier: ServiceTier,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The queue an interaction waits in: `priority` before `standard` before `flex` before
+/// `deferred`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    Deferred,
+    Flex,
+    #[default]
+    Standard,
+    Priority,
+}
+
+/// More steps than this in one input is an error of the client, not a conversation.
+const MOST_STEPS: usize = 10_000;
+const MOST_LABELS: usize = 64;
+
+impl CreateInteraction {
+    /// Reads the body of a create request.
+    ///
+    /// # Errors
+    /// `invalid_request` for a value that cannot be honoured, `parameter_unknown` for a
+    /// key that is not part of the API; each message is led by the JSON path.
+    pub fn read(body: Value) -> Result<Self, Error> {
+        let mut fields = Fields::new(body, "")?;
+        let model = read_model(&mut fields)?;
+        let background = fields.boolean("background")?.unwrap_or(false);
+        let store = fields.boolean("store")?.unwrap_or(true);
+        if background && !store {
+            return Err(Error::invalid("background", "a background interaction must be stored, but `store` is false"));
+        }
+        let request = Self {
+            model,
+            system_instruction: fields.string("system_instruction")?.filter(|text| !text.is_empty()),
+            generation_config: match fields.take("generation_config") {
+                None => GenerationConfig::default(),
+                Some(value) => GenerationConfig::read(value, "generation_config")?,
+            },
+            previous_interaction_id: read_previous(&mut fields)?,
+            store,
+            background,
+            stream: fields.boolean("stream")?.unwrap_or(false),
+            service_tier: fields
+                .choice(
+                    "service_tier",
+                    &[
+                        ("flex", ServiceTier::Flex),
+                        ("standard", ServiceTier::Standard),
+                        ("priority", ServiceTier::Priority),
+                        ("deferred", ServiceTier::Deferred),
+                    ],
+                )?
+                .unwrap_or_default(),
+            labels: read_labels(&mut fields)?,
+            input: read_input(&mut fields)?,
+        };
+        read_response_format(&mut fields)?;
+        read_safety_settings(&mut fields)?;
+        // An empty list asks for nothing.
+        if fields.list("tools")?.is_some_and(|tools| !tools.is_empty()) {
+            return Err(Error::invalid("tools[0]", "tools are not supported by this server yet"));
+        }
+        fields.refuse("agent_config", "agents are not supported by this server yet")?;
+        fields.refuse("environment", "environments are not supported by this server yet")?;
+        fields.refuse("webhook_config", "webhooks are not supported by this server yet")?;
+        fields.refuse("cached_content", "cached content is not supported; conversations are cached by themselves")?;
+        fields.refuse("continuation_token", "this server never gives a continuation token, so it cannot take one")?;
+        fields.finish()?;
+        Ok(request)
+    }
+}
+
+fn read_model(fields: &mut Fields) -> Result<String, Error> {
+    let model = fields.string("model")?;
+    let agent = fields.string("agent")?;
+    match (model, agent) {
+        (Some(_), Some(_)) => Err(Error::invalid("agent", "expected either `model` or `agent`, got both")),
+        (None, None) => Err(Error::invalid("model", "expected `model` or `agent`, got neither")),
+        (None, Some(_)) => Err(Error::invalid("agent", "agents are not supported by this server yet")),
+        (Some(model), None) => {
+            let name = model.strip_prefix("models/").unwrap_or(&model);
+            if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+                return Err(Error::invalid("model", "expected a model's name of 1 to 200 characters"));
+            }
+            if name.starts_with("antigravity-") || name.starts_with("deep-research-") {
+                let message = format!("`{name}` is an agent; agents are not supported by this server yet");
+                return Err(Error::invalid("model", message));
+            }
+            Ok(name.to_owned())
+        }
+    }
+}
+
+fn read_previous(fields: &mut Fields) -> Result<Option<InteractionId>, Error> {
+    let Some(text) = fields.string("previous_interaction_id")?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    match InteractionId::parse(&text) {
+        Some(id) => Ok(Some(id)),
+        None => Err(Error::invalid(
+            "previous_interaction_id",
+            format!("expected `v1_` and 1 to 200 URL-safe characters, got `{}`", excerpt(&text)),
+        )),
+    }
+}
+
+/// The input as steps. It may be empty only where nothing is left to say, which is
+/// nowhere on this server: a new turn needs words.
+fn read_input(fields: &mut Fields) -> Result<Vec<Step>, Error> {
+    let Some(value) = fields.take("input") else {
+        return Err(Error::invalid(
+            "input",
+            "expected a string, a content part, a step, or a list of them; nothing came",
+        ));
+    };
+    let steps = Step::read_input(value, "input")?;
+    if steps.len() > MOST_STEPS {
+        return Err(Error::invalid("input", format!("expected at most {MOST_STEPS} steps, got {}", steps.len())));
+    }
+    for (at, step) in steps.iter().enumerate() {
+        let empty = match step {
+            Step::UserInput(message) | Step::ModelOutput(message) => message.content.is_empty(),
+            Step::Thought(_) | Step::Other(_) => false,
+        };
+        if empty {
+            return Err(Error::invalid(&format!("input[{at}].content"), "expected at least one content part"));
+        }
+    }
+    match steps.last() {
+        Some(Step::UserInput(_)) => Ok(steps),
+        None => Err(Error::invalid("input", "expected at least one content part, got an empty input")),
+        Some(Step::ModelOutput(_) | Step::Thought(_) | Step::Other(_)) => Err(Error::invalid(
+            &format!("input[{}]", steps.len() - 1),
+            "the last step must be a `user_input` for the model to answer",
+        )),
+    }
+}
+
+/// Text is what this server answers; every other format is refused until it is built.
+fn read_response_format(fields: &mut Fields) -> Result<(), Error> {
+    if let Some(value) = fields.take("response_format") {
+        let (formats, listed) = match value {
+            Value::Array(items) => (items, true),
+            other => (vec![other], false),
+        };
+        for (at, format) in formats.into_iter().enumerate() {
+            let path = if listed { format!("response_format[{at}]") } else { "response_format".to_owned() };
+            let mut format = Fields::new(format, &path)?;
+            match format.string("type")?.as_deref() {
+                Some("text") => {
+                    read_text_mime_type(&mut format)?;
+                    format.refuse("schema", "structured output is not supported by this server yet")?;
+                    format.finish()?;
+                }
+                Some(other @ ("image" | "audio" | "video")) => {
+                    let message = format!("{other} output is not supported by this server yet; supported: text");
+                    return Err(Error::invalid(&format.path_of("type"), message));
+                }
+                Some(_) | None => {
+                    return Err(Error::invalid(&path, "structured output is not supported by this server yet"));
+                }
+            }
+        }
+    }
+    if let Some(mime_type) = fields.take("response_mime_type")
+        && mime_type != "text/plain"
+    {
+        return Err(fields.mismatch(
+            "response_mime_type",
+            "`text/plain` (structured output is not supported yet)",
+            &mime_type,
+        ));
+    }
+    for (at, modality) in fields.list("response_modalities")?.unwrap_or_default().into_iter().enumerate() {
+        if !modality.as_str().is_some_and(|name| name.eq_ignore_ascii_case("text")) {
+            return Err(Error::invalid(
+                &format!("response_modalities[{at}]"),
+                format!("expected `text`, the only output supported by this server yet, got {}", describe(&modality)),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn read_text_mime_type(format: &mut Fields) -> Result<(), Error> {
+    match format.take("mime_type") {
+        None => Ok(()),
+        Some(Value::String(mime_type)) if mime_type == "text/plain" => Ok(()),
+        Some(other) => {
+            Err(format.mismatch("mime_type", "`text/plain` (structured output is not supported yet)", &other))
+        }
+    }
+}
+
+/// There is no filter here, so only the settings that ask for none are honoured.
+fn read_safety_settings(fields: &mut Fields) -> Result<(), Error> {
+    const TYPES: [&str; 10] = [
+        "hate_speech",
+        "dangerous_content",
+        "harassment",
+        "sexually_explicit",
+        "civic_integrity",
+        "image_hate",
+        "image_dangerous_content",
+        "image_harassment",
+        "image_sexually_explicit",
+        "jailbreak",
+    ];
+    for (at, setting) in fields.list("safety_settings")?.unwrap_or_default().into_iter().enumerate() {
+        let mut setting = Fields::new(setting, &format!("safety_settings[{at}]"))?;
+        setting.choice("type", &TYPES.map(|name| (name, ())))?;
+        setting.choice("method", &[("severity", ()), ("probability", ())])?;
+        let threshold = setting.take("threshold");
+        if !threshold.as_ref().and_then(Value::as_str).is_some_and(|name| matches!(name, "off" | "block_none")) {
+            return Err(setting.mismatch(
+                "threshold",
+                "`off` or `block_none` (this server has no safety filter)",
+                &threshold.unwrap_or(Value::Null),
+            ));
+        }
+        setting.finish()?;
+    }
+    Ok(())
+}
+
+fn read_labels(fields: &mut Fields) -> Result<BTreeMap<String, String>, Error> {
+    let Some(value) = fields.take("labels") else { return Ok(BTreeMap::new()) };
+    let Value::Object(map) = value else {
+        return Err(fields.mismatch("labels", "an object of strings", &value));
+    };
+    if map.len() > MOST_LABELS {
+        return Err(Error::invalid("labels", format!("expected at most {MOST_LABELS} labels, got {}", map.len())));
+    }
+    let well_formed = |text: &str| {
+        text.chars().count() <= 63
+            && text.chars().all(|c| {
+                c.is_lowercase() || (c.is_alphabetic() && !c.is_uppercase()) || c.is_numeric() || c == '_' || c == '-'
+            })
+    };
+    map.into_iter()
+        .map(|(key, value)| {
+            let path = format!("labels.{}", excerpt(&key));
+            if !well_formed(&key) || !key.starts_with(char::is_alphabetic) {
+                return Err(Error::invalid(
+                    &path,
+                    "expected a key of at most 63 lower-case letters, digits, `_` and `-` that starts with a letter",
+                ));
+            }
+            match value {
+                Value::String(text) if well_formed(&text) => Ok((key, text)),
+                other => Err(Error::invalid(
+                    &path,
+                    format!("expected at most 63 lower-case letters, digits, `_` and `-`, got {}", describe(&other)),
+                )),
+            }
+        })
+        .collect()
+}
+
+/// What becomes of a field of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    Honoured,
+    /// 400 that names the field.
+    Refused,
+}
+
+/// One row of the table that `docs/api-coverage.md` is printed from and that a test
+/// walks against [`CreateInteraction::read`].
+#[derive(Clone, Copy, Debug)]
+pub struct RequestField {
+    /// The JSON path, as errors name it.
+    pub path: &'static str,
+    /// A value for it, as JSON.
+    pub sample: &'static str,
+    pub treatment: Treatment,
+    pub note: &'static str,
+}
+
+const fn honoured(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
+    RequestField { path, sample, treatment: Treatment::Honoured, note }
+}
+
+const fn refused(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
+    RequestField { path, sample, treatment: Treatment::Refused, note }
+}
+
+/// Every field of spec 02 and its treatment today.
+pub const REQUEST_FIELDS: &[RequestField] = &[
+    honoured("model", r#""gemini-3.5-flash""#, "served by the configured default when it is a `gemini-*` text model"),
+    refused("agent", r#""antigravity-preview-05-2026""#, "agents come later"),
+    honoured("input", r#""Hello""#, "string, content part, step, and lists of them"),
+    refused("input[0].type", r#"[{"type":"image","data":"aGk=","mime_type":"image/png"}]"#, "image input comes later"),
+    refused("input[0].type", r#"[{"type":"audio","data":"aGk=","mime_type":"audio/wav"}]"#, "audio input comes later"),
+    refused("input[0].type", r#"[{"type":"video","uri":"https://example.com/a.mp4"}]"#, "video input comes later"),
+    refused("input[0].type", r#"[{"type":"document","uri":"https://example.com/a.pdf"}]"#, "documents come later"),
+    refused(
+        "input[0].type",
+        r#"[{"type":"function_result","call_id":"call_1","result":"ok"}]"#,
+        "tool steps come with the tools",
+    ),
+    honoured("system_instruction", r#""Be brief""#, "for this interaction alone; not inherited"),
+    refused("tools[0]", r#"[{"type":"function","name":"f"}]"#, "tools come later; an empty list is accepted"),
+    honoured("previous_interaction_id", r#""v1_abc""#, "linear and forked chains"),
+    honoured("store", "false", "nothing is kept on disk"),
+    honoured("background", "true", "survives a restart"),
+    honoured("stream", "true", "server-sent events"),
+    honoured("generation_config.temperature", "0.5", "0 to 2"),
+    honoured("generation_config.top_p", "0.9", "0 to 1"),
+    honoured(
+        "generation_config.max_output_tokens",
+        "16",
+        "thought and output together; reaching it gives `incomplete`",
+    ),
+    honoured("generation_config.seed", "7", "best effort: arithmetic differs between batch shapes"),
+    honoured("generation_config.stop_sequences", r#"["END"]"#, "up to 16, matched in the visible text"),
+    honoured("generation_config.thinking_level", r#""low""#, "a ceiling, also met by not thinking"),
+    honoured("generation_config.thinking_summaries", r#""auto""#, "reasoning text is shown as the summary"),
+    honoured("generation_config.tool_choice", r#""auto""#, "`auto`, `none`, `validated`; `any` needs tools"),
+    refused("generation_config.tool_choice", r#""any""#, "no function is declared"),
+    refused("generation_config.speech_config", r#"[{"voice":"kore"}]"#, "audio output is not there yet"),
+    refused("generation_config.image_config", r#"{"aspect_ratio":"1:1"}"#, "image output is not there yet"),
+    refused("generation_config.video_config", r#"{"task":"edit"}"#, "video output is not there yet"),
+    refused("generation_config.transcription_config", r#"{"mode":"smart"}"#, "audio input is not there yet"),
+    refused("generation_config.top_k", "40", "not part of the API: `parameter_unknown`"),
+    honoured("response_format", r#"{"type":"text","mime_type":"text/plain"}"#, "plain text"),
+    refused(
+        "response_format.mime_type",
+        r#"{"type":"text","mime_type":"application/json","schema":{"type":"object"}}"#,
+        "structured output comes next",
+    ),
+    refused("response_format", r#"{"type":"object","properties":{}}"#, "structured output comes next"),
+    refused("response_format.type", r#"{"type":"image"}"#, "image output is not there yet"),
+    honoured("response_mime_type", r#""text/plain""#, "deprecated"),
+    refused("response_mime_type", r#""application/json""#, "structured output comes next"),
+    honoured("response_modalities", r#"["TEXT"]"#, "deprecated; any case"),
+    refused("response_modalities[0]", r#"["image"]"#, "text is the only output yet"),
+    refused("environment", r#""remote""#, "environments come with the agents"),
+    refused("agent_config", r#"{"type":"antigravity"}"#, "agents come later"),
+    refused("webhook_config", r#"{"uris":["https://example.com"]}"#, "webhooks come later"),
+    honoured("service_tier", r#""priority""#, "sets the queue's priority; echoed"),
+    honoured("safety_settings", r#"[{"type":"harassment","threshold":"off"}]"#, "`off` and `block_none`"),
+    refused(
+        "safety_settings[0].threshold",
+        r#"[{"type":"harassment","threshold":"block_only_high"}]"#,
+        "there is no filter to honour it",
+    ),
+    honoured("labels", r#"{"team":"a-1"}"#, "echoed"),
+    refused("cached_content", r#""cachedContents/1""#, "prefixes are cached without it"),
+    refused("continuation_token", r#""t""#, "never given out"),
+    refused("no_such_parameter", "1", "`parameter_unknown`"),
+];
+
+#[cfg(test)]
+mod tests;

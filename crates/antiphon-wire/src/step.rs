@@ -1,0 +1,164 @@
+//! The steps of an interaction (spec 03, "Steps").
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::content::Content;
+use crate::error::Error;
+use crate::fields::{Fields, excerpt};
+
+/// One entry of an interaction's timeline. Kinds this server does not know survive in
+/// stored data as [`Step::Other`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Step {
+    UserInput(MessageStep),
+    ModelOutput(MessageStep),
+    Thought(ThoughtStep),
+    #[serde(untagged)]
+    Other(Value),
+}
+
+/// What a user or the model said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MessageStep {
+    #[serde(default)]
+    pub content: Vec<Content>,
+    /// Keys a client sent along on a replayed step; kept as they came.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// That the model reasoned. The signature is opaque to the client and is sent back
+/// unchanged in stateless use; the summary is there when it was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ThoughtStep {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summary: Vec<Content>,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Step types of spec 03 that this server refuses by name for now.
+const UNBUILT: [&str; 20] = [
+    "function_call",
+    "function_result",
+    "google_search_call",
+    "google_search_result",
+    "url_context_call",
+    "url_context_result",
+    "code_execution_call",
+    "code_execution_result",
+    "file_search_call",
+    "file_search_result",
+    "google_maps_call",
+    "google_maps_result",
+    "mcp_server_tool_call",
+    "mcp_server_tool_result",
+    "tool_search_call",
+    "tool_search_result",
+    "retrieval_call",
+    "retrieval_result",
+    "processing_call",
+    "processing_result",
+];
+
+impl Step {
+    pub fn user(content: Vec<Content>) -> Self {
+        Self::UserInput(MessageStep { content, extra: Map::new() })
+    }
+
+    pub fn model_output(text: impl Into<String>) -> Self {
+        Self::ModelOutput(MessageStep { content: vec![Content::text(text)], extra: Map::new() })
+    }
+
+    /// Reads `input` in every form that the SDKs and curl send (spec 02, "input") into
+    /// a list of steps. `path` is the JSON path of the input.
+    pub(crate) fn read_input(value: Value, path: &str) -> Result<Vec<Self>, Error> {
+        match value {
+            Value::String(text) if text.is_empty() => Ok(Vec::new()),
+            Value::String(text) => Ok(vec![Self::user(vec![Content::text(text)])]),
+            Value::Object(_) => Self::read_items(vec![value], |_| path.to_owned()),
+            Value::Array(items) => Self::read_items(items, |at| format!("{path}[{at}]")),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {
+                Err(Error::invalid(path, "expected a string, a content part, a step, or a list of them"))
+            }
+        }
+    }
+
+    /// Consecutive content items become one `user_input`; steps stand for themselves.
+    fn read_items(items: Vec<Value>, path_of: impl Fn(usize) -> String) -> Result<Vec<Self>, Error> {
+        let mut steps = Vec::new();
+        let mut parts = Vec::new();
+        for (at, item) in items.into_iter().enumerate() {
+            let path = path_of(at);
+            if is_step(&item) {
+                if !parts.is_empty() {
+                    steps.push(Self::user(std::mem::take(&mut parts)));
+                }
+                steps.push(Self::read(item, &path)?);
+            } else {
+                parts.push(Content::read(item, &path)?);
+            }
+        }
+        if !parts.is_empty() {
+            steps.push(Self::user(parts));
+        }
+        Ok(steps)
+    }
+
+    fn read(value: Value, path: &str) -> Result<Self, Error> {
+        let mut fields = Fields::new(value, path)?;
+        let kind = match (fields.string("type")?, fields.string("role")?.as_deref()) {
+            (Some(kind), None) => kind,
+            (None, Some("user")) => "user_input".to_owned(),
+            (None, Some("model")) => "model_output".to_owned(),
+            (None, Some(other)) => {
+                let message = format!("expected `user` or `model`, got `{}`", excerpt(other));
+                return Err(Error::invalid(&fields.path_of("role"), message));
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(Error::invalid(path, "expected either `type` or `role`"));
+            }
+        };
+        match kind.as_str() {
+            "user_input" | "model_output" => {
+                let content = match fields.take("content") {
+                    None => Vec::new(),
+                    Some(content) => Content::read_list(content, &fields.path_of("content"))?,
+                };
+                let step = MessageStep { content, extra: fields.rest() };
+                Ok(if kind == "user_input" { Self::UserInput(step) } else { Self::ModelOutput(step) })
+            }
+            "thought" => {
+                let signature = fields.string("signature")?;
+                let summary = match fields.take("summary") {
+                    None => Vec::new(),
+                    Some(summary) => Content::read_list(summary, &fields.path_of("summary"))?,
+                };
+                Ok(Self::Thought(ThoughtStep { signature, summary, extra: fields.rest() }))
+            }
+            other if UNBUILT.contains(&other) => Err(Error::invalid(
+                &fields.path_of("type"),
+                format!(
+                    "`{other}` steps are not supported by this server yet; supported: user_input, model_output, thought"
+                ),
+            )),
+            other => Err(Error::invalid(
+                &fields.path_of("type"),
+                format!("unknown type `{}`; supported: user_input, model_output, thought, text", excerpt(other)),
+            )),
+        }
+    }
+}
+
+/// Whether an item of `input` is a step rather than content: it has a step's `type`, or
+/// the `role` of an older turn.
+fn is_step(value: &Value) -> bool {
+    match (value.get("type").and_then(Value::as_str), value.get("role")) {
+        (Some(kind), _) => !Content::is_content_type(kind),
+        (None, role) => role.is_some(),
+    }
+}
