@@ -1,0 +1,127 @@
+//! A source of model output.
+//!
+//! A backend always streams; whoever wants one answer folds. Dropping the stream
+//! cancels the turn and frees what it held.
+
+use antiphon_wire::GenerationConfig;
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+
+use crate::store::Trace;
+
+/// One model call: the whole conversation and how to answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelRequest {
+    /// Whose call it is. Cached prefixes are shared inside one scope only, since timing
+    /// and cached-token counts would tell one project of another's prompts.
+    pub scope: String,
+    pub system_instruction: Option<String>,
+    /// At least one; the last is the user's.
+    pub messages: Vec<Message>,
+    pub generation: GenerationConfig,
+    /// Thought and output together; at least 1.
+    pub max_output_tokens: u32,
+    /// What chance is drawn from; equal seeds draw equally.
+    pub seed: u64,
+    /// The tokens this call had generated when an earlier process died. The stream
+    /// starts with their text and goes on after them.
+    pub resume: Option<Trace>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub role: Role,
+    pub text: String,
+    /// The exact tokens of `text`, if the same model wrote it.
+    pub trace: Option<Trace>,
+    /// The reasoning that led to `text`, for models whose prompts keep it.
+    pub reasoning: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    User,
+    Model,
+}
+
+/// A request that the backend has understood and measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prepared {
+    pub input_tokens: u64,
+    /// The prompt in the model's own tokens, if this backend has them.
+    pub prompt: Vec<u32>,
+    /// What [`Trace::fingerprint`] of this model's tokens is; empty when the backend has
+    /// no tokens.
+    pub fingerprint: String,
+}
+
+/// What a model call says, in order: `Started`, pieces of thought and text, `Finished`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelEvent {
+    /// The prompt is being read; so many of its tokens were not computed again.
+    Started { cached_tokens: u64 },
+    /// Reasoning, and the tokens that were generated for it.
+    Thought { text: String, tokens: Vec<u32> },
+    /// The answer. Always whole characters; the text may be empty while tokens come.
+    Text { text: String, tokens: Vec<u32> },
+    /// The end.
+    Finished {
+        reason: FinishReason,
+        /// Whether the tokens of this call are exactly the text that was given out: false
+        /// when a stop sequence or a marker was cut from it.
+        exact: bool,
+        /// Counts over the whole call, `resume` included; the model's own end token is
+        /// not counted.
+        thought_tokens: u64,
+        output_tokens: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended its answer, or a stop sequence did.
+    Stop,
+    /// `max_output_tokens` or the context is used up.
+    Length,
+    /// The model repeated itself without end and was stopped.
+    Repetition,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// Longer than the context.
+    #[error("the input has {input_tokens} tokens, the model's context is {context} tokens")]
+    TooLong { input_tokens: u64, context: u64 },
+    /// The request cannot be carried out by this model; the text is for the caller.
+    #[error("{0}")]
+    Rejected(String),
+    /// The model is not there now; the text is for the caller.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The model died while it worked on this call; the text is for the caller.
+    #[error("{0}")]
+    Died(String),
+    /// Anything else; the text is for the log only.
+    #[error("{0}")]
+    Internal(String),
+}
+
+pub type ModelStream = BoxStream<'static, Result<ModelEvent, BackendError>>;
+
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// How many calls run at the same time; at least 1.
+    fn slots(&self) -> usize;
+
+    /// Whether a call can go on after tokens it generated in an earlier process
+    /// ([`ModelRequest::resume`]).
+    fn resumes(&self) -> bool;
+
+    /// Whether a call could start now without waiting for the model to load.
+    fn is_ready(&self) -> bool;
+
+    /// Understands and measures a request before its interaction is accepted.
+    async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError>;
+
+    async fn generate(&self, request: ModelRequest, prepared: Prepared) -> Result<ModelStream, BackendError>;
+}

@@ -1,0 +1,392 @@
+//! The operations on interactions: accept, look up, cancel, delete, and taking up what
+//! an earlier process left.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use antiphon_wire::{
+    Code, CreateInteraction, Error, Failure, Interaction, InteractionEvent, InteractionId, Status, StatusUpdate,
+};
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+
+use crate::ambient::{Ambient, wire_time};
+use crate::assemble::Assembler;
+use crate::backend::ModelRequest;
+use crate::handle::Handle;
+use crate::journal::{Journal, number};
+use crate::models::Models;
+use crate::prompt;
+use crate::run::{Call, Run, backend_error};
+use crate::seal::Seal;
+use crate::store::{Event, NewInteraction, PastStep, ProjectId, Store, StoreError};
+
+mod recover;
+
+/// A lease is renewed three times before it can be lost.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    pub project: ProjectId,
+}
+
+/// An interaction that was accepted.
+#[derive(Debug)]
+pub struct Created {
+    pub handle: Handle,
+    /// The name of the model that serves it, whatever name was asked for.
+    pub served_by: String,
+}
+
+/// What the operator decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Tokens an answer may have when the request does not say.
+    pub default_output_tokens: u32,
+    /// How long an interaction is kept.
+    pub retention: SignedDuration,
+}
+
+pub struct EngineParts {
+    pub store: Arc<dyn Store>,
+    pub models: Models,
+    pub ambient: Arc<dyn Ambient>,
+    pub seal: Seal,
+    pub limits: Limits,
+}
+
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) ambient: Arc<dyn Ambient>,
+    store: Arc<dyn Store>,
+    models: Models,
+    seal: Seal,
+    limits: Limits,
+    /// Names this process as the owner of its runs.
+    owner: String,
+    /// The stored runs of this process, by id. Those that are not stored are reachable
+    /// through their handle alone.
+    live: Mutex<HashMap<InteractionId, Live>>,
+    tasks: TaskTracker,
+    /// The server drains: background runs suspend, streams end.
+    closing: CancellationToken,
+    /// The time to drain is over: every run suspends.
+    closed: CancellationToken,
+}
+
+#[derive(Clone)]
+struct Live {
+    project: ProjectId,
+    journal: Arc<Journal>,
+    request: Arc<CreateInteraction>,
+    cancel: CancellationToken,
+}
+
+impl Engine {
+    pub fn new(parts: EngineParts) -> Self {
+        let mut owner = [0; 8];
+        parts.ambient.fill_random(&mut owner);
+        let inner = Inner {
+            ambient: parts.ambient,
+            store: parts.store,
+            models: parts.models,
+            seal: parts.seal,
+            limits: parts.limits,
+            owner: format!("{:016x}", u64::from_le_bytes(owner)),
+            live: Mutex::default(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            closed: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub fn models(&self) -> &Models {
+        &self.inner.models
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    pub fn ambient(&self) -> &Arc<dyn Ambient> {
+        &self.inner.ambient
+    }
+
+    /// Where every task of the server is spawned, so that the end waits for them.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.inner.tasks
+    }
+
+    /// Cancelled when the server begins to drain.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.inner.closing
+    }
+
+    /// Accepts an interaction and starts its run. When this returns, a stored one is
+    /// durable, its id included.
+    ///
+    /// # Errors
+    /// Everything that keeps it from being accepted; nothing is kept then.
+    pub async fn create(&self, caller: Caller, request: CreateInteraction) -> Result<Created, Error> {
+        let inner = &self.inner;
+        if inner.closing.is_cancelled() {
+            return Err(Error::new(Code::ServiceUnavailable, "The server is shutting down"));
+        }
+        let served = inner.models.find(&request.model)?;
+        let history = match &request.previous_interaction_id {
+            None => Vec::new(),
+            Some(previous) => self.history(caller, previous).await?,
+        };
+        let seed = match request.generation_config.seed {
+            Some(seed) => seed.cast_unsigned(),
+            None => inner.random(),
+        };
+        let call = inner.model_request(caller.project, &request, history, seed)?;
+        let prepared = served.backend.prepare(&call).await.map_err(|error| {
+            warn!(model = served.name, %error, "A request could not be prepared");
+            backend_error(error)
+        })?;
+        let ticket = served.admission.reserve(request.service_tier, request.background).map_err(|full| {
+            let message =
+                format!("{} interactions are waiting for `{}` already; try again later", full.waiting, served.name);
+            Error::new(Code::RateLimitExceeded, message)
+        })?;
+        let id = inner.new_id();
+        let now = inner.ambient.now();
+        let first = first_events(&id, &request, now);
+        let sink = if request.store {
+            let new = NewInteraction {
+                project: caller.project,
+                id: id.clone(),
+                request: request.clone(),
+                seed,
+                created: now,
+                expires: now + inner.limits.retention,
+                events: first.clone(),
+                owner: inner.owner.clone(),
+                lease_until: now + LEASE,
+            };
+            let fence = inner.store.accept(new).await.map_err(|error| match error {
+                StoreError::NotFound => previous_not_found(request.previous_interaction_id.as_ref()),
+                other => store_error(&other),
+            })?;
+            Some((Arc::clone(&inner.store), fence))
+        } else {
+            None
+        };
+        let journal = Arc::new(Journal::open(id, first, sink));
+        let served_by = served.name.clone();
+        let live = inner.enter(caller.project, journal, request);
+        let cancel_when_dropped = (!live.request.store).then(|| live.cancel.clone().drop_guard());
+        let handle = Handle {
+            journal: Arc::clone(&live.journal),
+            request: Arc::clone(&live.request),
+            _cancel_when_dropped: cancel_when_dropped,
+        };
+        let call = Call { served, request: call, prepared, ticket };
+        inner.tasks.spawn(Arc::clone(inner).run(live, Ok(call), Vec::new()));
+        Ok(Created { handle, served_by })
+    }
+
+    /// # Errors
+    /// `not_found` for ids that are unknown, deleted, not stored or another project's.
+    pub async fn get(&self, caller: Caller, id: &InteractionId) -> Result<Handle, Error> {
+        if let Some(live) = self.inner.live(caller, id) {
+            return Ok(Handle { journal: live.journal, request: live.request, _cancel_when_dropped: None });
+        }
+        let not_found = |error| match error {
+            StoreError::NotFound => Error::not_found(format!("interaction `{id}` not found")),
+            other => store_error(&other),
+        };
+        let stored = self.inner.store.interaction(caller.project, id).await.map_err(not_found)?;
+        let events = self.inner.store.events(caller.project, id).await.map_err(not_found)?;
+        let journal = Arc::new(Journal::ended(id.clone(), events));
+        Ok(Handle { journal, request: Arc::new(stored.request), _cancel_when_dropped: None })
+    }
+
+    /// Ends a background run. The answer is final.
+    ///
+    /// # Errors
+    /// `failed_precondition` when it is not a background interaction or has ended
+    /// otherwise; cancelling a cancelled one again is no error.
+    pub async fn cancel(&self, caller: Caller, id: &InteractionId) -> Result<Interaction, Error> {
+        let handle = self.get(caller, id).await?;
+        if !handle.request.background {
+            return Err(Error::precondition(format!(
+                "interaction `{id}` does not run in the background; only such can be cancelled"
+            )));
+        }
+        if let Some(live) = self.inner.live(caller, id) {
+            live.cancel.cancel();
+        }
+        let interaction = handle.finished().await;
+        match interaction.status {
+            Status::Cancelled => Ok(handle.timeline(false)),
+            status => Err(Error::precondition(format!(
+                "interaction `{id}` cannot be cancelled: it is `{}` already",
+                status.as_str()
+            ))),
+        }
+    }
+
+    /// Removes an interaction and its bytes; a running one is cancelled first.
+    ///
+    /// # Errors
+    /// `not_found` as for [`Engine::get`].
+    pub async fn delete(&self, caller: Caller, id: &InteractionId) -> Result<(), Error> {
+        if let Some(live) = self.inner.live(caller, id) {
+            live.cancel.cancel();
+            // Deleting is what counts; that the end could not be written does not matter.
+            let _ = live.journal.closed().await;
+        }
+        self.inner.store.delete(caller.project, id).await.map_err(|error| match error {
+            StoreError::NotFound => Error::not_found(format!("interaction `{id}` not found")),
+            other => store_error(&other),
+        })
+    }
+
+    /// Whether the server can do its work now: the store takes writes and the default
+    /// model is loaded.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let unready = |message: &str| Error::new(Code::ServiceUnavailable, message);
+        if self.inner.closing.is_cancelled() {
+            return Err(unready("The server is shutting down"));
+        }
+        self.inner.store.check().await.map_err(|_| unready("The store cannot be written"))?;
+        match self.inner.models.default_model() {
+            Some(served) if served.backend.is_ready() => Ok(()),
+            Some(served) => Err(unready(&format!("Model `{}` is not loaded yet", served.name))),
+            None => Err(unready("No model is configured")),
+        }
+    }
+
+    /// Waits for the runs to end and for `grace` at most: background runs suspend at
+    /// once, the others when it is over. Stored ones go on at the next start.
+    pub async fn shut_down(&self, grace: Duration) {
+        self.inner.closing.cancel();
+        self.inner.tasks.close();
+        if tokio::time::timeout(grace, self.inner.tasks.wait()).await.is_err() {
+            self.inner.closed.cancel();
+            // Suspending is one write; a store that does not even take that is left.
+            let _ = tokio::time::timeout(Duration::from_secs(5), self.inner.tasks.wait()).await;
+        }
+    }
+
+    async fn history(&self, caller: Caller, previous: &InteractionId) -> Result<Vec<PastStep>, Error> {
+        if self.inner.live(caller, previous).is_some_and(|live| !live.journal.is_closed()) {
+            let message = format!("`previous_interaction_id`: interaction `{previous}` is still in progress");
+            return Err(Error::precondition(message));
+        }
+        self.inner.store.history(caller.project, previous).await.map_err(|error| match error {
+            StoreError::NotFound => previous_not_found(Some(previous)),
+            other => store_error(&other),
+        })
+    }
+}
+
+impl Inner {
+    /// Makes a stored interaction findable while it runs.
+    fn enter(&self, project: ProjectId, journal: Arc<Journal>, request: CreateInteraction) -> Live {
+        let live = Live { project, journal, request: Arc::new(request), cancel: CancellationToken::new() };
+        if live.request.store {
+            self.lock_live().insert(live.journal.id().clone(), live.clone());
+        }
+        live
+    }
+
+    /// Runs an interaction that was entered; `log` is what an earlier process wrote.
+    async fn run(self: Arc<Self>, live: Live, call: Result<Call, Failure>, log: Vec<Event>) {
+        let fingerprint = call.as_ref().map(|call| call.prepared.fingerprint.clone()).unwrap_or_default();
+        let run = Run {
+            engine: Arc::clone(&self),
+            project: live.project,
+            journal: Arc::clone(&live.journal),
+            call,
+            assembler: Assembler::new(live.request.generation_config.thinking_summaries, fingerprint, &log),
+            cancel: live.cancel,
+            suspend: if live.request.background { self.closing.clone() } else { self.closed.clone() },
+        };
+        run.drive().await;
+        self.lock_live().remove(live.journal.id());
+    }
+
+    fn live(&self, caller: Caller, id: &InteractionId) -> Option<Live> {
+        self.lock_live().get(id).filter(|live| live.project == caller.project).cloned()
+    }
+
+    fn lock_live(&self) -> MutexGuard<'_, HashMap<InteractionId, Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn model_request(
+        &self,
+        project: ProjectId,
+        request: &CreateInteraction,
+        history: Vec<PastStep>,
+        seed: u64,
+    ) -> Result<ModelRequest, Error> {
+        let most = request.generation_config.max_output_tokens.unwrap_or(self.limits.default_output_tokens);
+        prompt::model_request(project, request, history, seed, most, &self.seal)
+    }
+
+    pub(crate) fn sign(&self, project: ProjectId, reasoning: &str) -> String {
+        self.seal.sign(project, reasoning, &*self.ambient)
+    }
+
+    fn random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.ambient.fill_random(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// A new id: time first, so that ids made together lie together in an index, then
+    /// chance.
+    fn new_id(&self) -> InteractionId {
+        let mut bytes = [0; 24];
+        self.ambient.fill_random(&mut bytes);
+        let milliseconds = self.ambient.now().as_millisecond().cast_unsigned().to_be_bytes();
+        bytes[..6].copy_from_slice(&milliseconds[2..]);
+        InteractionId::from_bytes(&bytes)
+    }
+}
+
+/// The events every interaction starts with.
+fn first_events(id: &InteractionId, request: &CreateInteraction, now: Timestamp) -> Vec<Event> {
+    let mut interaction = Interaction::new(id.clone(), Status::InProgress);
+    interaction.created = Some(wire_time(now));
+    interaction.updated = Some(wire_time(now));
+    interaction.model = Some(request.model.clone());
+    interaction.previous_interaction_id.clone_from(&request.previous_interaction_id);
+    interaction.service_tier = Some(request.service_tier);
+    interaction.labels.clone_from(&request.labels);
+    let update = StatusUpdate { interaction_id: id.clone(), status: Status::InProgress };
+    let bodies =
+        [InteractionEvent::Created { interaction: Box::new(interaction) }, InteractionEvent::StatusUpdate(update)];
+    number(0, bodies.into_iter().map(Into::into).collect())
+}
+
+fn previous_not_found(previous: Option<&InteractionId>) -> Error {
+    let name = previous.map(ToString::to_string).unwrap_or_default();
+    Error::not_found(format!("`previous_interaction_id`: interaction `{name}` not found"))
+}
+
+/// A store's failure as the caller sees it; the cause goes to the log.
+fn store_error(failed: &StoreError) -> Error {
+    error!(error = %failed, "The store failed");
+    match failed {
+        StoreError::Unavailable(_) => {
+            Error::new(Code::ServiceUnavailable, "The server cannot reach its store; try again later")
+        }
+        StoreError::NotFound | StoreError::Conflict(_) | StoreError::Corrupt(_) => Error::internal(),
+    }
+}

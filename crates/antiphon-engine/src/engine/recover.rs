@@ -1,0 +1,130 @@
+//! What goes on without a request: runs that an earlier process left, leases, and the
+//! end of what has expired.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_wire::Failure;
+use tracing::{error, info};
+
+use super::{Engine, Inner, LEASE};
+use crate::backend::ModelRequest;
+use crate::journal::Journal;
+use crate::run::{Call, backend_error};
+use crate::store::{Claim, StoreError, Trace};
+
+/// Leases are renewed three times before they can be lost.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const SWEEP_BATCH: usize = 500;
+
+/// A run that was taken up this often, each time by a process that then died, is ended:
+/// it may be what they died of.
+const MOST_ATTEMPTS: u32 = 4;
+
+impl Engine {
+    /// Takes up every run that an earlier process left, and starts the housekeeping. To
+    /// be called once, before the first request.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn recover(&self) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        for claim in inner.store.claim_all(&inner.owner, inner.ambient.now() + LEASE).await? {
+            info!(interaction.id = %claim.stored.id, attempt = claim.attempt, "Taking up a run");
+            inner.tasks.spawn(Arc::clone(inner).take_up(claim));
+        }
+        inner.tasks.spawn(Arc::clone(inner).keep_leases());
+        inner.tasks.spawn(Arc::clone(inner).sweep());
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Brings a claimed run to its end. It can be found at once, while its model may
+    /// still be loading.
+    async fn take_up(self: Arc<Self>, claim: Claim) {
+        let sink = Some((Arc::clone(&self.store), claim.fence));
+        let journal = Arc::new(Journal::open(claim.stored.id.clone(), claim.events.clone(), sink));
+        let live = self.enter(claim.project, journal, claim.stored.request.clone());
+        let call = tokio::select! {
+            call = self.call_again(&claim) => call,
+            // Cancelled or stopped while the model loads: the run itself sees to it.
+            () = live.cancel.cancelled() => Err(aborted("The interaction was cancelled")),
+            () = self.closing.cancelled() => return,
+        };
+        self.run(live, call, claim.events).await;
+    }
+
+    /// The call of a run that was cut, so that it goes on where its log ends.
+    async fn call_again(&self, claim: &Claim) -> Result<Call, Failure> {
+        if claim.attempt >= MOST_ATTEMPTS {
+            return Err(aborted("The server stopped each time it worked on this interaction"));
+        }
+        let request = &claim.stored.request;
+        let served = self.models.find(&request.model).map_err(|error| error.failure())?;
+        let history = match &request.previous_interaction_id {
+            None => Vec::new(),
+            Some(previous) => self.store.history(claim.project, previous).await.map_err(|failed| match failed {
+                StoreError::NotFound => aborted("The conversation that this interaction continues was deleted"),
+                StoreError::Conflict(_) | StoreError::Unavailable(_) | StoreError::Corrupt(_) => {
+                    error!(error = %failed, "The store failed");
+                    antiphon_wire::Error::internal().failure()
+                }
+            })?,
+        };
+        let call: ModelRequest =
+            self.model_request(claim.project, request, history, claim.stored.seed).map_err(|error| error.failure())?;
+        let prepared = served.backend.prepare(&call).await.map_err(|error| backend_error(error).failure())?;
+        let resume = logged_tokens(claim);
+        let begun = claim.events.iter().any(|event| event.trace.is_some() || event.body.is_of_a_step());
+        if begun && !served.backend.resumes() {
+            return Err(aborted("The server restarted while this interaction ran, and its model cannot go on"));
+        }
+        if resume.as_ref().is_some_and(|trace| trace.fingerprint != prepared.fingerprint) {
+            return Err(aborted("The server restarted with another model while this interaction ran"));
+        }
+        let ticket = served.admission.rejoin(request.service_tier, request.background);
+        Ok(Call { served, request: ModelRequest { resume, ..call }, prepared, ticket })
+    }
+
+    async fn keep_leases(self: Arc<Self>) {
+        while !self.rest(RENEW_EVERY).await {
+            if let Err(failed) = self.store.renew(&self.owner, self.ambient.now() + LEASE).await {
+                error!(error = %failed, "Leases could not be renewed");
+            }
+        }
+    }
+
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            match self.store.sweep(self.ambient.now(), SWEEP_BATCH).await {
+                Ok(0) => {}
+                Ok(count) => info!(count, "Deleted expired interactions"),
+                Err(failed) => error!(error = %failed, "Expired interactions could not be deleted"),
+            }
+            if self.rest(SWEEP_EVERY).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits; true when the server closes meanwhile.
+    async fn rest(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.closing.cancelled()).await.is_ok()
+    }
+}
+
+/// All tokens that the log holds, in order.
+fn logged_tokens(claim: &Claim) -> Option<Trace> {
+    let mut traces = claim.events.iter().filter_map(|event| event.trace.as_ref());
+    let mut all = traces.next()?.clone();
+    for trace in traces {
+        all.tokens.extend(&trace.tokens);
+    }
+    Some(all)
+}
+
+fn aborted(message: &str) -> Failure {
+    Failure { code: "aborted".to_owned(), message: message.to_owned() }
+}

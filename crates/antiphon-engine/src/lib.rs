@@ -1,0 +1,40 @@
+//! The run of one interaction, from a request that was understood to the last event of
+//! its log.
+//!
+//! The engine names no HTTP, SQL or process type: models, storage, time and chance come
+//! through the traits [`Backend`], [`Store`] and [`Ambient`]. Read in this order:
+//!
+//! 1. [`engine`](Engine): accept, look up, cancel, delete, recover.
+//! 2. `prompt`: steps of the conversation to one [`ModelRequest`] (pure).
+//! 3. `admission`: whose turn it is.
+//! 4. `run`: the driver, the only loop; it carries out what `phase` decides (pure).
+//! 5. `assemble`: what the model says to events of the API (pure).
+//! 6. `journal`: numbers events, makes them durable, then shows them.
+
+mod admission;
+mod ambient;
+mod assemble;
+mod backend;
+mod engine;
+mod handle;
+mod journal;
+mod models;
+mod phase;
+mod prompt;
+mod run;
+mod seal;
+mod store;
+
+pub use ambient::{Ambient, wire_time};
+pub use backend::{
+    Backend, BackendError, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Prepared, Role,
+};
+pub use engine::{Caller, Created, Engine, EngineParts, Limits};
+pub use handle::Handle;
+pub use journal::Followed;
+pub use models::{Models, Served};
+pub use seal::Seal;
+pub use store::{
+    Append, Claim, ClosedStep, Event, Fence, KeyRecord, NewInteraction, Outcome, PastStep, ProjectId, Store,
+    StoreError, Stored, Trace,
+};
