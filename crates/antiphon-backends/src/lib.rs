@@ -1,0 +1,15 @@
+//! Where model output comes from.
+//!
+//! * [`Llama`]: a model in a supervised worker process on this machine.
+//! * [`Scripted`]: deterministic replies, events and faults from a file, for people who
+//!   test programs against this server. Never a default.
+//!
+//! Both give the raw text of the model to `answer`, so that reasoning and stop sequences
+//! are treated alike.
+
+mod answer;
+mod llama;
+mod scripted;
+
+pub use llama::{Llama, LlamaOptions};
+pub use scripted::{Script, ScriptError, Scripted};

@@ -1,0 +1,34 @@
+//! `docs/api-coverage.md` is printed from the table that the request tests walk.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use antiphon_wire::{REQUEST_FIELDS, Treatment};
+
+#[test]
+fn the_documented_coverage_is_the_real_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/api-coverage.md");
+    let printed = print();
+    if std::fs::read_to_string(&path).unwrap_or_default() != printed {
+        std::fs::write(&path, printed).unwrap();
+        panic!("docs/api-coverage.md was out of date and has been printed anew; commit it");
+    }
+}
+
+fn print() -> String {
+    let mut text = String::from(
+        "# What becomes of each field of a create request\n\n\
+         Printed from the table that a test walks: it sends each sample and checks the outcome.\n\
+         *Honoured* fields have their effect; *refused* ones are answered with 400 and an error that\n\
+         names the path. Nothing is ignored, and unknown keys are `parameter_unknown`.\n\n\
+         | Field | Sample | Today | Note |\n|---|---|---|---|\n",
+    );
+    for field in REQUEST_FIELDS {
+        let treatment = match field.treatment {
+            Treatment::Honoured => "honoured",
+            Treatment::Refused => "refused",
+        };
+        writeln!(text, "| `{}` | `{}` | {treatment} | {} |", field.path, field.sample, field.note).unwrap();
+    }
+    text
+}
