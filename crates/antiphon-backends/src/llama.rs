@@ -89,7 +89,8 @@ impl Llama {
         let generation = &request.generation;
         Sampling {
             temperature: generation.temperature.map_or(self.options.sampling.temperature, |value| value as f32),
-            top_p: generation.top_p.map_or(self.options.sampling.top_p, |value| value as f32),
+            // The worker wants some mass: 0 means the likeliest token alone.
+            top_p: generation.top_p.map_or(self.options.sampling.top_p, |value| (value as f32).max(f32::MIN_POSITIVE)),
             seed: request.seed,
             ..self.options.sampling
         }

@@ -19,9 +19,10 @@ use tracing::{error, info, warn};
 
 use super::LlamaOptions;
 
-/// A worker that dies this soon after it was ready is not started again at once.
+/// A worker that dies twice, each time this soon after it was ready, is not started again
+/// at once.
 const STEADY: Duration = Duration::from_secs(10);
-const PAUSE_AFTER_UNSTEADY: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How the worker stands.
 #[derive(Clone)]
@@ -127,6 +128,7 @@ fn supervise(
     closing: &AtomicBool,
 ) {
     let mut restart = false;
+    let mut steady = true;
     while !closing.load(Ordering::Relaxed) && (restart || wants.recv().is_ok()) {
         // One start serves all who asked meanwhile.
         while wants.try_recv().is_ok() {}
@@ -152,8 +154,9 @@ fn supervise(
             return;
         }
         warn!(model = options.name, status, cause, "A model worker ended");
-        if since.elapsed() < STEADY {
-            std::thread::park_timeout(PAUSE_AFTER_UNSTEADY);
+        let was_steady = std::mem::replace(&mut steady, since.elapsed() >= STEADY);
+        if !was_steady && !steady {
+            std::thread::park_timeout(PAUSE);
         }
         restart = true;
     }
