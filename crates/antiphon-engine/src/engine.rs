@@ -161,41 +161,14 @@ impl Engine {
                 format!("{} interactions are waiting for `{}` already; try again later", full.waiting, served.name);
             Error::new(Code::RateLimitExceeded, message)
         })?;
-        let id = inner.new_id();
-        let now = inner.ambient.now();
-        let first = first_events(&id, &request, now);
-        let sink = if request.store {
-            let new = NewInteraction {
-                project: caller.project,
-                id: id.clone(),
-                request: request.clone(),
-                seed,
-                created: now,
-                expires: now + inner.limits.retention,
-                events: first.clone(),
-                owner: inner.owner.clone(),
-                lease_until: now + LEASE,
-            };
-            let fence = inner.store.accept(new).await.map_err(|error| match error {
-                StoreError::NotFound => previous_not_found(request.previous_interaction_id.as_ref()),
-                other => store_error(&other),
-            })?;
-            Some((Arc::clone(&inner.store), fence))
-        } else {
-            None
-        };
-        let journal = Arc::new(Journal::open(id, first, sink));
-        let served_by = served.name.clone();
-        let live = inner.enter(caller.project, journal, request);
-        let cancel_when_dropped = (!live.request.store).then(|| live.cancel.clone().drop_guard());
-        let handle = Handle {
-            journal: Arc::clone(&live.journal),
-            request: Arc::clone(&live.request),
-            _cancel_when_dropped: cancel_when_dropped,
-        };
         let call = Call { served, request: call, prepared, ticket };
-        inner.tasks.spawn(Arc::clone(inner).run(live, Ok(call), Vec::new()));
-        Ok(Created { handle, served_by })
+        // From here on a client that leaves changes nothing: what may become durable must
+        // also be run, so it is a task of the server and not of the connection.
+        let accepting = inner.tasks.spawn(Arc::clone(inner).accept(caller.project, request, seed, call));
+        accepting.await.unwrap_or_else(|failed| {
+            error!(error = %failed, "Accepting an interaction failed");
+            Err(Error::internal())
+        })
     }
 
     /// # Errors
@@ -295,6 +268,50 @@ impl Engine {
 }
 
 impl Inner {
+    /// Makes an interaction durable, if it is to be stored, and starts its run.
+    async fn accept(
+        self: Arc<Self>,
+        project: ProjectId,
+        request: CreateInteraction,
+        seed: u64,
+        call: Call,
+    ) -> Result<Created, Error> {
+        let id = self.new_id();
+        let now = self.ambient.now();
+        let events = first_events(&id, &request, now);
+        let sink = if request.store {
+            let new = NewInteraction {
+                project,
+                id: id.clone(),
+                request: request.clone(),
+                seed,
+                created: now,
+                expires: now + self.limits.retention,
+                events: events.clone(),
+                owner: self.owner.clone(),
+                lease_until: now + LEASE,
+            };
+            let fence = self.store.accept(new).await.map_err(|error| match error {
+                StoreError::NotFound => previous_not_found(request.previous_interaction_id.as_ref()),
+                other => store_error(&other),
+            })?;
+            Some((Arc::clone(&self.store), fence))
+        } else {
+            None
+        };
+        let journal = Arc::new(Journal::open(id, events, sink));
+        let live = self.enter(project, journal, request);
+        let cancel_when_dropped = (!live.request.store).then(|| live.cancel.clone().drop_guard());
+        let handle = Handle {
+            journal: Arc::clone(&live.journal),
+            request: Arc::clone(&live.request),
+            _cancel_when_dropped: cancel_when_dropped,
+        };
+        let served_by = call.served.name.clone();
+        self.tasks.spawn(Arc::clone(&self).run(live, Ok(call), Vec::new()));
+        Ok(Created { handle, served_by })
+    }
+
     /// Makes a stored interaction findable while it runs.
     fn enter(&self, project: ProjectId, journal: Arc<Journal>, request: CreateInteraction) -> Live {
         let live = Live { project, journal, request: Arc::new(request), cancel: CancellationToken::new() };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use antiphon_wire::Failure;
 use tracing::{error, info};
 
-use super::{Engine, Inner, LEASE};
+use super::{Engine, Inner, LEASE, Live};
 use crate::backend::ModelRequest;
 use crate::journal::Journal;
 use crate::run::{Call, backend_error};
@@ -32,7 +32,11 @@ impl Engine {
         let inner = &self.inner;
         for claim in inner.store.claim_all(&inner.owner, inner.ambient.now() + LEASE).await? {
             info!(interaction.id = %claim.stored.id, attempt = claim.attempt, "Taking up a run");
-            inner.tasks.spawn(Arc::clone(inner).take_up(claim));
+            // It can be found at once; its model may take its time to load.
+            let sink = Some((Arc::clone(&inner.store), claim.fence));
+            let journal = Arc::new(Journal::open(claim.stored.id.clone(), claim.events.clone(), sink));
+            let live = inner.enter(claim.project, journal, claim.stored.request.clone());
+            inner.tasks.spawn(Arc::clone(inner).take_up(claim, live));
         }
         inner.tasks.spawn(Arc::clone(inner).keep_leases());
         inner.tasks.spawn(Arc::clone(inner).sweep());
@@ -41,12 +45,8 @@ impl Engine {
 }
 
 impl Inner {
-    /// Brings a claimed run to its end. It can be found at once, while its model may
-    /// still be loading.
-    async fn take_up(self: Arc<Self>, claim: Claim) {
-        let sink = Some((Arc::clone(&self.store), claim.fence));
-        let journal = Arc::new(Journal::open(claim.stored.id.clone(), claim.events.clone(), sink));
-        let live = self.enter(claim.project, journal, claim.stored.request.clone());
+    /// Brings a claimed run to its end.
+    async fn take_up(self: Arc<Self>, claim: Claim, live: Live) {
         let call = tokio::select! {
             call = self.call_again(&claim) => call,
             // Cancelled or stopped while the model loads: the run itself sees to it.

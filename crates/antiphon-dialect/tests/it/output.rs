@@ -1,0 +1,94 @@
+//! What the parser yields does not depend on where the text was cut.
+
+use antiphon_dialect::{Output, OutputParser, Reasoning};
+use proptest::prelude::*;
+
+const TEMPLATES: [&str; 4] = ["", "<thought>", "[THINK]", "<|channel|><|message|>"];
+const TAILS: [&str; 4] = ["", "<think>\n", "[THINK]", "<|start|>assistant<|channel|>analysis<|message|>"];
+
+/// Texts made of what the parser looks for, of halves of it, and of anything.
+fn generated() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => prop::sample::select(vec![
+            "<think>", "</think>", "<thought>", "</thought>", "[THINK]", "[/THINK]", "<|start|>assistant", "<|end|>",
+            "<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|channel|>", "<thi", "</", "[/",
+            " ", "\n\n", "a", "ab", "abc", "b", "é",
+        ]).prop_map(str::to_owned),
+        1 => ".{0,3}",
+    ];
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+fn stops() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec("[ab é<\n]{0,3}", 0..3)
+}
+
+/// All thoughts, all texts, the kinds in their order, and whether a stop sequence came.
+fn parse(template: &str, tail: &str, stop: &[String], pieces: &[&str]) -> (Vec<Output>, bool) {
+    let mut parser = OutputParser::new(Reasoning::of_template(template), tail, stop.to_vec());
+    let mut outputs: Vec<Output> = pieces.iter().flat_map(|piece| parser.push(piece)).collect();
+    outputs.extend(parser.finish());
+    let mut joined: Vec<Output> = Vec::new();
+    for output in outputs {
+        match (joined.last_mut(), output) {
+            (Some(Output::Thought(last)), Output::Thought(text)) | (Some(Output::Text(last)), Output::Text(text)) => {
+                last.push_str(&text);
+            }
+            (_, output) => joined.push(output),
+        }
+    }
+    (joined, parser.stopped())
+}
+
+fn cut(text: &str, cuts: &[prop::sample::Index]) -> Vec<String> {
+    let characters: Vec<char> = text.chars().collect();
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(characters.len() + 1)).collect();
+    ends.extend([0, characters.len()]);
+    ends.sort_unstable();
+    ends.windows(2).map(|ends| characters[ends[0]..ends[1]].iter().collect()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn cuts_do_not_matter(
+        template in prop::sample::select(TEMPLATES.to_vec()),
+        tail in prop::sample::select(TAILS.to_vec()),
+        stop in stops(),
+        text in generated(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+    ) {
+        let pieces = cut(&text, &cuts);
+        let pieces: Vec<_> = pieces.iter().map(String::as_str).collect();
+        prop_assert_eq!(parse(template, tail, &stop, &pieces), parse(template, tail, &stop, &[&text]));
+    }
+
+    #[test]
+    fn no_stop_sequence_is_shown(
+        stop in stops(),
+        text in generated(),
+    ) {
+        let (outputs, stopped) = parse("", "", &stop, &[&text]);
+        let visible: String = outputs.iter().map(|output| match output {
+            Output::Text(text) => text.as_str(),
+            Output::Thought(_) => "",
+        }).collect();
+        for sequence in stop.iter().filter(|sequence| !sequence.is_empty()) {
+            prop_assert!(!visible.contains(sequence.as_str()));
+        }
+        let without = parse("", "", &[], &[&text]).0;
+        if !stopped {
+            prop_assert_eq!(outputs, without);
+        }
+    }
+
+    #[test]
+    fn text_without_markers_comes_out_whole(
+        template in prop::sample::select(TEMPLATES.to_vec()),
+        text in "[^<\\[]{0,40}",
+    ) {
+        let expected: Vec<Output> = [text.clone()].into_iter().filter(|text| !text.is_empty()).map(Output::Text).collect();
+        prop_assert_eq!(parse(template, "", &[], &[&text]).0, expected);
+    }
+}

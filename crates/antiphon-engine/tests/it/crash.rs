@@ -1,0 +1,78 @@
+//! A server that dies at any commit: what was acknowledged reaches an end, what a client
+//! saw is in the log once, and the answer is the one that would have been given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_testkit::MemoryStore;
+use antiphon_wire::{InteractionId, Status};
+use pretty_assertions::assert_eq;
+use serde_json::json;
+
+use crate::support::{CALLER, create, engine, log};
+
+const SCRIPT: &str = r#"[[reply]]
+thought = "Let me see."
+chunks = ["one ", "two ", "three ", "four"]
+delay_ms = 30
+"#;
+
+/// Runs one background interaction on a server that dies at its `commits`-th append.
+/// Returns the store, the id and what was seen.
+async fn die_after(commits: usize, config: &serde_json::Value) -> (Arc<MemoryStore>, InteractionId, Vec<String>) {
+    let store = Arc::new(MemoryStore::default());
+    let engine = engine(SCRIPT, &store);
+    let body = json!({"background": true, "generation_config": config});
+    let handle = create(&engine, body).await.handle;
+    store.fail_appends_after(commits, usize::MAX);
+    let mut seen = log(&handle, 0).await;
+    seen.retain(|line| !line.starts_with("broken"));
+    // The process is gone: its tasks end without another word.
+    engine.shut_down(Duration::ZERO).await;
+    store.fail_appends(0);
+    (store, handle.id().clone(), seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_cut_at_any_commit_goes_on_where_its_log_ends() {
+    for config in [json!({}), json!({"thinking_summaries": "auto"})] {
+        let (store, id, whole) = die_after(usize::MAX, &config).await;
+        let expected = engine(SCRIPT, &store).get(CALLER, &id).await.unwrap().finished().await;
+        assert_eq!(expected.status, Status::Completed);
+        for commits in 0..whole.len() {
+            let (store, id, seen) = die_after(commits, &config).await;
+            let next = engine(SCRIPT, &store);
+            next.recover().await.unwrap();
+            let handle = next.get(CALLER, &id).await.unwrap();
+            let answer = handle.finished().await;
+            assert_eq!(answer.status, Status::Completed, "cut after {commits}");
+            let text = |interaction: &antiphon_wire::Interaction| {
+                let mut steps = serde_json::to_value(&interaction.steps).unwrap();
+                for step in steps.as_array_mut().unwrap() {
+                    step.as_object_mut().unwrap().remove("signature");
+                }
+                steps
+            };
+            assert_eq!(text(&answer), text(&expected), "cut after {commits}");
+            let after = log(&handle, 0).await;
+            assert_eq!(after[..seen.len()], seen, "cut after {commits}: what was seen is there, once");
+            assert_eq!(answer.usage, expected.usage, "cut after {commits}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_never_survives_is_given_up() {
+    let (store, id, _) = die_after(1, &json!({})).await;
+    for _ in 0..3 {
+        let engine = engine(SCRIPT, &store);
+        store.fail_appends(usize::MAX);
+        engine.recover().await.unwrap();
+        engine.shut_down(Duration::ZERO).await;
+        store.fail_appends(0);
+    }
+    let engine = engine(SCRIPT, &store);
+    engine.recover().await.unwrap();
+    let answer = engine.get(CALLER, &id).await.unwrap().finished().await;
+    assert_eq!((answer.status, answer.error.unwrap().code.as_str()), (Status::Failed, "aborted"));
+}

@@ -1,0 +1,73 @@
+//! What the tests share: an engine over a script, and logs as lines a person can read.
+
+use std::sync::Arc;
+
+use antiphon_backends::{Script, Scripted};
+use antiphon_engine::{
+    Caller, Created, Engine, EngineParts, Followed, Handle, Limits, Models, ProjectId, Seal, Served, Store,
+};
+use antiphon_testkit::{FixedAmbient, MemoryStore};
+use antiphon_wire::{CreateInteraction, InteractionEvent, StepDelta};
+use futures_util::StreamExt as _;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+pub(crate) const CALLER: Caller = Caller { project: ProjectId(1) };
+
+pub(crate) fn engine(script: &str, store: &Arc<MemoryStore>) -> Engine {
+    engine_waiting(script, store, 64)
+}
+
+pub(crate) fn engine_waiting(script: &str, store: &Arc<MemoryStore>, waiting: usize) -> Engine {
+    let script = Script::parse(script).unwrap();
+    let context = script.context();
+    let served = Served::new("scripted", Arc::new(Scripted::new(script)), context, waiting);
+    Engine::new(EngineParts {
+        store: Arc::clone(store) as Arc<dyn Store>,
+        models: Models::new(vec![Arc::new(served)], false),
+        ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
+        seal: Seal::new(&[7; 32]),
+        limits: Limits { default_output_tokens: 100, retention: SignedDuration::from_hours(24) },
+    })
+}
+
+pub(crate) fn request(body: Value) -> CreateInteraction {
+    let mut whole = json!({ "model": "gemini-3.5-flash", "input": "hi" });
+    for (key, value) in body.as_object().unwrap() {
+        whole[key] = value.clone();
+    }
+    CreateInteraction::read(whole).unwrap()
+}
+
+pub(crate) async fn create(engine: &Engine, body: Value) -> Created {
+    engine.create(CALLER, request(body)).await.unwrap()
+}
+
+/// The whole log as lines, once it has ended.
+pub(crate) async fn log(handle: &Handle, after: u64) -> Vec<String> {
+    handle.follow(after).map(line).collect().await
+}
+
+pub(crate) fn line(followed: Followed) -> String {
+    let event = match followed {
+        Followed::Event(event) => event,
+        Followed::Broken(failure) => return format!("broken: {}", failure.code),
+    };
+    let what = match &event.body {
+        InteractionEvent::Created { interaction } | InteractionEvent::Completed { interaction } => {
+            interaction.status.as_str().to_owned()
+        }
+        InteractionEvent::StatusUpdate(update) => update.status.as_str().to_owned(),
+        InteractionEvent::StepStart(start) => format!("{} {:?}", start.index, start.step),
+        InteractionEvent::StepDelta(delta) => match &delta.delta {
+            StepDelta::Text { text } => format!("{} text {text:?}", delta.index),
+            StepDelta::ThoughtSummary { content } => {
+                format!("{} summary {}", delta.index, serde_json::to_string(content).unwrap())
+            }
+            StepDelta::ThoughtSignature { .. } => format!("{} signature", delta.index),
+        },
+        InteractionEvent::StepStop(stop) => stop.index.to_string(),
+        InteractionEvent::Error(error) => error.error.code.clone(),
+    };
+    format!("#{} {} {what}", event.seq, event.body.event_type())
+}

@@ -1,0 +1,188 @@
+//! `antiphon-llama`: one model in llama.cpp, served to `antiphon` over stdin and stdout.
+//!
+//! A process of its own, because C++ can end the process it lives in. It ends when its
+//! stdin does.
+
+mod bench;
+mod llama;
+
+use std::env;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{self, ExitCode};
+use std::thread::available_parallelism;
+
+use antiphon_worker::protocol::{FrameError, Message};
+use antiphon_worker::{Settings, serve};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use llama::{Llama, Options};
+
+/// Runs one model in llama.cpp.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer framed requests on stdin with framed messages on stdout
+    Serve {
+        #[command(flatten)]
+        model: Model,
+        /// How many runs advance at the same time
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+        slots: u32,
+        /// Test aid: abort after so many chunks
+        #[arg(long, hide = true)]
+        crash_after_chunks: Option<u64>,
+    },
+    /// Write a model again with other weights
+    Quantize {
+        input: PathBuf,
+        output: PathBuf,
+        #[arg(long = "type", value_enum, default_value_t = Weights::Q8_0)]
+        weights: Weights,
+    },
+    /// Measure prompt and generation speed: a bare decode loop beside the scheduler
+    Bench {
+        #[command(flatten)]
+        model: Model,
+        /// Streams at the same time; several numbers are measured one after another
+        #[arg(long, value_delimiter = ',', default_value = "1,4,8", value_parser = clap::value_parser!(u32).range(1..=64))]
+        streams: Vec<u32>,
+        /// Prompt tokens of each stream
+        #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..=65_536))]
+        prompt: u32,
+        /// Generated tokens of each stream
+        #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+        output: u32,
+        /// Measurements of each, interleaved; the medians are reported
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+        repeats: u32,
+    },
+}
+
+#[derive(clap::Args)]
+struct Model {
+    /// The GGUF file
+    #[arg(long = "model")]
+    path: PathBuf,
+    /// Replaces the file's name
+    #[arg(long)]
+    name: Option<String>,
+    /// Tokens that all conversations have together in the cache
+    #[arg(long, default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(256..=1_048_576))]
+    context: u32,
+    /// CPU threads; all by default
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=512))]
+    threads: Option<u32>,
+    /// Compute attention in the plain way
+    #[arg(long, hide = true)]
+    no_flash_attention: bool,
+}
+
+impl Model {
+    fn options(self, slots: u32) -> Options {
+        Options {
+            path: self.path,
+            name: self.name,
+            context: self.context,
+            slots,
+            threads: self.threads.unwrap_or_else(all_threads),
+            flash_attention: !self.no_flash_attention,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Weights {
+    /// 8 bits, as precise as needed and the quickest prompts on CPUs
+    #[value(name = "q8_0")]
+    Q8_0,
+}
+
+fn main() -> ExitCode {
+    tune();
+    let result = match Arguments::parse().command {
+        Command::Serve { model, slots, crash_after_chunks } => run(&model.options(slots), crash_after_chunks),
+        Command::Quantize { input, output, weights: Weights::Q8_0 } => {
+            llama::quantize(&input, &output, all_threads()).map_err(Into::into)
+        }
+        Command::Bench { model, streams, prompt, output, repeats } => {
+            let slots = streams.iter().copied().max().unwrap_or(1);
+            let workload = bench::Workload { streams, prompt, output, repeats };
+            bench::run(&model.options(slots), &workload)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options, crash_after_chunks: Option<u64>) -> Result<(), Box<dyn std::error::Error>> {
+    let decoder = Llama::load(options)?;
+    let settings = Settings::of(&decoder);
+    let mut chunks = 0;
+    let crash = |message: &Message| {
+        if let (Some(limit), Message::Chunk { .. }) = (crash_after_chunks, message) {
+            chunks += 1;
+            if chunks >= limit {
+                process::abort();
+            }
+        }
+    };
+    Ok(serve(decoder, settings, std::io::stdin(), std::io::stdout(), hang_up, crash)?)
+}
+
+/// Nobody listens any more: whatever is being computed is of no use.
+fn hang_up(end: Result<(), FrameError>) {
+    match end {
+        Ok(()) => llama::leave(0),
+        Err(error) => {
+            say(&error.to_string());
+            llama::leave(1)
+        }
+    }
+}
+
+/// Starts this executable again, in place, with the environment that its engine needs:
+/// its thread library reads it before `main`.
+fn tune() {
+    const BACKTRACES: &str = "GGML_NO_BACKTRACE";
+    const SPINNING: &str = "GOMP_SPINCOUNT";
+    if env::var_os(BACKTRACES).is_some() {
+        return;
+    }
+    let Ok(executable) = env::current_exe() else { return };
+    let mut again = process::Command::new(executable);
+    again.args(env::args_os().skip(1));
+    // The engine's `abort` would start a debugger.
+    again.env(BACKTRACES, "1");
+    if env::var_os(SPINNING).is_none() && env::var_os("OMP_WAIT_POLICY").is_none() {
+        // How long a thread spins for another before it sleeps. By default that is many
+        // milliseconds, hundreds of times per token, in which the awaited thread may
+        // itself be waiting for this core: beside one busy process on two cores,
+        // generation falls to 2 tokens/s, and with this to 35.
+        again.env(SPINNING, "500");
+    }
+    // Returns only if it fails, and then all works but for these two.
+    say(&format!("cannot start with a tuned environment: {}", again.exec()));
+}
+
+fn all_threads() -> u32 {
+    available_parallelism().map_or(1, NonZeroUsize::get) as u32
+}
+
+fn say(message: &str) {
+    // With stderr closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "antiphon-llama: {message}");
+}

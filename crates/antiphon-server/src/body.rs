@@ -1,0 +1,159 @@
+//! Bodies on their way in: counted, timed and read as JSON, whatever their content type
+//! says (spec 00 §3).
+
+use std::time::Duration;
+
+use antiphon_wire::{Code, Error};
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::header::EXPECT;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::error::ApiError;
+use crate::router::{Limits, Server};
+
+/// How long the next chunk may take, and how long a body waits for memory.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longer bodies are parsed off the threads that serve everybody.
+const PARSED_AT_ONCE: usize = 256 << 10;
+
+/// How long a refused body is still read, so that its sender sees the answer.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// The bounds that all bodies share.
+pub(crate) struct BodyGate {
+    most: u32,
+    /// One permit is one byte.
+    in_flight: Semaphore,
+}
+
+impl BodyGate {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let in_flight = limits.body_bytes_in_flight.clamp(limits.body_bytes as usize, Semaphore::MAX_PERMITS);
+        Self { most: limits.body_bytes, in_flight: Semaphore::new(in_flight) }
+    }
+
+    /// The whole body, and the memory it was given.
+    async fn receive(&self, body: &mut Body) -> Result<(Vec<u8>, SemaphorePermit<'_>), Error> {
+        let length = body.size_hint().upper();
+        let permit = self.reserve(length).await?;
+        Ok((self.read(body).await?, permit))
+    }
+
+    /// Takes the memory of a whole body before its first byte: the length it declares,
+    /// or the most it can be. Taken piece by piece, bodies could wait for one another
+    /// for ever.
+    ///
+    /// # Errors
+    /// `content_too_large` when the declared length already is; `rate_limit_exceeded`
+    /// when the memory does not become free.
+    async fn reserve(&self, length: Option<u64>) -> Result<SemaphorePermit<'_>, Error> {
+        let bytes = match length.map(u32::try_from) {
+            None => self.most,
+            Some(Ok(bytes)) if bytes <= self.most => bytes,
+            Some(Ok(_) | Err(_)) => return Err(self.too_large()),
+        };
+        match timeout(PATIENCE, self.in_flight.acquire_many(bytes)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => {
+                let message = "the server is receiving as much as it can hold; try again";
+                Err(Error::new(Code::RateLimitExceeded, message))
+            }
+        }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::new(
+            Code::ContentTooLarge,
+            format!("the body is longer than {} bytes, the most this server takes", self.most),
+        )
+    }
+
+    /// # Errors
+    /// `content_too_large`; `invalid_request` when the body stops coming. That is not a
+    /// 408, which the SDKs would answer by sending the same body four times more.
+    async fn read(&self, body: &mut Body) -> Result<Vec<u8>, Error> {
+        let most = self.most as usize;
+        let mut bytes = Vec::new();
+        loop {
+            let frame = match timeout(PATIENCE, body.frame()).await {
+                Ok(None) => return Ok(bytes),
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(_))) => return Err(unreadable("the body could not be read to its end")),
+                Err(_) => {
+                    let seconds = PATIENCE.as_secs();
+                    return Err(unreadable(&format!("nothing more of the body came for {seconds} seconds")));
+                }
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if data.len() > most - bytes.len() {
+                return Err(self.too_large());
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
+}
+
+fn unreadable(message: &str) -> Error {
+    Error::new(Code::InvalidRequest, message)
+}
+
+/// The body of a request as JSON.
+pub(crate) struct JsonBody(pub(crate) Value);
+
+impl FromRequest<Server> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, server: &Server) -> Result<Self, ApiError> {
+        // A client that waits for `100 Continue` sends nothing to a server that refuses.
+        let sends_unasked = !request.headers().contains_key(EXPECT);
+        let mut body = request.into_body();
+        let (bytes, permit) = match server.bodies.receive(&mut body).await {
+            Ok(received) => received,
+            Err(error) => {
+                if error.code == Code::ContentTooLarge && sends_unasked {
+                    server.engine.tasks().spawn(discard(body, server.bodies.most as usize));
+                }
+                return Err(error.into());
+            }
+        };
+        let value = if bytes.len() <= PARSED_AT_ONCE {
+            parse(&bytes)
+        } else {
+            let parsing = server.engine.tasks().spawn_blocking(move || parse(&bytes));
+            parsing.await.unwrap_or_else(|_| Err(Error::internal()))
+        };
+        drop(permit);
+        Ok(Self(value?))
+    }
+}
+
+/// Names the place of a mistake and never the text around it, which may be anybody's.
+fn parse(bytes: &[u8]) -> Result<Value, Error> {
+    if bytes.is_empty() {
+        return Err(unreadable("expected a JSON object as the body, got an empty body"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| unreadable(&format!("the body is not valid JSON: {error}")))
+}
+
+/// Reads on for a moment and forgets. A connection that closes over unread bytes is
+/// reset, and the reset takes the answer with it.
+async fn discard(mut body: Body, most: usize) {
+    let mut left = most;
+    let read = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, |data| data.len());
+            let Some(rest) = left.checked_sub(length) else { return };
+            left = rest;
+        }
+    };
+    // However it ends, nobody waits for what was read.
+    let _ = timeout(LINGER, read).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! The server over HTTP: JSON through the router alone, streams and shutdown through a
+//! loopback listener.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod answers;
+mod auth;
+mod bodies;
+mod connections;
+mod puppet;
+mod streams;
+mod support;

@@ -1,0 +1,15 @@
+//! What tests are made with: the store's contract, and doubles for what the engine
+//! reaches through traits.
+//!
+//! * [`store_contract!`]: every law of a store as a test of its own.
+//! * [`MemoryStore`]: a store of plain maps, the model that others are compared with.
+//! * [`FixedAmbient`]: time and chance that are the same in every run.
+//! * [`sample`]: interactions, events and steps to fill a store with.
+
+mod fixed_ambient;
+mod memory_store;
+pub mod sample;
+pub mod store_contract;
+
+pub use fixed_ambient::FixedAmbient;
+pub use memory_store::MemoryStore;

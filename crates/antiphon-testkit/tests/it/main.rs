@@ -1,0 +1,4 @@
+//! The doubles keep their contracts, and the repository what it promises as a whole.
+
+mod memory;
+mod tidy;

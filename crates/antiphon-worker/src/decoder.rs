@@ -1,0 +1,82 @@
+//! What a model must be able to do.
+//!
+//! A decoder computes and remembers; it decides nothing. It has one owner on one thread.
+//! Its cache has a fixed number of cells, one for each token of each sequence; sequences
+//! are known by small numbers, and there are more of them than slots, so that
+//! conversations keep their place while nobody talks.
+
+use crate::protocol::{ModelCard, Token};
+
+/// One token to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub token: Token,
+    /// How many tokens of this sequence are before it.
+    pub position: u32,
+    /// Below [`Decoder::sequences`].
+    pub sequence: u32,
+    /// Whether [`Decoder::logits`] will be asked for this row; at most once per sequence
+    /// and batch.
+    pub logits: bool,
+}
+
+/// Why a batch was not computed. The sequences in it must be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// This batch failed; another may not.
+    #[error("the model refused a batch: {0}")]
+    Refused(String),
+    /// Nothing will work any more.
+    #[error("the model broke: {0}")]
+    Broken(String),
+}
+
+/// A model with its cache.
+pub trait Decoder {
+    fn card(&self) -> &ModelCard;
+
+    /// Tokens that the cache can hold over all sequences.
+    fn cells(&self) -> u32;
+
+    /// How many sequences the cache tells apart; at least as many as slots.
+    fn sequences(&self) -> u32;
+
+    /// The most rows a batch may have; more would end the process.
+    fn batch_size(&self) -> usize;
+
+    /// How many tokens there are; all are below.
+    fn vocabulary(&self) -> u32;
+
+    /// The tokens of `text`, without any added at its ends. With `special`, names of
+    /// special tokens become these tokens; without, no text becomes a token that a
+    /// template could have written.
+    fn tokenize(&self, text: &str, special: bool) -> Vec<Token>;
+
+    /// The bytes of a token; special ones have none unless `show_special`.
+    fn piece(&self, token: Token, show_special: bool) -> Vec<u8>;
+
+    /// Whether the token steers the model and is not text.
+    fn is_special(&self, token: Token) -> bool;
+
+    /// Whether the model ends its answer with this token.
+    fn is_end(&self, token: Token) -> bool;
+
+    /// Computes the rows and appends them to their sequences. Rows of one sequence are
+    /// in order, and each continues what is cached.
+    ///
+    /// # Errors
+    /// If nothing was computed, or not all.
+    fn decode(&mut self, batch: &[Row]) -> Result<(), DecodeError>;
+
+    /// How likely each token is next, for the row with this index in the last batch.
+    /// `vocabulary` values. Panics for a row without `logits`.
+    fn logits(&self, row: usize) -> &[f32];
+
+    /// Removes a sequence's tokens from position `from` on. `false` if the model cannot
+    /// go back to there: then nothing changed. From 0 it always can.
+    fn forget(&mut self, sequence: u32, from: u32) -> bool;
+
+    /// Gives the empty sequence `to` the first `up_to` tokens of `from`. `false` if the
+    /// model cannot: then nothing changed.
+    fn copy(&mut self, from: u32, to: u32, up_to: u32) -> bool;
+}

@@ -1,0 +1,503 @@
+//! What is computed when: continuous batching over one cache.
+//!
+//! Each step is one batch. Runs that generate give one row each and go first, so that
+//! nobody's text stalls while another's prompt is read; the rest of the batch is filled
+//! with prompts, oldest first.
+//!
+//! A run is admitted, first come first served, when a slot is free and the cells that it
+//! can come to need are: no run ever has to be thrown out half-way. When a run ends, its
+//! sequence stays cached as an idle one. The next prompt of the same scope that begins
+//! with the same tokens goes on from there: the idle sequence is extended, or its prefix
+//! copied if what follows is worth keeping for somebody else. Idle sequences make
+//! attention slower and are bounded; the least recently used go first.
+//!
+//! A sequence is counted with all its tokens even where it shares cells with the one it
+//! was copied from. So the count is never too low.
+//!
+//! No threads, no pipes and no clock: see [`crate::serve`] for these.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use crate::decoder::{DecodeError, Decoder, Row};
+use crate::protocol::{FinishReason, Generate, Message, Sampling, Segment, Token};
+use crate::repetition::RepetitionGuard;
+use crate::sampler::Sampler;
+use crate::text::TextAssembler;
+
+/// An idle sequence with more tokens than this beyond the common prefix is not extended
+/// but copied from: they may be somebody's conversation.
+const WORTH_KEEPING: usize = 64;
+
+/// How the scheduler weighs one run against another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many cells idle sequences may have together. The latest is kept in any case.
+    pub idle_cells: usize,
+    /// How many prompt tokens join a batch in which others generate: they wait for them.
+    pub prompt_rows: usize,
+}
+
+impl Settings {
+    /// A quarter of the cells for idle sequences, and 256 rows of prompt beside others'
+    /// generation.
+    #[must_use]
+    pub fn of<D: Decoder>(decoder: &D) -> Self {
+        Self { idle_cells: decoder.cells() as usize / 4, prompt_rows: 256 }
+    }
+}
+
+/// Runs many [`Generate`]s over one [`Decoder`].
+#[derive(Debug)]
+pub struct Scheduler<D> {
+    decoder: D,
+    settings: Settings,
+    queue: VecDeque<Generate>,
+    /// In order of admission.
+    runs: Vec<Run>,
+    /// Least recently used first.
+    idle: Vec<Idle>,
+    /// Sequences with nothing cached.
+    empty: Vec<u32>,
+    /// Refusals, until the next step sends them.
+    refused: Vec<Message>,
+    sampler: Sampler,
+    batch: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Run {
+    id: u64,
+    scope: String,
+    sequence: u32,
+    /// The prompt and all that was generated.
+    tokens: Vec<Token>,
+    /// How many of `tokens` are in the cache.
+    cached: usize,
+    /// The most `tokens` there may be; these cells are reserved.
+    limit: usize,
+    sampling: Sampling,
+    writing: Writing,
+}
+
+impl Run {
+    /// Whether only the latest token is still to be computed.
+    fn generates(&self) -> bool {
+        self.tokens.len() - self.cached == 1
+    }
+}
+
+/// Generated tokens on their way to text.
+#[derive(Debug)]
+struct Writing {
+    /// Special tokens that have a text.
+    shown: Vec<Token>,
+    text: TextAssembler,
+    guard: RepetitionGuard,
+}
+
+impl Writing {
+    /// The text that a token completes, and whether the run shall stop after it.
+    fn push<D: Decoder>(&mut self, decoder: &D, token: Token) -> (String, bool) {
+        let piece = decoder.piece(token, self.shown.contains(&token));
+        (self.text.push(&piece), self.guard.repeats(token))
+    }
+}
+
+/// A sequence that nobody computes, for whoever continues it.
+#[derive(Debug)]
+struct Idle {
+    scope: String,
+    sequence: u32,
+    /// Exactly what is cached; never empty.
+    tokens: Vec<Token>,
+}
+
+/// What a batch does for one run.
+struct Advance {
+    /// Index in `Scheduler::runs`.
+    run: usize,
+    /// How many of its tokens are in the cache afterwards.
+    cached: usize,
+    /// Index of its last row in the batch.
+    last_row: usize,
+}
+
+/// A cached prefix that a new run can begin with.
+#[derive(Clone, Copy)]
+struct Prefix {
+    sequence: u32,
+    length: usize,
+    /// What the idle sequence has beyond; `None` if it is not idle.
+    beyond: Option<usize>,
+}
+
+impl<D: Decoder> Scheduler<D> {
+    /// `decoder` must have at least one slot and nothing cached.
+    pub fn new(decoder: D, settings: Settings) -> Self {
+        let empty = (0..decoder.sequences()).rev().collect();
+        Self {
+            decoder,
+            settings,
+            queue: VecDeque::new(),
+            runs: Vec::new(),
+            idle: Vec::new(),
+            empty,
+            refused: Vec::new(),
+            sampler: Sampler::default(),
+            batch: Vec::new(),
+        }
+    }
+
+    /// Gives the decoder back, with nothing cached. What still ran is gone.
+    pub fn into_decoder(mut self) -> D {
+        for sequence in 0..self.decoder.sequences() {
+            self.decoder.forget(sequence, 0);
+        }
+        self.decoder
+    }
+
+    /// Whether [`Scheduler::step`] would do anything.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.refused.is_empty() || !self.queue.is_empty() || !self.runs.is_empty()
+    }
+
+    /// The tokens of a prompt, special ones out of [`Segment::Control`] only.
+    pub fn tokenize(&self, segments: &[Segment]) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        for segment in segments {
+            match segment {
+                Segment::Control(text) => tokens.extend(self.decoder.tokenize(text, true)),
+                Segment::Data(text) => tokens.extend(self.decoder.tokenize(text, false)),
+                Segment::Tokens(known) => tokens.extend(known),
+            }
+        }
+        tokens
+    }
+
+    /// Queues a run. What is wrong with it is said by the next step.
+    pub fn submit(&mut self, request: Generate) {
+        match self.check(&request) {
+            Ok(()) => self.queue.push_back(request),
+            Err(message) => self.refused.push(Message::Failed { id: request.id, message }),
+        }
+    }
+
+    fn check(&self, request: &Generate) -> Result<(), String> {
+        let Generate { prompt, resume, max_tokens, sampling, .. } = request;
+        if prompt.is_empty() {
+            return Err("`prompt` has no tokens, expected at least 1".to_owned());
+        }
+        let context = self.context();
+        let (read, room) = (prompt.len(), context.saturating_sub(prompt.len()));
+        if room == 0 || resume.len() > room {
+            return Err(format!("`prompt` has {read} tokens and `resume` {}, the context {context}", resume.len()));
+        }
+        if *max_tokens == 0 {
+            return Err("`max_tokens` is 0, expected at least 1".to_owned());
+        }
+        let vocabulary = self.decoder.vocabulary();
+        if let Some(token) = prompt.iter().chain(resume).find(|token| **token >= vocabulary) {
+            return Err(format!("token {token} is not in the vocabulary of {vocabulary}"));
+        }
+        let Sampling { temperature, top_p, min_p, repeat_penalty, .. } = *sampling;
+        for (field, value, valid, expected) in [
+            ("temperature", temperature, temperature >= 0.0, "at least 0"),
+            ("top_p", top_p, top_p > 0.0 && top_p <= 1.0, "above 0 and at most 1"),
+            ("min_p", min_p, (0.0..=1.0).contains(&min_p), "0 to 1"),
+            ("repeat_penalty", repeat_penalty, repeat_penalty > 0.0, "above 0"),
+        ] {
+            if !valid || !value.is_finite() {
+                return Err(format!("`sampling.{field}` is {value}, expected {expected}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The most tokens that one run may have.
+    fn context(&self) -> usize {
+        self.decoder.card().context.min(self.decoder.cells()) as usize
+    }
+
+    /// Ends a run, waiting or running, without a word. What it has cached stays for the
+    /// next that begins with it.
+    pub fn cancel(&mut self, id: u64) {
+        self.queue.retain(|request| request.id != id);
+        if let Some(index) = self.runs.iter().position(|run| run.id == id) {
+            let run = self.runs.remove(index);
+            self.retire(run);
+        }
+    }
+
+    /// Admits whom it can, computes one batch and appends what is to be said to `out`.
+    /// Returns whether there is more to do.
+    ///
+    /// # Errors
+    /// [`DecodeError::Broken`], after every run has failed. A refused batch only fails the
+    /// runs in it.
+    pub fn step(&mut self, out: &mut Vec<Message>) -> Result<bool, DecodeError> {
+        out.append(&mut self.refused);
+        while let Some(request) = self.queue.pop_front() {
+            if let Some(request) = self.admit(request, out) {
+                self.queue.push_front(request);
+                break;
+            }
+        }
+        let advances = self.fill_batch();
+        if self.batch.is_empty() {
+            return Ok(self.has_work());
+        }
+        match self.decoder.decode(&self.batch) {
+            Ok(()) => self.advance(&advances, out),
+            Err(error @ DecodeError::Refused(_)) => {
+                for Advance { run, .. } in &advances {
+                    self.fail(*run, error.to_string(), out);
+                }
+            }
+            Err(error @ DecodeError::Broken(_)) => {
+                for run in (0..self.runs.len()).rev() {
+                    self.fail(run, error.to_string(), out);
+                }
+                let waiting = self.queue.drain(..);
+                out.extend(waiting.map(|Generate { id, .. }| Message::Failed { id, message: error.to_string() }));
+                return Err(error);
+            }
+        }
+        Ok(self.has_work())
+    }
+
+    /// Starts a run, or gives the request back if it must wait.
+    fn admit(&mut self, request: Generate, out: &mut Vec<Message>) -> Option<Generate> {
+        let (prompt, emitted) = (request.prompt.len(), request.resume.len());
+        let limit = prompt + (request.max_tokens as usize).max(emitted).min(self.context() - prompt);
+        let reserved: usize = self.runs.iter().map(|run| run.limit).sum();
+        let cells = self.decoder.cells() as usize;
+        if self.runs.len() >= self.slots() || reserved + limit > cells {
+            return Some(request);
+        }
+
+        let Generate { id, scope, prompt: mut tokens, resume, sampling, markers, .. } = request;
+        let mut writing = Writing {
+            shown: markers.iter().flat_map(|marker| self.decoder.tokenize(marker, true)).collect(),
+            text: TextAssembler::default(),
+            guard: RepetitionGuard::new(),
+        };
+        let (mut text, mut repeats) = (String::new(), false);
+        for token in &resume {
+            let (piece, stops) = writing.push(&self.decoder, *token);
+            text.push_str(&piece);
+            repeats = stops;
+        }
+        tokens.extend(resume);
+
+        // Its earlier life ended between the last token and saying so.
+        let over = if repeats {
+            Some(FinishReason::Repetition)
+        } else {
+            (tokens.len() >= limit).then_some(FinishReason::Length)
+        };
+        if let Some(reason) = over {
+            text.push_str(&writing.text.finish());
+            out.push(Message::Started { id, cached: 0 });
+            out.push(Message::Chunk { id, tokens: Vec::new(), text });
+            out.push(Message::Finished { id, reason });
+            return None;
+        }
+
+        let (sequence, cached) = self.place(&scope, &tokens, cells - reserved - limit);
+        out.push(Message::Started { id, cached: cached.min(prompt) as u32 });
+        if emitted > 0 {
+            out.push(Message::Chunk { id, tokens: Vec::new(), text });
+        }
+        self.runs.push(Run { id, scope, sequence, tokens, cached, limit, sampling, writing });
+        None
+    }
+
+    /// Finds a sequence for these tokens, with as much of them cached as can be, and
+    /// leaves idle sequences at most `room` cells. Returns the sequence and how many of
+    /// the tokens it has cached: never all, because the last one's logits are needed.
+    fn place(&mut self, scope: &str, tokens: &[Token], room: usize) -> (u32, usize) {
+        let Some(prefix) = self.longest_prefix(scope, &tokens[..tokens.len() - 1]) else {
+            self.make_room(room, None);
+            return (self.vacate(None), 0);
+        };
+        let Prefix { sequence: source, length, beyond } = prefix;
+        let index = self.idle.iter().position(|idle| idle.sequence == source);
+        let stays = beyond.is_none_or(|beyond| {
+            let leaves_another = !self.empty.is_empty() || self.idle.len() > 1;
+            beyond > WORTH_KEEPING && length + beyond <= room && leaves_another
+        });
+        if stays {
+            if let Some(index) = index {
+                let used = self.idle.remove(index);
+                self.idle.push(used);
+            }
+            self.make_room(room, Some(source));
+            let sequence = self.vacate(Some(source));
+            let copied = self.decoder.copy(source, sequence, length as u32);
+            return (sequence, if copied { length } else { 0 });
+        }
+        if let Some(index) = index {
+            self.idle.remove(index);
+        }
+        self.make_room(room, None);
+        let rewound = self.decoder.forget(source, length as u32) || !self.decoder.forget(source, 0);
+        (source, if rewound { length } else { 0 })
+    }
+
+    fn longest_prefix(&self, scope: &str, tokens: &[Token]) -> Option<Prefix> {
+        let running = self.runs.iter().filter(|run| run.scope == scope).map(|run| Prefix {
+            sequence: run.sequence,
+            length: common(&run.tokens[..run.cached], tokens),
+            beyond: None,
+        });
+        let idle = self.idle.iter().filter(|idle| idle.scope == scope).map(|idle| {
+            let length = common(&idle.tokens, tokens);
+            Prefix { sequence: idle.sequence, length, beyond: Some(idle.tokens.len() - length) }
+        });
+        // Of equally long ones the idle sequence with the least beyond: to extend it
+        // costs nothing.
+        running
+            .chain(idle)
+            .filter(|prefix| prefix.length > 0)
+            .max_by_key(|prefix| (prefix.length, prefix.beyond.map(Reverse)))
+    }
+
+    /// Evicts idle sequences, but not `keep`, until they have at most `room` cells.
+    fn make_room(&mut self, room: usize, keep: Option<u32>) {
+        while self.idle_cells() > room && self.evict(keep) {}
+    }
+
+    /// An empty sequence, if need be an evicted one; not `keep`.
+    fn vacate(&mut self, keep: Option<u32>) -> u32 {
+        loop {
+            if let Some(sequence) = self.empty.pop() {
+                return sequence;
+            }
+            if !self.evict(keep) {
+                // A slot is free and there are no fewer sequences than slots, so some
+                // sequence does not run. Callers keep an idle one only beside another.
+                unreachable!("every sequence runs while a slot is free");
+            }
+        }
+    }
+
+    /// Forgets the least recently used idle sequence that is not `keep`; `false` if there
+    /// is none.
+    fn evict(&mut self, keep: Option<u32>) -> bool {
+        let Some(index) = self.idle.iter().position(|idle| Some(idle.sequence) != keep) else { return false };
+        let Idle { sequence, .. } = self.idle.remove(index);
+        self.decoder.forget(sequence, 0);
+        self.empty.push(sequence);
+        true
+    }
+
+    fn idle_cells(&self) -> usize {
+        self.idle.iter().map(|idle| idle.tokens.len()).sum()
+    }
+
+    fn slots(&self) -> usize {
+        (self.decoder.card().slots.min(self.decoder.sequences()) as usize).min(self.decoder.batch_size())
+    }
+
+    /// Chooses the rows of the next batch.
+    fn fill_batch(&mut self) -> Vec<Advance> {
+        self.batch.clear();
+        let size = self.decoder.batch_size();
+        let (generating, reading): (Vec<usize>, Vec<usize>) =
+            (0..self.runs.len()).partition(|run| self.runs[*run].generates());
+        let prompts = if generating.is_empty() { size } else { self.settings.prompt_rows };
+        let end = size.min(generating.len() + prompts);
+
+        let mut advances = Vec::with_capacity(self.runs.len());
+        for index in generating.into_iter().chain(reading) {
+            let run = &self.runs[index];
+            let rows = (run.tokens.len() - run.cached).min(end - self.batch.len());
+            if rows == 0 {
+                break;
+            }
+            let upto = run.cached + rows;
+            self.batch.extend((run.cached..upto).map(|position| Row {
+                token: run.tokens[position],
+                position: position as u32,
+                sequence: run.sequence,
+                logits: position + 1 == run.tokens.len(),
+            }));
+            advances.push(Advance { run: index, cached: upto, last_row: self.batch.len() - 1 });
+        }
+        // The last run first, so that each can leave the list without moving the others.
+        advances.sort_unstable_by_key(|advance| Reverse(advance.run));
+        advances
+    }
+
+    /// Gives every run that has been read to its end its next token.
+    fn advance(&mut self, advances: &[Advance], out: &mut Vec<Message>) {
+        for Advance { run: index, cached, last_row } in advances {
+            let run = &mut self.runs[*index];
+            run.cached = *cached;
+            if run.cached < run.tokens.len() {
+                continue;
+            }
+            let window = run.tokens.len().saturating_sub(run.sampling.repeat_window as usize);
+            // To weaken the end of an answer because earlier answers ended too would make
+            // the model ramble.
+            let recent = run.tokens[window..].iter().copied().filter(|token| !self.decoder.is_end(*token));
+            let logits = self.decoder.logits(*last_row);
+            let Some(token) = self.sampler.pick(logits, recent, &run.sampling, run.tokens.len() as u64) else {
+                self.fail(*index, "the model gave no usable probabilities".to_owned(), out);
+                continue;
+            };
+            if self.decoder.is_end(token) {
+                self.finish(*index, FinishReason::End, out);
+                continue;
+            }
+            run.tokens.push(token);
+            let (text, repeats) = run.writing.push(&self.decoder, token);
+            let full = run.tokens.len() >= run.limit;
+            out.push(Message::Chunk { id: run.id, tokens: vec![token], text });
+            if repeats {
+                self.finish(*index, FinishReason::Repetition, out);
+            } else if full {
+                self.finish(*index, FinishReason::Length, out);
+            }
+        }
+    }
+
+    fn finish(&mut self, run: usize, reason: FinishReason, out: &mut Vec<Message>) {
+        let mut run = self.runs.remove(run);
+        let text = run.writing.text.finish();
+        if !text.is_empty() {
+            out.push(Message::Chunk { id: run.id, tokens: Vec::new(), text });
+        }
+        out.push(Message::Finished { id: run.id, reason });
+        self.retire(run);
+    }
+
+    fn fail(&mut self, run: usize, message: String, out: &mut Vec<Message>) {
+        let run = self.runs.remove(run);
+        self.decoder.forget(run.sequence, 0);
+        self.empty.push(run.sequence);
+        out.push(Message::Failed { id: run.id, message });
+    }
+
+    /// Keeps what a run has cached for the next one that begins with it.
+    fn retire(&mut self, run: Run) {
+        let Run { scope, sequence, mut tokens, cached, .. } = run;
+        if cached == 0 {
+            self.empty.push(sequence);
+            return;
+        }
+        tokens.truncate(cached);
+        self.idle.push(Idle { scope, sequence, tokens });
+        self.make_room(self.settings.idle_cells, Some(sequence));
+    }
+}
+
+/// How many tokens two sequences begin with in common.
+fn common(left: &[Token], right: &[Token]) -> usize {
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Tests of the public face of the crate.
+
+#[cfg(test)]
+mod serving;

@@ -1,0 +1,72 @@
+//! The executable: command line, configuration, and putting the parts together.
+//!
+//! Only here are the environment and the configuration read; everything below is handed
+//! what it needs.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod ambient;
+mod config;
+mod data;
+mod keys;
+mod models;
+mod paths;
+mod serve;
+
+/// The Interactions API on your own machines.
+#[derive(Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API.
+    Serve(serve::Arguments),
+    /// Create, list and revoke API keys.
+    Keys(keys::Arguments),
+    /// Pull, list and remove models.
+    Models(models::Arguments),
+}
+
+/// What went wrong, in words for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failed(String);
+
+impl Failed {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Keys(arguments) => keys::run(arguments).await,
+        Command::Models(arguments) => models::run(arguments).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("antiphon: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Words for a person go to standard error; results go to standard output.
+#[expect(clippy::print_stderr, reason = "the terminal is this program's to speak to")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the terminal is this program's to speak to")]
+fn print(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,325 @@
+//! `antiphon serve`: puts the parts together and serves until it is told to stop.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use antiphon_backends::{Llama, LlamaOptions, Script, Scripted};
+use antiphon_engine::{Engine, EngineParts, Limits, Models, Served, Store, StoreError};
+use antiphon_models::Library;
+use antiphon_store::{DataLock, FaultHook, FaultPoint, SqliteStore, StoreOptions};
+use antiphon_worker::protocol::Sampling;
+use clap::Args;
+use jiff::SignedDuration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::ambient::Machine;
+use crate::config::{self, Backend, Config};
+use crate::data::DataFolder;
+use crate::{Failed, keys, models, paths, print};
+
+/// What a worker shares among its calls unless the configuration says otherwise.
+const DEFAULT_CONTEXT: u32 = 32_768;
+const DEFAULT_SLOTS: u32 = 4;
+
+/// After the connections are closed, runs have this long to suspend.
+const GRACE: Duration = Duration::from_secs(1);
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "ANTIPHON_LISTEN")]
+    listen: Option<String>,
+    /// Where the store is; `$XDG_DATA_HOME/antiphon` unless given.
+    #[arg(long, env = "ANTIPHON_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// The configuration file.
+    #[arg(long, env = "ANTIPHON_CONFIG")]
+    config: Option<PathBuf>,
+    /// The model to serve by default: an installed one, or a path to a GGUF file.
+    #[arg(long, env = "ANTIPHON_MODEL")]
+    model: Option<String>,
+    #[command(flatten)]
+    place: models::Place,
+    /// Abort the process at this durable write, for tests: `before-commit:N` or
+    /// `after-commit:N`.
+    #[arg(long, hide = true)]
+    fault: Option<Fault>,
+    /// Make workers abort after so many chunks, for tests.
+    #[arg(long, hide = true)]
+    worker_fault: Option<u32>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
+    log_to_stderr();
+    let config = match &arguments.config {
+        None => Config::default(),
+        Some(path) => Config::read(path)?,
+    };
+    let listen = arguments.listen.or(config.server.listen.clone()).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = resolve(&listen)?;
+    let data = DataFolder::open(paths::data_folder(arguments.data_dir)?)?;
+    let _lock = DataLock::take(data.path()).map_err(|error| Failed::new(error.to_string()))?;
+    let options = StoreOptions { fault: arguments.fault.map(Fault::hook) };
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.path(), options).map_err(store_failed)?);
+
+    let library = arguments.place.library()?;
+    let worker = paths::worker(arguments.place.worker);
+    let mut served = Vec::new();
+    for model in wanted_models(&config, arguments.model.as_deref(), &library)? {
+        served.push(Arc::new(serve_model(&model, &library, worker.as_ref(), arguments.worker_fault, &config)?));
+    }
+    let key = first_key(&data, &*store, &address).await?;
+    let engine = Engine::new(EngineParts {
+        store,
+        models: Models::new(served, config.server.strict_models),
+        ambient: Arc::new(Machine),
+        seal: data.seal(),
+        limits: Limits {
+            default_output_tokens: config.limits.default_output_tokens,
+            retention: SignedDuration::from_hours(24 * i64::from(config.store.retention_days)),
+        },
+    });
+    engine.recover().await.map_err(store_failed)?;
+
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| Failed::new(format!("cannot listen on {address}: {error}")))?;
+    let address = listener.local_addr().map_err(|error| Failed::new(error.to_string()))?;
+    greet(address, key.as_deref());
+    let mut limits = antiphon_server::Limits::default();
+    if let Some(bytes) = config.server.body_bytes {
+        limits.body_bytes = bytes;
+        limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
+    }
+    let options = antiphon_server::Options { keys: data.key_maker(), limits };
+    antiphon_server::serve(listener, engine.clone(), options, stop_signal()?).await;
+    engine.shut_down(GRACE).await;
+    Ok(())
+}
+
+/// The configured models, with the one of the command line first. Without any, the
+/// first of the catalogue that is installed.
+fn wanted_models(config: &Config, chosen: Option<&str>, library: &Library) -> Result<Vec<config::Model>, Failed> {
+    let mut models = config.models.clone();
+    if let Some(name) = chosen {
+        let first = match models.iter().position(|model| model.name == name || model.aliases.iter().any(|a| a == name))
+        {
+            Some(at) => models.remove(at),
+            None => config::Model::named(name),
+        };
+        models.insert(0, first);
+    }
+    if models.is_empty() {
+        let names = library.catalogue().iter().map(|entry| entry.name.as_str());
+        match names.clone().find(|name| library.find(name).is_ok()) {
+            Some(name) => models.push(config::Model::named(name)),
+            None => {
+                let first = names.clone().next().unwrap_or_default();
+                let message = format!("no model is installed; `antiphon models pull {first}` installs the default one");
+                return Err(Failed::new(message));
+            }
+        }
+    }
+    Ok(models)
+}
+
+fn serve_model(
+    model: &config::Model,
+    library: &Library,
+    worker: Option<&PathBuf>,
+    worker_fault: Option<u32>,
+    config: &Config,
+) -> Result<Served, Failed> {
+    let mut served = match model.backend {
+        Backend::Scripted => {
+            let path = model.script.clone().unwrap_or_default();
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| Failed::new(format!("script `{}`: {error}", path.display())))?;
+            let script =
+                Script::parse(&text).map_err(|error| Failed::new(format!("script `{}`: {error}", path.display())))?;
+            let context = script.context();
+            let mut served = Served::new(&model.name, Arc::new(Scripted::new(script)), context, config.limits.waiting);
+            served.description = "Replies from a script".to_owned();
+            served
+        }
+        Backend::Llama => {
+            let wanted = model.file.as_ref().map_or_else(|| model.name.clone(), |path| path.display().to_string());
+            let installed = library.find(&wanted).map_err(|error| Failed::new(error.to_string()))?;
+            let Some(worker) = worker.filter(|path| path.is_file()) else {
+                return Err(Failed::new(
+                    "the worker `antiphon-llama` is not beside this executable; `--worker` names it",
+                ));
+            };
+            let entry = installed.entry.as_ref();
+            let name = if model.file.is_some() { model.name.clone() } else { installed.name.clone() };
+            let most = entry.map_or(DEFAULT_CONTEXT, |entry| entry.context);
+            let context = model.context.unwrap_or_else(|| most.min(DEFAULT_CONTEXT));
+            let mut arguments = Vec::new();
+            if let Some(threads) = model.threads {
+                arguments.extend(["--threads".to_owned(), threads.to_string()]);
+            }
+            if let Some(chunks) = worker_fault {
+                arguments.extend(["--crash-after-chunks".to_owned(), chunks.to_string()]);
+            }
+            let llama = Llama::new(LlamaOptions {
+                executable: worker.clone(),
+                model: installed.path.clone(),
+                name: name.clone(),
+                context,
+                slots: model.slots.unwrap_or(DEFAULT_SLOTS),
+                arguments,
+                sampling: entry.map_or(DEFAULT_SAMPLING, |entry| sampling(&entry.sampling)),
+                system_prompt: entry.map(|entry| entry.system_prompt.clone()),
+                today: || jiff::Zoned::now().date().to_string(),
+            })
+            .map_err(|error| Failed::new(format!("model `{name}`: {error}")))?;
+            llama.load();
+            let mut served = Served::new(name, Arc::new(llama), u64::from(context), config.limits.waiting);
+            served.description = entry.map(|entry| entry.description.clone()).unwrap_or_default();
+            served.aliases = entry.map(|entry| entry.aliases.clone()).unwrap_or_default();
+            served
+        }
+    };
+    served.aliases.extend(model.aliases.iter().cloned());
+    Ok(served)
+}
+
+/// For weights that the catalogue does not know.
+const DEFAULT_SAMPLING: Sampling =
+    Sampling { temperature: 0.7, top_p: 0.95, top_k: 40, min_p: 0.05, repeat_penalty: 1.0, repeat_window: 64, seed: 0 };
+
+fn sampling(known: &antiphon_models::Sampling) -> Sampling {
+    Sampling {
+        temperature: known.temperature,
+        top_p: known.top_p,
+        top_k: known.top_k,
+        min_p: known.min_p,
+        repeat_penalty: known.repeat_penalty,
+        repeat_window: known.repeat_window,
+        seed: 0,
+    }
+}
+
+/// On loopback the first start makes a key; anywhere else keys come first.
+async fn first_key(data: &DataFolder, store: &dyn Store, address: &SocketAddr) -> Result<Option<String>, Failed> {
+    let known = store.keys().await.map_err(store_failed)?;
+    let valid = |id: &str| known.iter().any(|key| key.id == id && key.revoked.is_none());
+    if known.iter().any(|key| key.revoked.is_none()) {
+        let kept = data.bootstrap_key();
+        return Ok(kept.filter(|key| key.split('_').nth(1).is_some_and(valid)));
+    }
+    if !address.ip().is_loopback() {
+        return Err(Failed::new(format!(
+            "refusing to listen on {address} without any API key; `antiphon keys create --data-dir {} --name NAME` makes one",
+            data.path().display()
+        )));
+    }
+    if !known.is_empty() {
+        // All keys were revoked, which was somebody's decision.
+        return Ok(None);
+    }
+    let key = keys::create(data, store, "bootstrap", "default").await?;
+    data.keep_bootstrap_key(&key)?;
+    Ok(Some(key))
+}
+
+fn greet(address: SocketAddr, key: Option<&str>) {
+    print(&format!("antiphon listens on http://{address}"));
+    let Some(key) = key else { return };
+    print(&format!(
+        r#"
+export GOOGLE_GEMINI_BASE_URL=http://{address}
+export GEMINI_API_KEY={key}
+
+curl -s $GOOGLE_GEMINI_BASE_URL/v1beta/interactions -H "x-goog-api-key: $GEMINI_API_KEY" \
+  -H 'Content-Type: application/json' -d '{{"model": "gemini-3.5-flash", "input": "Explain how AI works in a few words"}}'
+
+python3 -c 'from google import genai; print(genai.Client().interactions.create(
+  model="gemini-3.5-flash", input="Explain how AI works in a few words").output_text)'
+
+node --input-type=module -e 'import {{ GoogleGenAI }} from "@google/genai";
+console.log((await new GoogleGenAI({{}}).interactions.create({{
+  model: "gemini-3.5-flash", input: "Explain how AI works in a few words" }})).output_text)'
+"#
+    ));
+}
+
+fn resolve(listen: &str) -> Result<SocketAddr, Failed> {
+    let failed = |why: &str| Failed::new(format!("`{listen}` is not an address and port to listen on{why}"));
+    let mut addresses = listen.to_socket_addrs().map_err(|error| failed(&format!(": {error}")))?;
+    addresses.next().ok_or_else(|| failed(""))
+}
+
+/// Cancelled by the first SIGTERM or SIGINT.
+fn stop_signal() -> Result<CancellationToken, Failed> {
+    let failed = |error: std::io::Error| Failed::new(format!("signals cannot be caught: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    #[expect(clippy::disallowed_methods, reason = "it lives as long as the process")]
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(stop)
+}
+
+/// Readable lines on a terminal, JSON elsewhere. `ANTIPHON_LOG` sets the level.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("ANTIPHON_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        builder.compact().init();
+    } else {
+        builder.json().flatten_event(true).init();
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is the end of the error")]
+fn store_failed(error: StoreError) -> Failed {
+    Failed::new(error.to_string())
+}
+
+/// Where a test of crashes ends this process.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    point: FaultPoint,
+    commit: u32,
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected `before-commit:N` or `after-commit:N`";
+        let (point, commit) = text.split_once(':').ok_or(expected)?;
+        let point = match point {
+            "before-commit" => FaultPoint::BeforeCommit,
+            "after-commit" => FaultPoint::AfterCommit,
+            _ => return Err(expected.to_owned()),
+        };
+        Ok(Self { point, commit: commit.parse().map_err(|_| expected)? })
+    }
+}
+
+impl Fault {
+    fn hook(self) -> FaultHook {
+        let passed = AtomicU32::new(0);
+        Arc::new(move |point| {
+            if point == self.point && passed.fetch_add(1, Ordering::Relaxed) + 1 == self.commit {
+                std::process::abort();
+            }
+        })
+    }
+}
