@@ -43,7 +43,7 @@ async fn no_file_holds_the_key_of_what_was_deleted() {
     };
     let mut live = Vec::new();
     let mut secrets = HashMap::new();
-    for number in 0..150 {
+    for number in 0..80 {
         let name = format!("interaction {number}");
         let fence = store.accept(turn(project, &name, None)).await.unwrap();
         secrets.insert(secret(dir.path(), &name), name.clone());
@@ -55,7 +55,7 @@ async fn no_file_holds_the_key_of_what_was_deleted() {
             *seq += 1;
             store.append(&id(name), *fence, Append { events, ..Append::default() }).await.unwrap();
         }
-        if live.len() > 20 {
+        if live.len() > 10 {
             let (name, ..) = live.swap_remove(draw(live.len()));
             store.delete(project, &id(&name)).await.unwrap();
         }
