@@ -155,7 +155,8 @@ pub trait Store: Send + Sync {
     async fn append(&self, id: &InteractionId, fence: Fence, append: Append) -> Result<(), StoreError>;
 
     /// # Errors
-    /// `NotFound` for ids of other projects, deleted and expired ones too.
+    /// `NotFound` for ids of other projects and deleted ones. What has expired is there
+    /// until it is swept.
     async fn interaction(&self, project: ProjectId, id: &InteractionId) -> Result<Stored, StoreError>;
 
     /// The whole log of an interaction, in order.

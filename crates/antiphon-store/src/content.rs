@@ -4,8 +4,8 @@
 //! key; deleting overwrites the key where it lies. SQLite's `secure_delete` alone does not
 //! keep the promise that deleted bytes are gone: when a page is rebuilt after its
 //! neighbours were deleted, cells that moved away stay behind as they were in the page's
-//! unused part, out of reach of a later delete. Of interactions deleted in random order
-//! about one in a hundred was still readable in the file. With the key gone, such remains
+//! unused part, out of reach of a later delete. Of 2,361 deleted in random order 8 were
+//! still readable in the file (SQLite 3.51.3). With the key gone, such remains
 //! mean nothing. The keys themselves never move (see `content_key` in the schema).
 //!
 //! This is for deleting, not against a thief of the file, which holds the keys too.

@@ -15,7 +15,7 @@ use crate::step::Step;
 /// cannot honour was refused by [`CreateInteraction::read`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CreateInteraction {
-    /// As it was asked for, without a `models/` prefix.
+    /// As it was asked for, which answers echo; it may have a `models/` prefix.
     pub model: String,
     /// At least one step, each with at least one part unless it is a thought.
     pub input: Vec<Step>,
@@ -120,7 +120,7 @@ fn read_model(fields: &mut Fields) -> Result<String, Error> {
                 let message = format!("`{name}` is an agent; agents are not supported by this server yet");
                 return Err(Error::invalid("model", message));
             }
-            Ok(name.to_owned())
+            Ok(model)
         }
     }
 }

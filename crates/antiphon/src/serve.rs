@@ -73,7 +73,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let worker = paths::worker(arguments.place.worker);
     let mut served = Vec::new();
     for model in wanted_models(&config, arguments.model.as_deref(), &library)? {
-        served.push(Arc::new(serve_model(&model, &library, worker.as_ref(), arguments.worker_fault, &config)?));
+        // The default is loaded now, others when they are first asked for.
+        let load = served.is_empty();
+        let model = serve_model(&model, &library, worker.as_ref(), arguments.worker_fault, &config, load)?;
+        served.push(Arc::new(model));
     }
     let key = first_key(&data, &*store, &address).await?;
     let engine = Engine::new(EngineParts {
@@ -136,6 +139,7 @@ fn serve_model(
     worker: Option<&PathBuf>,
     worker_fault: Option<u32>,
     config: &Config,
+    load: bool,
 ) -> Result<Served, Failed> {
     let mut served = match model.backend {
         Backend::Scripted => {
@@ -180,7 +184,9 @@ fn serve_model(
                 today: || jiff::Zoned::now().date().to_string(),
             })
             .map_err(|error| Failed::new(format!("model `{name}`: {error}")))?;
-            llama.load();
+            if load {
+                llama.load();
+            }
             let mut served = Served::new(name, Arc::new(llama), u64::from(context), config.limits.waiting);
             served.description = entry.map(|entry| entry.description.clone()).unwrap_or_default();
             served.aliases = entry.map(|entry| entry.aliases.clone()).unwrap_or_default();

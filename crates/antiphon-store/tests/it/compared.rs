@@ -120,7 +120,7 @@ async fn compare(operations: Vec<Operation>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn trees_of_turns_forks_and_deletes_read_as_the_model_says(operations in vec(operation(), 1..60)) {

@@ -2,6 +2,7 @@
 //! are named, where `unsafe` may stand, and what committed files never say.
 //!
 //! These read files as text, so that they cost no time and need no compiler of their own.
+#![expect(clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -45,7 +45,7 @@ fn honoured_values_arrive() {
     assert_eq!(
         serde_json::to_value(&request).unwrap(),
         json!({
-            "model": "gemini-3.5-flash",
+            "model": "models/gemini-3.5-flash",
             "input": [{"type": "user_input", "content": [{"type": "text", "text": "hi"}]}],
             "system_instruction": "brief",
             "generation_config": {"temperature": 0.5, "top_p": 0.9, "max_output_tokens": 16, "seed": 7,
@@ -89,8 +89,8 @@ fn replayed_steps_keep_keys_this_server_does_not_know() {
         {"type": "model_output", "content": [{"type": "text", "text": "b"}], "note": true},
         {"type": "user_input", "content": [{"type": "text", "text": "c"}]},
     ]);
-    let request = CreateInteraction::read(json!({"model": "m", "input": steps.clone()})).unwrap();
-    assert_eq!(serde_json::to_value(&request.input).unwrap(), steps);
+    let request = CreateInteraction::read(json!({"model": "m", "input": steps})).unwrap();
+    assert_eq!(serde_json::to_value(&request.input).unwrap(), steps, "unchanged");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The executable from outside: real processes, real files, loopback connections.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod command_line;
 mod commits;
 mod crash;

@@ -1,0 +1,309 @@
+// The SDK as a user's program has it: nothing set but GOOGLE_GEMINI_BASE_URL and GEMINI_API_KEY.
+// Beside it, the checks that every suite uses: JavaScript's SDK validates nothing at all, so an
+// unknown event, step, field or a wrong type passes silently unless a test looks.
+
+import assert from "node:assert/strict";
+import { afterEach } from "node:test";
+import { GoogleGenAI } from "@google/genai";
+
+for (const name of ["GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"]) {
+  assert.ok(process.env[name], `${name} is not set: use \`conformance/run js\``);
+}
+
+export const MODEL = "gemini-3.5-flash";
+export const QUESTION = "What is the capital of France? Answer in one short sentence.";
+// Long enough to be still running when the next request arrives.
+export const ESSAY = "Write a long and detailed essay about the history of the city of Rome.";
+export const UNKNOWN_ID = "v1_thereisnosuchthing";
+
+export const ai = new GoogleGenAI({});
+
+/** Creates an interaction with the default model, greedily, so that answers are short and stable. */
+export function ask(input, { generation_config = {}, ...request } = {}, options = undefined) {
+  return ai.interactions.create(
+    {
+      model: MODEL,
+      input,
+      generation_config: { temperature: 0, max_output_tokens: 200, ...generation_config },
+      ...request,
+    },
+    options,
+  );
+}
+
+/** A background run that goes on for a while; it is cancelled when the test ends. */
+export async function startLongRun(context) {
+  const run = await ask(ESSAY, { background: true, generation_config: { max_output_tokens: 1500 } });
+  context.after(() =>
+    ai.interactions.cancel(run.id).catch((error) => {
+      // Ended or deleted by the test itself.
+      assert.ok([400, 404].includes(error.status), error);
+    }),
+  );
+  return run;
+}
+
+export async function collect(stream) {
+  const events = [];
+  for await (const event of await stream) events.push(event);
+  return events;
+}
+
+/** Reads `count` events and hangs up. */
+export async function take(stream, count) {
+  const events = [];
+  for await (const event of await stream) {
+    events.push(event);
+    if (events.length === count) break;
+  }
+  assert.equal(events.length, count);
+  return events;
+}
+
+// The SDK silently tries again on 408, 409, 429 and 5xx: a passing test could hide them.
+const retried = [];
+const fetch = globalThis.fetch;
+globalThis.fetch = async (...request) => {
+  const response = await fetch(...request);
+  if (response.status >= 500 || [408, 409, 429].includes(response.status)) {
+    retried.push(`${response.status} ${response.url}`);
+  }
+  return response;
+};
+afterEach(() => assert.deepEqual(retried.splice(0), []));
+
+const COUNTS = ["input", "output", "thought", "tool_use", "cached"];
+const STATUSES = [
+  "queued", "in_progress", "requires_action", "completed", "failed", "cancelled", "incomplete",
+  "budget_exceeded",
+];
+
+// Field name to check, per type that a text conversation may show. `?` marks optional fields.
+const string = (value) => typeof value === "string";
+const count = (value) => Number.isInteger(value) && value >= 0;
+const object = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+const listOf = (check) => (value) => Array.isArray(value) && value.every((item) => check(item));
+const oneOf = (...values) => (value) => values.includes(value);
+const time = (value) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value);
+const id = (value) => /^v1_[A-Za-z0-9_-]{1,200}$/.test(value);
+
+function shape(name, fields) {
+  return (value) => {
+    assert.ok(object(value), `${name}: expected an object, got ${JSON.stringify(value)}`);
+    for (const [key, check] of Object.entries(fields)) {
+      const field = key.replace("?", "");
+      if (value[field] === undefined && key.endsWith("?")) continue;
+      assert.ok(check(value[field]), `${name}.${field} is ${JSON.stringify(value[field])}`);
+    }
+    for (const key of Object.keys(value)) {
+      assert.ok(key in fields || `${key}?` in fields, `${name} has no field ${key}`);
+    }
+    return true;
+  };
+}
+
+function tagged(tag, variants) {
+  return (value) => {
+    const variant = variants[value?.[tag]];
+    assert.ok(variant, `no such ${tag}: ${JSON.stringify(value)}`);
+    return variant(value);
+  };
+}
+
+const byModality = listOf(shape("modality", { modality: oneOf("text"), tokens: count }));
+const usage = shape("usage", {
+  ...Object.fromEntries([...COUNTS, ""].map((name) => [`total_${name}_tokens`.replace("__", "_"), count])),
+  "input_tokens_by_modality?": byModality,
+  "output_tokens_by_modality?": byModality,
+  "cached_tokens_by_modality?": byModality,
+  "tool_use_tokens_by_modality?": byModality,
+  "grounding_tool_count?": listOf(object),
+  // Added by the SDK.
+  "initial_input_tokens?": count,
+});
+const content = tagged("type", {
+  text: shape("text", { type: string, text: string, "annotations?": listOf(object) }),
+});
+const step = tagged("type", {
+  user_input: shape("user_input", { type: string, content: listOf(content) }),
+  thought: shape("thought", { type: string, signature: string, "summary?": listOf(content) }),
+  model_output: shape("model_output", { type: string, content: listOf(content), "error?": object }),
+});
+const stepHead = tagged("type", {
+  thought: shape("thought", { type: string, "signature?": string, "summary?": listOf(content) }),
+  model_output: shape("model_output", { type: string, "content?": listOf(content) }),
+});
+const delta = tagged("type", {
+  text: shape("text", { type: string, text: string }),
+  thought_summary: shape("thought_summary", { type: string, content }),
+  thought_signature: shape("thought_signature", { type: string, signature: string }),
+});
+const error = shape("error", { code: string, message: string });
+const interaction = shape("interaction", {
+  id,
+  object: oneOf("interaction"),
+  status: oneOf(...STATUSES),
+  model: string,
+  "created?": time,
+  "updated?": time,
+  steps: listOf(step),
+  "usage?": usage,
+  "previous_interaction_id?": id,
+  "service_tier?": oneOf("flex", "standard", "priority", "deferred"),
+  "labels?": object,
+  "system_instruction?": string,
+  "generation_config?": object,
+  "input?": (value) => value !== null,
+  "errors?": listOf(error),
+  "error?": error,
+  // Added by the SDK.
+  "output_text?": string,
+  "continuation_ids?": listOf(string),
+  "sdkHttpResponse?": object,
+});
+const partial = shape("event.interaction", {
+  id,
+  status: oneOf(...STATUSES),
+  "object?": oneOf("interaction"),
+  "model?": string,
+  "created?": time,
+  "updated?": time,
+  "service_tier?": string,
+  "usage?": usage,
+});
+const event = (fields) => shape("event", { event_type: string, event_id: string, ...fields });
+const events = tagged("event_type", {
+  "interaction.created": event({ interaction: partial }),
+  "interaction.status_update": event({
+    interaction_id: id,
+    status: oneOf(...STATUSES),
+    "usage?": usage,
+  }),
+  "step.start": event({ index: count, step: stepHead }),
+  "step.delta": event({ index: count, delta, "metadata?": object }),
+  "step.stop": event({ index: count, "usage?": usage, "step_usage?": usage }),
+  "interaction.completed": event({ interaction: partial }),
+  error: event({ error }),
+});
+
+/** Text a person can be shown: something is there, and no token of a chat template is. */
+export function assertClean(text) {
+  assert.equal(typeof text, "string");
+  assert.notEqual(text.trim(), "");
+  for (const mark of ["<|", "|>", "<s>", "</s>", "<think>", "</think>", "\ufffd", "\0"]) {
+    assert.ok(!text.includes(mark), `${JSON.stringify(mark)} in ${JSON.stringify(text)}`);
+  }
+}
+
+/** Plain counts, and total = input + output + thought + tool use. */
+export function assertUsage(value) {
+  usage(value);
+  const [input, output, thought, tools, cached] = COUNTS.map((name) => value[`total_${name}_tokens`]);
+  assert.ok(input > 0);
+  assert.ok(cached <= input);
+  assert.equal(value.total_tokens, input + output + thought + tools);
+}
+
+/** An interaction of which every field is known, whatever its state. */
+export function assertTyped(value) {
+  assert.ok(interaction({ steps: [], ...value }));
+}
+
+/** A finished text interaction as every caller of the API may rely on it. */
+export function assertInteraction(value, status = "completed") {
+  assertTyped(value);
+  assert.equal(value.status, status);
+  assert.ok(value.created <= value.updated, "`created` and `updated` are there");
+  assertUsage(value.usage);
+  for (const each of value.steps) {
+    if (each.type === "thought") assert.notEqual(each.signature, "");
+  }
+  if (status === "completed") {
+    assert.equal(value.errors, undefined);
+    assert.equal(value.steps.at(-1).type, "model_output");
+    assert.ok(value.steps.at(-1).content[0].text);
+    assertClean(value.output_text);
+  }
+}
+
+/** The order, indexes and ids of a whole stream, from `interaction.created` to the end. */
+export function assertEvents(list, status = "completed") {
+  for (const each of list) assert.ok(events(each));
+  assert.equal(new Set(list.map((each) => each.event_id)).size, list.length, "event ids are unique");
+  const [created, progress] = list;
+  const completed = list.at(-1);
+  assert.equal(created.event_type, "interaction.created");
+  assert.ok(["queued", "in_progress"].includes(created.interaction.status));
+  assert.equal(progress.event_type, "interaction.status_update");
+  assert.equal(progress.status, "in_progress");
+  assert.equal(completed.event_type, "interaction.completed");
+  assert.equal(completed.interaction.id, created.interaction.id);
+  assert.equal(completed.interaction.status, status);
+  assertUsage(completed.interaction.usage);
+
+  let stopped = 0;
+  let open = false;
+  for (const each of list.slice(1, -1)) {
+    if (each.event_type === "interaction.status_update") {
+      assert.equal(each.interaction_id, created.interaction.id);
+      assert.ok(!open, "a status update does not cut a step in two");
+      continue;
+    }
+    assert.ok(each.event_type.startsWith("step."), each.event_type);
+    assert.equal(each.index, stopped, "one step at a time, indexes from 0 without a gap");
+    assert.notEqual(each.event_type === "step.start", open, "start, deltas, stop");
+    open = each.event_type !== "step.stop";
+    if (!open) stopped += 1;
+  }
+  assert.ok(!open, "every step that starts also stops");
+}
+
+/** The steps that a client accumulates from a stream of text. */
+export function fold(list) {
+  const steps = [];
+  for (const each of list) {
+    if (each.event_type === "step.start") steps.push(structuredClone(each.step));
+    if (each.event_type !== "step.delta") continue;
+    const current = steps[each.index];
+    const { type, text, content, signature } = each.delta;
+    if (type === "text") {
+      current.content ??= [];
+      if (current.content.length === 0) current.content.push({ type: "text", text: "" });
+      current.content.at(-1).text += text;
+    } else if (type === "thought_summary") {
+      (current.summary ??= []).push(content);
+    } else {
+      assert.equal(type, "thought_signature");
+      current.signature = signature;
+    }
+  }
+  return steps;
+}
+
+/** The steps of an interaction that were generated, without the input that GET shows first. */
+export function generated(value) {
+  return value.steps.filter((each) => each.type !== "user_input");
+}
+
+/** What was on the wire, without what the SDK added. */
+export function plain({ output_text, continuation_ids, sdkHttpResponse, ...value }) {
+  if (value.usage === undefined) return value;
+  const { initial_input_tokens, ...counts } = value.usage;
+  return { ...value, usage: counts };
+}
+
+/** Fails unless `promise` rejects with the SDK's exception, the API's code and the names given. */
+export async function assertRefused(promise, exception, status, code, ...named) {
+  const outcome = Promise.resolve(promise).then((value) =>
+    value?.[Symbol.asyncIterator] ? collect(value) : value,
+  );
+  await assert.rejects(outcome, (error) => {
+    assert.equal(error.name, exception, error);
+    assert.equal(error.status, status);
+    const { error: body } = JSON.parse(error.body);
+    assert.equal(body.code, code);
+    assert.ok(body.message);
+    for (const name of named) assert.ok(body.message.includes(name), `${name} is not named in ${body.message}`);
+    return true;
+  });
+}

@@ -1,0 +1,166 @@
+"""What an answer must look like once the SDK has parsed it.
+
+The SDK validates nothing on a 200: an unknown event, step or enum value, a field of the
+wrong type and a field it never heard of all pass silently. These checks make each of them fail.
+"""
+
+import re
+from typing import Any
+
+from google.genai._gaos.types.basemodel import UnrecognizedInt, UnrecognizedStr
+from google.genai.interactions import (
+    Interaction,
+    InteractionCompletedEvent,
+    InteractionCreatedEvent,
+    InteractionStatusUpdate,
+    StepDelta,
+    StepStart,
+    StepStop,
+    Usage,
+)
+from pydantic import BaseModel
+
+# Documented on the wire but not typed by the SDK, which keeps them as extra attributes.
+UNTYPED_FIELDS = {"Interaction": {"object", "error"}}
+
+TERMINAL = {"completed", "failed", "cancelled", "incomplete", "requires_action", "budget_exceeded"}
+ID = re.compile(r"v1_[A-Za-z0-9_-]{1,200}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def assert_typed(value: Any, path: str = "") -> None:
+    """Fails if the SDK did not know a type, a value or a field anywhere inside `value`."""
+    if isinstance(value, BaseModel):
+        name = type(value).__name__
+        path = path or name
+        assert not getattr(value, "is_unknown", False), f"{path}: the SDK knows no such {name}: {value.raw}"
+        extras = set(value.model_extra or {}) - UNTYPED_FIELDS.get(name, set())
+        assert not extras, f"{path}: the SDK knows no field {sorted(extras)} of {name}"
+        for field in type(value).model_fields:
+            assert_typed(value.__dict__.get(field), f"{path}.{field}")
+        if path == name:
+            # The response was read leniently; reading it again strictly finds wrong types.
+            type(value).model_validate(value.to_dict(mode="json"))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            assert_typed(item, f"{path}[{index}]")
+    else:
+        # Aliases and enums are open strings to the SDK; `model` is a name of the caller's choice.
+        unknown = isinstance(value, (UnrecognizedStr, UnrecognizedInt)) and not path.endswith(".model")
+        assert not unknown, f"{path}: the SDK knows no value {value!r}"
+
+
+def assert_clean(text: str) -> None:
+    """Text a person can be shown: something is there, and no token of a chat template is."""
+    assert isinstance(text, str) and text.strip(), f"expected text, got {text!r}"
+    for mark in ("<|", "|>", "<s>", "</s>", "<think>", "</think>", "\ufffd", "\x00"):
+        assert mark not in text, f"{mark!r} in {text!r}"
+
+
+def assert_usage(usage: Usage) -> None:
+    """Spec of usage: plain counts, and total = input + output + thought + tool use."""
+    assert usage is not None, "usage is missing"
+    counts = {
+        name: getattr(usage, f"total_{name}_tokens")
+        for name in ("input", "output", "thought", "tool_use", "cached")
+    }
+    for name, count in counts.items():
+        assert type(count) is int and count >= 0, f"total_{name}_tokens is {count!r}"
+    assert counts["input"] > 0
+    assert counts["cached"] <= counts["input"]
+    parts = counts["input"] + counts["output"] + counts["thought"] + counts["tool_use"]
+    assert usage.total_tokens == parts, counts
+    for name in ("input", "output", "cached", "tool_use"):
+        by_modality = getattr(usage, f"{name}_tokens_by_modality")
+        if by_modality:
+            assert sum(part.tokens for part in by_modality) == counts[name], name
+
+
+def assert_interaction(interaction: Interaction, status: str = "completed") -> None:
+    """A finished text interaction as every caller of the API may rely on it."""
+    assert_typed(interaction)
+    assert isinstance(interaction, Interaction)
+    assert interaction.status == status
+    assert ID.fullmatch(interaction.id), interaction.id
+    assert interaction.object == "interaction"
+    assert TIME.fullmatch(interaction.created) and TIME.fullmatch(interaction.updated)
+    assert interaction.created <= interaction.updated
+    assert_usage(interaction.usage)
+    for step in interaction.steps:
+        if step.type == "thought":
+            assert step.signature, "a thought carries a signature"
+        if step.type == "model_output":
+            assert isinstance(step.content, list)
+    if status == "completed":
+        assert not interaction.errors
+        assert interaction.steps[-1].type == "model_output"
+        assert interaction.steps[-1].content[0].text
+        assert_clean(interaction.output_text)
+
+
+def assert_events(events: list[Any], status: str = "completed") -> None:
+    """The order, indexes and ids of a whole stream, from `interaction.created` to the end."""
+    for event in events:
+        assert_typed(event)
+    ids = [event.event_id for event in events]
+    assert all(ids), "every event carries an event_id"
+    assert len(set(ids)) == len(ids), "event ids are unique"
+
+    created, completed = events[0], events[-1]
+    assert isinstance(created, InteractionCreatedEvent)
+    assert created.interaction.status in ("queued", "in_progress")
+    assert isinstance(completed, InteractionCompletedEvent)
+    assert completed.interaction.id == created.interaction.id
+    assert completed.interaction.status == status
+    assert completed.interaction.steps is None, "the last event repeats no steps"
+    assert_usage(completed.interaction.usage)
+
+    statuses = [event for event in events if isinstance(event, InteractionStatusUpdate)]
+    assert statuses and statuses[0] is events[1], "`in_progress` follows `interaction.created`"
+    assert statuses[0].status == "in_progress"
+    assert all(update.interaction_id == created.interaction.id for update in statuses)
+
+    stopped = 0
+    open_step = False
+    for event in events[1:-1]:
+        if isinstance(event, InteractionStatusUpdate):
+            assert not open_step, "a status update does not cut a step in two"
+            continue
+        assert isinstance(event, (StepStart, StepDelta, StepStop)), type(event)
+        assert event.index == stopped, "one step at a time, indexes from 0 without a gap"
+        assert isinstance(event, StepStart) != open_step, "start, deltas, stop"
+        open_step = not isinstance(event, StepStop)
+        stopped += isinstance(event, StepStop)
+    assert not open_step, "every step that starts also stops"
+
+
+def fold(events: list[Any]) -> list[dict[str, Any]]:
+    """The steps that a client accumulates from a stream of text, as plain JSON."""
+    steps: list[dict[str, Any]] = []
+    for event in events:
+        if isinstance(event, StepStart):
+            steps.append(event.step.to_dict(mode="json"))
+        elif isinstance(event, StepDelta):
+            step, delta = steps[event.index], event.delta
+            if delta.type == "text":
+                content = step.setdefault("content", [])
+                if not content:
+                    content.append({"type": "text", "text": ""})
+                content[-1]["text"] += delta.text
+            elif delta.type == "thought_summary":
+                step.setdefault("summary", []).append(delta.content.to_dict(mode="json"))
+            elif delta.type == "thought_signature":
+                step["signature"] = delta.signature
+            else:
+                raise AssertionError(f"a text stream has no delta of type {delta.type!r}")
+    return steps
+
+
+def plain(values: list[Any]) -> list[dict[str, Any]]:
+    """SDK objects as the JSON that was on the wire, to be compared whole."""
+    return [value.to_dict(mode="json") for value in values]
+
+
+def generated(interaction: Interaction) -> list[dict[str, Any]]:
+    """The steps of an interaction that were generated, without the input that GET shows first."""
+    return plain([step for step in interaction.steps if step.type != "user_input"])
