@@ -91,6 +91,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     });
     engine.recover().await.map_err(store_failed)?;
 
+    // Before anybody can know that there is something to stop.
+    let stop = stop_signal()?;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| Failed::new(format!("cannot listen on {address}: {error}")))?;
@@ -102,7 +104,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
     }
     let options = antiphon_server::Options { keys: data.key_maker(), limits };
-    antiphon_server::serve(listener, engine.clone(), options, stop_signal()?).await;
+    antiphon_server::serve(listener, engine.clone(), options, stop).await;
     engine.shut_down(GRACE).await;
     Ok(())
 }
