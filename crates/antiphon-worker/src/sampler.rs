@@ -3,7 +3,7 @@
 //! Vocabularies have up to 262,000 entries, and this runs once per token and stream, so
 //! nothing sorts or exponentiates them all: plain passes that the compiler vectorises
 //! find the maximum and the total mass, a threshold leaves the few tokens that can be
-//! chosen, and only these are ordered.
+//! chosen, and these are split by size only as far as the filters need.
 //!
 //! Chance comes from the seed and the position alone. A run that is resumed in another
 //! process draws at each position what it would have drawn.
@@ -22,6 +22,7 @@ pub struct Sampler {
     logits: Vec<f32>,
     window: Vec<Token>,
     candidates: Vec<Candidate>,
+    weights: Vec<f32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ impl Sampler {
             return Token::try_from(token).ok();
         }
         self.gather(maximum, sampling);
-        Some(self.draw(maximum, sampling, position))
+        self.draw(maximum, sampling, position)
     }
 
     fn penalize(&mut self, recent: impl Iterator<Item = Token>, penalty: f32) {
@@ -73,67 +74,126 @@ impl Sampler {
 
     /// Fills `candidates` with the tokens that the filters leave; never none.
     fn gather(&mut self, maximum: f32, sampling: &Sampling) {
-        let keep = if sampling.top_k == 0 { usize::MAX } else { sampling.top_k as usize };
-        let nucleus = sampling.top_p < 1.0;
-        let floor = (maximum - NEGLIGIBLE * sampling.temperature.max(1.0)).max(maximum + sampling.min_p.min(1.0).ln());
-        let total = if nucleus && sampling.top_k == 0 { mass(&self.logits, maximum) } else { f32::INFINITY };
+        let floor = maximum - NEGLIGIBLE * sampling.temperature.max(1.0);
+        let last = if sampling.top_k > 0 {
+            self.last_of_likeliest(maximum, floor, sampling.top_k as usize, sampling.top_p)
+        } else if sampling.top_p < 1.0 {
+            self.last_of_nucleus(maximum, sampling.top_p)
+        } else {
+            None
+        };
+        match last {
+            Some(last) => self.keep_to(last),
+            None => self.collect(floor),
+        }
+        if sampling.min_p > 0.0 {
+            let least = maximum + sampling.min_p.ln();
+            self.candidates.retain(|candidate| candidate.logit >= least);
+        }
+    }
 
-        // Most often the chosen few are near the maximum; the threshold sinks only as
-        // long as something that can be kept may be below it.
-        let mut depth = if nucleus || sampling.top_k > 0 { 6.0 } else { f32::INFINITY };
+    /// The last of the `count` likeliest tokens, or of those among them that have
+    /// `top_p` of their mass together.
+    fn last_of_likeliest(&mut self, maximum: f32, floor: f32, count: usize, top_p: f32) -> Option<Candidate> {
+        // Most often they are near the maximum.
+        let mut depth = 6.0;
         loop {
             let threshold = (maximum - depth).max(floor);
-            self.candidates.clear();
-            self.candidates.extend(
-                (0..)
-                    .zip(&self.logits)
-                    .filter(|(_, logit)| **logit >= threshold)
-                    .map(|(token, logit)| Candidate { token, logit: *logit }),
-            );
-            if threshold <= floor
-                || self.candidates.len() >= keep
-                || candidate_mass(&self.candidates, maximum) >= sampling.top_p * total
-            {
+            self.collect(threshold);
+            if threshold <= floor || self.candidates.len() >= count {
                 break;
             }
-            depth *= 2.0;
+            depth *= 1.5;
         }
-
-        if self.candidates.len() > keep {
-            self.candidates.select_nth_unstable_by(keep - 1, likelier_first);
-            self.candidates.truncate(keep);
+        if self.candidates.len() > count {
+            self.candidates.select_nth_unstable_by(count - 1, likelier_first);
+            self.candidates.truncate(count);
         }
-        if sampling.top_k > 0 || nucleus {
-            self.candidates.sort_unstable_by(likelier_first);
-        }
-        if nucleus {
-            let total = if sampling.top_k == 0 { total } else { candidate_mass(&self.candidates, maximum) };
-            let mut kept = 0.0;
-            let end = self.candidates.iter().position(|candidate| {
-                kept += (candidate.logit - maximum).exp();
-                kept >= sampling.top_p * total
-            });
-            self.candidates.truncate(end.map_or(self.candidates.len(), |last| last + 1));
-        }
+        let wanted = if top_p < 1.0 { top_p * candidate_mass(&self.candidates, maximum) } else { f32::INFINITY };
+        last_within(&mut self.candidates, maximum, wanted)
     }
 
-    fn draw(&self, maximum: f32, sampling: &Sampling, position: u64) -> Token {
-        let weight = |candidate: &Candidate| f64::from((candidate.logit - maximum) / sampling.temperature).exp();
-        let total: f64 = self.candidates.iter().map(weight).sum();
-        let mut left = chance(sampling.seed, position) * total;
-        let mut chosen = 0;
-        for candidate in &self.candidates {
-            let weight = weight(candidate);
-            if weight > 0.0 {
-                chosen = candidate.token;
-                left -= weight;
-                if left < 0.0 {
-                    break;
-                }
+    /// The last of the likeliest tokens that have `top_p` of the mass together. Mass is
+    /// first counted in narrow slices of the logits' range, so that only the tokens of
+    /// one slice must be told apart: models that hesitate have nuclei of thousands.
+    fn last_of_nucleus(&mut self, maximum: f32, top_p: f32) -> Option<Candidate> {
+        const SLICES: usize = NEGLIGIBLE as usize * 8 + 1;
+        let slice = |logit: f32| (((maximum - logit) * 8.0) as usize).min(SLICES - 1);
+        self.weights.clear();
+        self.weights.extend(self.logits.iter().map(|logit| exponential(*logit - maximum)));
+        let mut masses = [0.0f32; SLICES];
+        for (logit, weight) in self.logits.iter().zip(&self.weights) {
+            masses[slice(*logit)] += weight;
+        }
+        let wanted = top_p * masses.iter().sum::<f32>();
+        let mut before = 0.0;
+        let crossing = masses.iter().position(|mass| {
+            before += mass;
+            before >= wanted
+        })?;
+        before -= masses[crossing];
+
+        // One slice lower than needed, because of rounding; the next line is exact.
+        self.collect(maximum - (crossing + 2) as f32 / 8.0);
+        self.candidates.retain(|candidate| slice(candidate.logit) == crossing);
+        last_within(&mut self.candidates, maximum, wanted - before)
+    }
+
+    /// Fills `candidates` with the tokens down to `last`, in the order of the vocabulary:
+    /// there a draw hardly moves when a logit changes by a rounding error.
+    fn keep_to(&mut self, last: Candidate) {
+        self.collect(last.logit);
+        self.candidates.retain(|candidate| likelier_first(candidate, &last) != Ordering::Greater);
+    }
+
+    /// Fills `candidates` with all tokens that are at least so likely, in their order.
+    fn collect(&mut self, threshold: f32) {
+        self.candidates.clear();
+        // Most chunks hold none; to see that takes two vector operations.
+        for (index, chunk) in self.logits.chunks(16).enumerate() {
+            if chunk.iter().fold(false, |any, logit| any | (*logit >= threshold)) {
+                let first = (index * 16) as Token;
+                let tokens = (first..).zip(chunk).filter(|(_, logit)| **logit >= threshold);
+                self.candidates.extend(tokens.map(|(token, logit)| Candidate { token, logit: *logit }));
             }
         }
-        chosen
     }
+
+    fn draw(&mut self, maximum: f32, sampling: &Sampling, position: u64) -> Option<Token> {
+        self.weights.clear();
+        let relative = self.candidates.iter().map(|candidate| candidate.logit - maximum);
+        self.weights.extend(relative.map(|logit| exponential(logit / sampling.temperature)));
+        let total: f64 = self.weights.iter().copied().map(f64::from).sum();
+        let mut left = chance(sampling.seed, position) * total;
+        let chosen = self.weights.iter().position(|weight| {
+            left -= f64::from(*weight);
+            left < 0.0
+        });
+        // Rounding may leave a trace of mass after the last one.
+        let chosen = chosen.unwrap_or(self.candidates.len().checked_sub(1)?);
+        Some(self.candidates[chosen].token)
+    }
+}
+
+/// The last of the likeliest candidates that together have the mass, or of all. Halves are ordered
+/// against each other only as far as that needs, so this takes linear time even when very
+/// many are nearly equal.
+fn last_within(candidates: &mut [Candidate], maximum: f32, mass: f32) -> Option<Candidate> {
+    let (mut from, mut to) = (0, candidates.len());
+    let mut before = 0.0;
+    while to - from > 1 {
+        let part = &mut candidates[from..to];
+        let middle = part.len() / 2;
+        part.select_nth_unstable_by(middle, likelier_first);
+        let upper = candidate_mass(&part[..middle], maximum);
+        if before + upper >= mass {
+            to = from + middle;
+        } else {
+            before += upper;
+            from += middle;
+        }
+    }
+    candidates.get(from).copied()
 }
 
 fn likelier_first(left: &Candidate, right: &Candidate) -> Ordering {
@@ -152,18 +212,6 @@ fn maximum(logits: &[f32]) -> f32 {
     lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |maximum, logit| if *logit > maximum { *logit } else { maximum })
 }
 
-/// The sum of `e^(logit - maximum)`, to about five digits.
-fn mass(logits: &[f32], maximum: f32) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    let (chunks, rest) = logits.as_chunks::<16>();
-    for chunk in chunks {
-        for (lane, logit) in lanes.iter_mut().zip(chunk) {
-            *lane += exponential(*logit - maximum);
-        }
-    }
-    lanes.iter().sum::<f32>() + rest.iter().map(|logit| exponential(*logit - maximum)).sum::<f32>()
-}
-
 /// `e^x` for `x <= 0` with a relative error below 3e-6, in operations that vectorise:
 /// 2 to the nearest integer by its bits, times a Taylor polynomial of what remains.
 #[inline]
@@ -177,7 +225,7 @@ fn exponential(x: f32) -> f32 {
 }
 
 fn candidate_mass(candidates: &[Candidate], maximum: f32) -> f32 {
-    candidates.iter().map(|candidate| (candidate.logit - maximum).exp()).sum()
+    candidates.iter().map(|candidate| exponential(candidate.logit - maximum)).sum()
 }
 
 /// A number in [0, 1) that looks random and depends on nothing but seed and position.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking};
@@ -174,6 +175,8 @@ fn spawn(options: &LlamaOptions) -> Result<Started, String> {
         .args(["--context", &options.context.to_string()])
         .args(["--slots", &options.slots.to_string()])
         .args(&options.arguments)
+        // Ctrl-C at the terminal is for the server, which lets its runs suspend first.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

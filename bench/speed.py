@@ -1,0 +1,139 @@
+"""(a) Prompt and generation speed through HTTP, beside the bare decode loop and another server."""
+
+import json
+import random
+import statistics
+import subprocess
+
+from serving import Antiphon, Reference
+from setting import Limit, Report, progress, ratio
+
+CONTEXT = 32_768
+# As in the worker, where it is not an option.
+BATCH = 512
+
+METHOD = """
+Prompts of about {prompt} tokens that share no prefix, {output} generated tokens, temperature 0, {threads} threads,
+batches of {batch}, a cache of {context} cells, flash attention; {repeats} turns. In each turn every contender runs
+alone and fresh from its start, after a short warm-up:
+
+- *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled (`antiphon-llama bench --streams N`).
+- *scheduler*: the same tokens through the worker's scheduler and sampler, without pipe and server (same command).
+- *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once.
+- *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages.
+
+Prefill: tokens of all prompts that were not cached, by the time from the first request to the last stream's first
+text, with one token of output. Decode: then the same prompts, now cached, with all their output; generated tokens by
+the time from the first request to the last text. So both hold all that HTTP adds, and as many decode steps as the bare
+loop has. *first to last* counts from the first text to the last instead, without the first token of each stream.
+"""
+
+# Words that both vocabularies have as one token each.
+WORDS = (
+    "time year people way day man thing woman life child world school state family student group country problem hand "
+    "part place case week company system program question work government number night point home water room mother "
+    "area money story fact month lot right study book eye job word business issue side kind head house service friend "
+    "father power hour game line end member law car city community name president team minute idea body information "
+    "back parent face others level office door health person art war history party result change morning reason "
+    "research girl guy moment air teacher force education"
+).split()
+
+# What each model writes on for longer than is measured, with any of these words.
+TASKS = {
+    "smollm2-135m-instruct": "Now write a very long story with these words, with many chapters.",
+    "qwen2.5-coder-1.5b-instruct": "Repeat all of these words in the same order, then start again.",
+}
+
+
+def measure(setting):
+    prompt, output = (128, 32) if setting.quick else (BATCH, 128)
+    speeds = [["tokens/s", "streams", "bare", "scheduler", "HTTP", "xllamacpp", "HTTP, first to last"]]
+    ratios = [["ratio", "streams", "HTTP ÷ bare", "scheduler ÷ bare", "HTTP ÷ scheduler", "HTTP ÷ xllamacpp"]]
+    limits, short = [], 0
+    for model in setting.models:
+        weights = setting.weights(model)
+        words = prompt - head_length(setting, model)
+        for streams in (1, 4, 8):
+            turns = []
+            for turn in range(setting.repeats):
+                progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
+                with antiphon(setting, model, streams) as server:
+                    http, tokens, missing = through(server, model, streams, words, output)
+                short += missing
+                found = bare(setting, weights, streams, tokens, output) | {"HTTP": http}
+                if setting.reference:
+                    options = (weights, streams, setting.threads, CONTEXT, BATCH)
+                    with Reference(setting, *options) as server:
+                        found["xllamacpp"], _, _ = through(server, model, streams, words, output)
+                turns.append(found)
+
+            for kind in ("prefill", "decode"):
+                of = {who: [turn[who][kind] for turn in turns] for who in turns[0]}
+                whole = [turn["HTTP"]["first to last"] for turn in turns] if kind == "decode" else []
+                contenders = ("bare", "scheduler", "HTTP", "xllamacpp")
+                row = [f"{statistics.median(of[who]):.1f}" if who in of else "not there" for who in contenders]
+                row.append(f"{statistics.median(whole):.1f}" if whole else "")
+                speeds.append([f"{model}, {kind}", str(streams), *row])
+                pairs = (("HTTP", "bare"), ("scheduler", "bare"), ("HTTP", "scheduler"), ("HTTP", "xllamacpp"))
+                row = [f"{ratio(of[a], of[b]):.3f}" if b in of else "not there" for a, b in pairs]
+                ratios.append([f"{model}, {kind}", str(streams), *row])
+                name = f"{model}, {kind}, {streams} streams: HTTP ÷ bare"
+                limits.append(Limit(name, ratio(of["HTTP"], of["bare"]), least=0.95))
+    method = METHOD.format(
+        prompt=prompt, output=output, threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats
+    )
+    if short:
+        method += f"\n**{short} answers through HTTP ended early**: fewer streams shared a batch than in the loop.\n"
+    return Report("Speed of prompts and generation", method, [ratios, speeds], limits)
+
+
+def antiphon(setting, model, slots):
+    return Antiphon(
+        setting,
+        f'[[models]]\nname = "{model}"\nslots = {slots}\ncontext = {CONTEXT}\nthreads = {setting.threads}\n',
+    )
+
+
+def messages(model, stream, words):
+    """System instruction and prompt; streams differ from the first word on."""
+    chosen = random.Random(stream)
+    system = f"{WORDS[stream].capitalize()} is the topic."
+    listed = " ".join(chosen.choices(WORDS, k=words))
+    return system, f"Here are words: {listed}. {TASKS[model]}"
+
+
+def head_length(setting, model):
+    """How many tokens a prompt has besides its listed words."""
+    with antiphon(setting, model, 1) as server:
+        [answer] = server.streams([server.ask(*messages(model, 0, 32), 1)])
+    return answer.read + answer.cached - 32
+
+
+def through(server, model, streams, words, output):
+    """Speeds through a server, the prompt tokens of a stream, and how many answers were too short."""
+    server.streams([server.ask("Be brief.", "Hello", 4)])
+    prompts = [messages(model, stream, words) for stream in range(streams)]
+    reading = server.streams([server.ask(*prompt, 1) for prompt in prompts])
+    read = sum(answer.read for answer in reading)
+    start = min(answer.sent for answer in reading)
+    found = {"prefill": read / (max(answer.first for answer in reading) - start)}
+
+    writing = server.streams([server.ask(*prompt, output) for prompt in prompts])
+    if any(answer.read > 1 for answer in writing):
+        raise RuntimeError(f"prompts were read again: {writing}")
+    written = sum(answer.written for answer in writing)
+    start, end = min(answer.sent for answer in writing), max(answer.last for answer in writing)
+    found["decode"] = written / (end - start)
+    found["first to last"] = (written - streams) / (end - min(answer.first for answer in writing))
+    return found, round(read / streams), sum(answer.written < output for answer in writing)
+
+
+def bare(setting, weights, streams, prompt, output):
+    """The bare loop and the scheduler, in one process."""
+    command = [
+        setting.binaries / "antiphon-llama", "bench", "--model", weights, "--context", CONTEXT,
+        "--threads", setting.threads, "--streams", streams, "--prompt", prompt, "--output", output, "--repeats", 1,
+    ]  # fmt: skip
+    run = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE)
+    [result] = json.loads(run.stdout)["results"]
+    return {"bare": result["bare"], "scheduler": result["scheduler"]}
