@@ -171,7 +171,7 @@ fn tune() {
         // How long a thread spins for another before it sleeps. By default that is many
         // milliseconds, hundreds of times per token, in which the awaited thread may
         // itself be waiting for this core: beside one busy process on two cores,
-        // generation falls to 2 tokens/s, and with this to 35.
+        // generation fell to 2 tokens/s in one measurement, and with this to between 16 and 34.
         again.env(SPINNING, "500");
     }
     // Returns only if it fails, and then all works but for these two.
