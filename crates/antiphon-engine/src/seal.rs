@@ -8,8 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 
 use crate::ambient::Ambient;
 use crate::store::ProjectId;
@@ -21,10 +19,8 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// `secret` is the server's own, at least 32 random bytes; the key is derived from
-    /// it for this purpose alone.
-    pub fn new(secret: &[u8]) -> Self {
-        let key = derive_key(secret, "thought signatures");
+    /// `key` is the server's own, random and for this purpose alone.
+    pub fn new(key: [u8; 32]) -> Self {
         Self { cipher: XChaCha20Poly1305::new(&key.into()) }
     }
 
@@ -46,12 +42,4 @@ impl Seal {
         let payload = Payload { msg: message, aad: &project.0.to_le_bytes() };
         String::from_utf8(self.cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?).ok()
     }
-}
-
-/// A key for one purpose from the server's secret (HMAC-SHA-256 as a key derivation).
-fn derive_key(secret: &[u8], purpose: &str) -> [u8; 32] {
-    let mut mac =
-        <Hmac<Sha256> as Mac>::new_from_slice(secret).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-    mac.update(purpose.as_bytes());
-    mac.finalize().into_bytes().into()
 }

@@ -58,7 +58,7 @@ impl DataFolder {
     }
 
     pub(crate) fn seal(&self) -> Seal {
-        Seal::new(&self.secret)
+        Seal::new(self.derive("thought signatures"))
     }
 
     /// The key that the first start made, so that it can be shown again.

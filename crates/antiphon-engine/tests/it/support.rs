@@ -26,7 +26,7 @@ pub(crate) fn engine_waiting(script: &str, store: &Arc<MemoryStore>, waiting: us
         store: Arc::clone(store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
-        seal: Seal::new(&[7; 32]),
+        seal: Seal::new([7; 32]),
         limits: Limits { default_output_tokens: 100, retention: SignedDuration::from_hours(24) },
     })
 }

@@ -47,7 +47,7 @@ impl TestServer {
             store: Arc::clone(&store) as Arc<dyn Store>,
             models: Models::new(vec![Arc::new(served), Arc::new(second)], false),
             ambient: Arc::clone(&ambient),
-            seal: Seal::new(&[1; 32]),
+            seal: Seal::new([1; 32]),
             limits: EngineLimits { default_output_tokens: 64, retention: SignedDuration::from_hours(24) },
         });
         let maker = maker();

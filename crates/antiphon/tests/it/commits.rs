@@ -21,7 +21,7 @@ async fn a_plain_create_waits_for_two_commits_and_an_unstored_one_for_none() {
         store: Arc::clone(&store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
-        seal: Seal::new(&[7; 32]),
+        seal: Seal::new([7; 32]),
         limits: Limits { default_output_tokens: 100, retention: SignedDuration::from_hours(1) },
     });
     for (stored, commits) in [(true, 2), (false, 0)] {
