@@ -4,6 +4,7 @@
 
 mod command_line;
 mod commits;
+mod conversations;
 mod crash;
 mod erasure;
 mod server;
