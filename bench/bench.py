@@ -36,6 +36,7 @@ def main():
     parser = argparse.ArgumentParser(prog="bench/run", description="Measures antiphon on this machine.")
     parser.add_argument("parts", nargs="*", metavar="PART", help="a, b, c, d; all by default")
     parser.add_argument("--quick", action="store_true", help="once and small; judges and writes nothing")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="how often everything is measured; 5")
     parser.add_argument("--model", action="append", choices=MODELS, help="only this one; writes nothing")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -52,11 +53,12 @@ def main():
         scratch=scratch,
         quick=arguments.quick,
         models=tuple(arguments.model or MODELS),
+        repeats=1 if arguments.quick else arguments.repeats,
     )
     missed = []
     try:
         for letter in sorted(set(arguments.parts)) or PARTS:
-            command = f"bench/run {letter}" + (" --quick" if arguments.quick else "")
+            command = f"bench/run {letter}" + (" --quick" if arguments.quick else f" --repeats {arguments.repeats}")
             started = f"`{command}` on {machine()}"
             report = PARTS[letter].measure(setting)
             section = f"## ({letter}) {report.title}\n\n{started}\n\n{report.markdown(judged=not arguments.quick)}"

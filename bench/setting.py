@@ -21,10 +21,8 @@ class Setting:
     """A folder on the disk that a server's data would be on."""
     quick: bool
     models: tuple[str, ...]
-
-    @property
-    def repeats(self):
-        return 1 if self.quick else 5
+    repeats: int
+    """How often everything is measured; the medians are reported."""
 
     @property
     def threads(self):

@@ -14,7 +14,7 @@ BATCH = 512
 
 METHOD = """
 Prompts of about {prompt} tokens that share no prefix, {output} generated tokens, temperature 0, {threads} threads,
-batches of {batch}, a cache of {context} cells, flash attention; {repeats} turns. In each turn every contender runs
+batches of {batch}, a cache of {context} cells, plain attention; {repeats} turns. In each turn every contender runs
 alone and fresh from its start, after a short warm-up:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled (`antiphon-llama bench --streams N`).

@@ -8,48 +8,51 @@ from setting import Limit, Report, progress
 from speed import WORDS
 
 SHOWN = (1, 2, 5, 20)
-WORDS_PER_TURN = 41
-OUTPUT = 32
+# Words by the user and tokens by the model in each turn: of a chat, and of a longer exchange. The
+# longer the past, the more attention over it costs each new token, cached or not.
+LENGTHS = ((10, 16), (41, 32))
 
 METHOD = """
-A conversation of {last} turns of about 64 tokens each by the user and {output} by the model, chained by
-`previous_interaction_id`, streamed and stored, temperature 0; {repeats} conversations, each with a server of its own in
-its default configuration, after a short warm-up. Time from the request to its first text, in ms. *read* are the tokens
-of the prompt that were not cached.
+A conversation of {last} turns of equal length, chained by `previous_interaction_id`, streamed and stored, temperature
+0; {repeats} conversations, each with a server of its own in its default configuration, after a short warm-up. Time from
+the request to its first text, in ms. *read* are the tokens of the prompt that were not cached, *output* those that the
+model may say in each turn.
 """
 
 
 def measure(setting):
-    times = [["time to first text, ms", *(f"turn {turn}" for turn in SHOWN), "turn 20 ÷ turn 2"]]
-    counts = [["tokens", *(f"turn {turn}: read, cached" for turn in SHOWN), "least output of a turn"]]
+    times = [["time to first text, ms", "output", *(f"turn {turn}" for turn in SHOWN), "turn 20 ÷ turn 2"]]
+    counts = [["tokens", "output", *(f"turn {turn}: read, cached" for turn in SHOWN), "least output of a turn"]]
     limits = []
     for model in setting.models:
         setting.weights(model)
-        runs = []
-        for at in range(setting.repeats):
-            progress(f"(b) {model}, conversation {at + 1} of {setting.repeats}")
-            with Antiphon(setting, f'[[models]]\nname = "{model}"\n') as server:
-                server.streams([server.ask("Be brief.", "Hello", 4)])
-                runs.append(converse(server, random.Random(at)))
+        for words, output in LENGTHS:
+            runs = []
+            for at in range(setting.repeats):
+                progress(f"(b) {model}, {output} tokens of output, conversation {at + 1} of {setting.repeats}")
+                with Antiphon(setting, f'[[models]]\nname = "{model}"\n') as server:
+                    server.streams([server.ask("Be brief.", "Hello", 4)])
+                    runs.append(converse(server, random.Random(at), words, output))
 
-        def first(answer):
-            return 1000 * (answer.first - answer.sent)
-
-        growth = statistics.median(first(run[19]) / first(run[1]) for run in runs)
-        medians = [statistics.median(first(run[turn - 1]) for run in runs) for turn in SHOWN]
-        times.append([model, *(f"{median:.0f}" for median in medians), f"{growth:.2f}"])
-        shown = [f"{runs[0][turn - 1].read}, {runs[0][turn - 1].cached}" for turn in SHOWN]
-        counts.append([model, *shown, str(min(answer.written for run in runs for answer in run))])
-        limits.append(Limit(f"{model}: turn 20 ÷ turn 2", growth, most=1.5))
-    method = METHOD.format(last=max(SHOWN), output=OUTPUT, repeats=setting.repeats)
+            growth = statistics.median(first(run[19]) / first(run[1]) for run in runs)
+            medians = [statistics.median(first(run[turn - 1]) for run in runs) for turn in SHOWN]
+            times.append([model, str(output), *(f"{median:.0f}" for median in medians), f"{growth:.2f}"])
+            shown = [f"{runs[0][turn - 1].read}, {runs[0][turn - 1].cached}" for turn in SHOWN]
+            counts.append([model, str(output), *shown, str(min(answer.written for run in runs for answer in run))])
+            limits.append(Limit(f"{model}, {output} tokens of output: turn 20 ÷ turn 2", growth, most=1.5))
+    method = METHOD.format(last=max(SHOWN), repeats=setting.repeats)
     return Report("Time to the first text, turn by turn", method, [times, counts], limits)
 
 
-def converse(server, chance):
+def first(answer):
+    return 1000 * (answer.first - answer.sent)
+
+
+def converse(server, chance, words, output):
     answers = []
     for _ in range(max(SHOWN)):
-        words = " ".join(chance.choices(WORDS, k=WORDS_PER_TURN))
-        body = server.ask("Do what is asked.", f"Here are words: {words}. Write a story with them.", OUTPUT)
+        chosen = " ".join(chance.choices(WORDS, k=words))
+        body = server.ask("Do what is asked.", f"Here are words: {chosen}. Write a story with them.", output)
         if answers:
             body["previous_interaction_id"] = answers[-1].id
         answers += server.streams([body])

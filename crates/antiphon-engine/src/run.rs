@@ -211,13 +211,13 @@ impl Run {
                 Ok(()) => break,
                 Err(error @ (StoreError::Conflict(_) | StoreError::NotFound)) => {
                     // Somebody else took the run over or removed it: it is theirs to end.
-                    warn!(interaction.id = %id, %error, "A run was no longer this process's to end");
-                    break;
+                    self.break_off(&error);
+                    return;
                 }
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_))) => {
                     self.break_off(&error);
                     tokio::select! {
-                        () = self.suspend.cancelled() => break,
+                        () = self.suspend.cancelled() => return,
                         () = tokio::time::sleep(RETRY_WRITE) => {}
                     }
                 }

@@ -81,9 +81,11 @@ struct Model {
     /// CPU threads; all by default
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=512))]
     threads: Option<u32>,
-    /// Compute attention in the plain way
-    #[arg(long, hide = true)]
-    no_flash_attention: bool,
+    /// Compute attention in one fused pass: less memory, and slower here. With 1,900 tokens behind
+    /// it, a turn of SmolLM2 began after 690 ms with it and 600 without, and went on at 17 and 23
+    /// tokens/s (2 cores, both under the same load)
+    #[arg(long)]
+    flash_attention: bool,
 }
 
 impl Model {
@@ -94,7 +96,7 @@ impl Model {
             context: self.context,
             slots,
             threads: self.threads.unwrap_or_else(all_threads),
-            flash_attention: !self.no_flash_attention,
+            flash_attention: self.flash_attention,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::decoder::{DecodeError, Decoder};
-use crate::protocol::{FrameError, Message, Request, read_frame, write_frame};
+use crate::protocol::{FrameError, Message, Request, encode, read_frame};
 use crate::scheduler::{Scheduler, Settings};
 
 /// Why a worker stopped by itself.
@@ -39,12 +39,19 @@ pub fn serve<D: Decoder>(
     hang_up: impl FnOnce(Result<(), FrameError>) + Send + 'static,
     mut sent: impl FnMut(&Message),
 ) -> Result<(), ServeError> {
-    let mut send = |message: Message| -> Result<(), FrameError> {
-        write_frame(&mut output, &message)?;
-        sent(&message);
+    // What one step says goes out in one write: whoever reads it is woken once a step, and
+    // the cores compute meanwhile.
+    let mut send = |messages: &mut Vec<Message>| -> Result<(), FrameError> {
+        let mut frames = Vec::new();
+        for message in &*messages {
+            frames.append(&mut encode(message)?);
+        }
+        output.write_all(&frames)?;
+        output.flush()?;
+        messages.drain(..).for_each(|message| sent(&message));
         Ok(())
     };
-    send(Message::Ready(decoder.card().clone()))?;
+    send(&mut vec![Message::Ready(decoder.card().clone())])?;
 
     let (queue, requests) = mpsc::channel();
     thread::Builder::new().name("requests".to_owned()).spawn(move || {
@@ -75,15 +82,15 @@ pub fn serve<D: Decoder>(
         for request in waited.into_iter().chain(requests.try_iter()) {
             match request {
                 Request::Tokenize { id, segments } => {
-                    send(Message::Tokenized { id, tokens: scheduler.tokenize(&segments) })?;
+                    send(&mut vec![Message::Tokenized { id, tokens: scheduler.tokenize(&segments) }])?;
                 }
                 Request::Generate(generate) => scheduler.submit(generate),
                 Request::Cancel { id } => scheduler.cancel(id),
             }
         }
         let step = scheduler.step(&mut out);
-        for message in out.drain(..) {
-            send(message)?;
+        if !out.is_empty() {
+            send(&mut out)?;
         }
         step?;
     }
