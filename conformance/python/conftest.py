@@ -8,11 +8,13 @@ import re
 import pytest
 from google import genai
 
+from shapes import LONGEST_ANSWER
+
 MODEL = "gemini-3.5-flash"
 QUESTION = "What is the capital of France? Answer in one short sentence."
 # Long enough to be still running when the next request arrives.
 ESSAY = "Write a long and detailed essay about the history of the city of Rome."
-GREEDY = {"temperature": 0, "max_output_tokens": 200}
+GREEDY = {"temperature": 0, "max_output_tokens": LONGEST_ANSWER}
 
 REQUEST_LINE = re.compile(r'HTTP Request: (\S+ \S+) "HTTP/\S+ (\d{3})')
 

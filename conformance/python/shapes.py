@@ -24,6 +24,8 @@ from pydantic import BaseModel
 UNTYPED_FIELDS = {"Interaction": {"object", "error"}}
 
 TERMINAL = {"completed", "failed", "cancelled", "incomplete", "requires_action", "budget_exceeded"}
+# The limit that `ask` sets, in tokens.
+LONGEST_ANSWER = 200
 ID = re.compile(r"v1_[A-Za-z0-9_-]{1,200}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -76,11 +78,16 @@ def assert_usage(usage: Usage) -> None:
             assert sum(part.tokens for part in by_modality) == counts[name], name
 
 
-def assert_interaction(interaction: Interaction, status: str = "completed") -> None:
-    """A finished text interaction as every caller of the API may rely on it."""
+def assert_interaction(interaction: Interaction, status: str | None = None) -> None:
+    """A finished text interaction as every caller of the API may rely on it.
+
+    Without a `status` it completed; only an answer as long as the limit of `ask` may have been cut,
+    since the small model does not always find its end.
+    """
     assert_typed(interaction)
     assert isinstance(interaction, Interaction)
-    assert interaction.status == status
+    cut = interaction.usage.total_output_tokens >= LONGEST_ANSWER
+    assert interaction.status in ({status} if status else {"completed", "incomplete"} if cut else {"completed"})
     assert ID.fullmatch(interaction.id), interaction.id
     assert interaction.object == "interaction"
     assert TIME.fullmatch(interaction.created) and TIME.fullmatch(interaction.updated)
@@ -91,7 +98,7 @@ def assert_interaction(interaction: Interaction, status: str = "completed") -> N
             assert step.signature, "a thought carries a signature"
         if step.type == "model_output":
             assert isinstance(step.content, list)
-    if status == "completed":
+    if interaction.status == "completed":
         assert not interaction.errors
         assert interaction.steps[-1].type == "model_output"
         assert interaction.steps[-1].content[0].text

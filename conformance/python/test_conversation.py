@@ -83,7 +83,9 @@ def test_ten_clients_on_one_conversation_are_ten_forks(ask):
 
 
 def test_system_instruction_is_not_inherited(ask):
-    first = ask("Hi", system_instruction="Always be polite to everyone you meet. " * 20)
+    # A short answer: what is counted below is the instruction, not what the model says to it.
+    short = {"max_output_tokens": 5}
+    first = ask("Hi", system_instruction="Always be polite to everyone you meet. " * 20, generation_config=short)
     second = ask("Bye", previous_interaction_id=first.id)
     assert second.usage.total_input_tokens < first.usage.total_input_tokens
 

@@ -14,6 +14,8 @@ export const MODEL = "gemini-3.5-flash";
 export const QUESTION = "What is the capital of France? Answer in one short sentence.";
 // Long enough to be still running when the next request arrives.
 export const ESSAY = "Write a long and detailed essay about the history of the city of Rome.";
+// The limit that `ask` sets, in tokens.
+const LONGEST_ANSWER = 200;
 export const UNKNOWN_ID = "v1_thereisnosuchthing";
 
 export const ai = new GoogleGenAI({});
@@ -24,7 +26,7 @@ export function ask(input, { generation_config = {}, ...request } = {}, options 
     {
       model: MODEL,
       input,
-      generation_config: { temperature: 0, max_output_tokens: 200, ...generation_config },
+      generation_config: { temperature: 0, max_output_tokens: LONGEST_ANSWER, ...generation_config },
       ...request,
     },
     options,
@@ -210,15 +212,19 @@ export function assertTyped(value) {
 }
 
 /** A finished text interaction as every caller of the API may rely on it. */
-export function assertInteraction(value, status = "completed") {
+// Without a status it completed; only an answer as long as the limit of `ask` may have been cut,
+// since the small model does not always find its end.
+export function assertInteraction(value, status = undefined) {
   assertTyped(value);
-  assert.equal(value.status, status);
+  const cut = value.usage.total_output_tokens >= LONGEST_ANSWER;
+  const expected = status ? [status] : cut ? ["completed", "incomplete"] : ["completed"];
+  assert.ok(expected.includes(value.status), `${value.status}, expected ${expected}`);
   assert.ok(value.created <= value.updated, "`created` and `updated` are there");
   assertUsage(value.usage);
   for (const each of value.steps) {
     if (each.type === "thought") assert.notEqual(each.signature, "");
   }
-  if (status === "completed") {
+  if (value.status === "completed") {
     assert.equal(value.errors, undefined);
     assert.equal(value.steps.at(-1).type, "model_output");
     assert.ok(value.steps.at(-1).content[0].text);
