@@ -82,7 +82,7 @@ struct Model {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=512))]
     threads: Option<u32>,
     /// Compute attention in one fused pass: less memory, and slower here. With 1,900 tokens behind
-    /// it, a turn of SmolLM2 began after 690 ms with it and 600 without, and went on at 17 and 23
+    /// it, a turn of SmolLM2 began after 720 ms with it and 630 without, and went on at 17 and 23
     /// tokens/s (2 cores, both under the same load)
     #[arg(long)]
     flash_attention: bool,
