@@ -1,6 +1,7 @@
 //! The events of an interaction (spec 04).
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::content::Content;
 use crate::error::Failure;
@@ -42,11 +43,18 @@ pub struct StepStart {
 }
 
 /// The bare head of a step that starts; deltas fill it (spec 04, "Shape per step").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum StepHead {
     ModelOutput,
     Thought,
+    /// `arguments` is empty here.
+    FunctionCall {
+        id: String,
+        name: String,
+        #[serde(default)]
+        arguments: Map<String, Value>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +85,8 @@ pub enum StepDelta {
     ThoughtSummary { content: Content },
     /// The signature of a `thought`; its last delta.
     ThoughtSignature { signature: String },
+    /// A fragment of the JSON text of a call's arguments.
+    ArgumentsDelta { arguments: String },
 }
 
 impl InteractionEvent {

@@ -6,13 +6,17 @@
 use crate::content::{Content, TextContent};
 use crate::event::{InteractionEvent, StepDelta, StepHead};
 use crate::interaction::Interaction;
-use crate::step::{MessageStep, Step, ThoughtStep};
+use crate::step::{FunctionCallStep, MessageStep, Step, ThoughtStep};
 
 /// Applies events in their order. Pure; the same events always give the same answer.
 #[derive(Clone, Debug, Default)]
 pub struct EventFold {
     interaction: Option<Interaction>,
     steps: Vec<Step>,
+    /// A call that is not whole yet, and the JSON text of its arguments so far. It becomes
+    /// a step when it stops: programs run every call they see, and one that was cut short
+    /// never stops.
+    open_call: Option<(FunctionCallStep, String)>,
 }
 
 impl EventFold {
@@ -35,17 +39,31 @@ impl EventFold {
             }
             InteractionEvent::StepStart(start) => {
                 debug_assert_eq!(start.index, self.steps.len(), "steps start in the order of their index");
-                self.steps.push(match start.step {
-                    StepHead::ModelOutput => Step::ModelOutput(MessageStep::default()),
-                    StepHead::Thought => Step::Thought(ThoughtStep::default()),
-                });
-            }
-            InteractionEvent::StepDelta(event) => {
-                if let Some(step) = self.steps.get_mut(event.index) {
-                    extend(step, &event.delta);
+                match &start.step {
+                    StepHead::ModelOutput => self.steps.push(Step::ModelOutput(MessageStep::default())),
+                    StepHead::Thought => self.steps.push(Step::Thought(ThoughtStep::default())),
+                    StepHead::FunctionCall { id, name, .. } => {
+                        let call =
+                            FunctionCallStep { id: id.clone(), name: name.clone(), ..FunctionCallStep::default() };
+                        self.open_call = Some((call, String::new()));
+                    }
                 }
             }
-            InteractionEvent::StepStop(_) => {}
+            InteractionEvent::StepDelta(event) => match (&mut self.open_call, &event.delta) {
+                (Some((_, text)), StepDelta::ArgumentsDelta { arguments }) => text.push_str(arguments),
+                (_, delta) => {
+                    if let Some(step) = self.steps.get_mut(event.index) {
+                        extend(step, delta);
+                    }
+                }
+            },
+            InteractionEvent::StepStop(_) => {
+                if let Some((call, text)) = self.open_call.take()
+                    && let Ok(arguments) = serde_json::from_str(&text)
+                {
+                    self.steps.push(Step::FunctionCall(FunctionCallStep { arguments, ..call }));
+                }
+            }
             InteractionEvent::Completed { interaction } => {
                 if let Some(known) = &mut self.interaction {
                     known.status = interaction.status;
@@ -85,7 +103,15 @@ fn extend(step: &mut Step, delta: &StepDelta) {
         (Step::Thought(thought), StepDelta::ThoughtSignature { signature }) => {
             thought.signature = Some(signature.clone());
         }
-        (Step::UserInput(_) | Step::ModelOutput(_) | Step::Thought(_) | Step::Other(_), _) => {
+        (
+            Step::UserInput(_)
+            | Step::ModelOutput(_)
+            | Step::Thought(_)
+            | Step::FunctionCall(_)
+            | Step::FunctionResult(_)
+            | Step::Other(_),
+            _,
+        ) => {
             debug_assert!(false, "a delta belongs to a step of its kind");
         }
     }

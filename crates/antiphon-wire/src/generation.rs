@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::fields::{Fields, describe};
+use crate::tool::ToolChoice;
 
 /// How the answer is to be generated. Absent fields take the model's own defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct GenerationConfig {
     pub thinking_level: Option<ThinkingLevel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking_summaries: Option<ThinkingSummaries>,
+    /// Absent is `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<ToolChoice>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +82,8 @@ impl GenerationConfig {
                 "thinking_summaries",
                 &[("auto", ThinkingSummaries::Auto), ("none", ThinkingSummaries::None)],
             )?,
+            tool_choice: ToolChoice::read(&mut fields)?,
         };
-        read_tool_choice(&mut fields)?;
         fields.refuse("speech_config", "audio output is not supported by this server yet")?;
         fields.refuse("image_config", "image output is not supported by this server yet")?;
         fields.refuse("video_config", "video output is not supported by this server yet")?;
@@ -107,23 +111,4 @@ fn read_stop_sequences(fields: &mut Fields) -> Result<Vec<String>, Error> {
             )),
         })
         .collect()
-}
-
-/// Without tools every choice but `any` means the same: answer without a call.
-fn read_tool_choice(fields: &mut Fields) -> Result<(), Error> {
-    let path = fields.path_of("tool_choice");
-    match fields.take("tool_choice") {
-        None => Ok(()),
-        Some(Value::String(mode)) if matches!(mode.as_str(), "auto" | "none" | "validated") => Ok(()),
-        Some(Value::String(mode)) if mode == "any" => {
-            Err(Error::invalid(&path, "`any` asks for a function call, but no function is declared in `tools`"))
-        }
-        Some(Value::Object(_)) => {
-            Err(Error::invalid(&path, "`allowed_tools` names functions, but none is declared in `tools`"))
-        }
-        Some(other) => Err(Error::invalid(
-            &path,
-            format!("expected one of `auto`, `any`, `none`, `validated` or an object, got {}", describe(&other)),
-        )),
-    }
 }

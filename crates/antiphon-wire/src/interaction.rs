@@ -10,6 +10,7 @@ use crate::id::InteractionId;
 use crate::request::ServiceTier;
 use crate::status::Status;
 use crate::step::Step;
+use crate::tool::Tool;
 use crate::usage::Usage;
 
 /// The resource. Events carry it without `steps`; every other view has them.
@@ -45,6 +46,10 @@ pub struct Interaction {
     /// Request fields that GET shows again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_instruction: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation_config: Option<Value>,
     /// Present with `include_input=true`.
@@ -69,6 +74,8 @@ impl Interaction {
             errors: Vec::new(),
             error: None,
             system_instruction: None,
+            tools: Vec::new(),
+            response_format: None,
             generation_config: None,
             input: None,
         }

@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::fields::{Fields, describe, excerpt};
+use crate::format::{self, AnswerSchema};
 use crate::generation::GenerationConfig;
 use crate::id::InteractionId;
 use crate::step::Step;
+use crate::tool::Tool;
 
 /// A request that was understood whole. What it holds is honoured; what this server
 /// cannot honour was refused by [`CreateInteraction::read`].
@@ -23,6 +25,14 @@ pub struct CreateInteraction {
     pub system_instruction: Option<String>,
     #[serde(default)]
     pub generation_config: GenerationConfig,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// As it came, which answers echo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<Value>,
+    /// What the answer must conform to, out of `response_format` and its relatives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_schema: Option<AnswerSchema>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_interaction_id: Option<InteractionId>,
     pub store: bool,
@@ -63,6 +73,7 @@ impl CreateInteraction {
         if background && !store {
             return Err(Error::invalid("background", "a background interaction must be stored, but `store` is false"));
         }
+        let response_format = fields.take("response_format");
         let request = Self {
             model,
             system_instruction: fields.string("system_instruction")?.filter(|text| !text.is_empty()),
@@ -70,6 +81,9 @@ impl CreateInteraction {
                 None => GenerationConfig::default(),
                 Some(value) => GenerationConfig::read(value, "generation_config")?,
             },
+            tools: Tool::read_list(fields.list("tools")?.unwrap_or_default())?,
+            response_format: response_format.clone(),
+            answer_schema: format::read(&mut fields, response_format)?,
             previous_interaction_id: read_previous(&mut fields)?,
             store,
             background,
@@ -88,12 +102,10 @@ impl CreateInteraction {
             labels: read_labels(&mut fields)?,
             input: read_input(&mut fields)?,
         };
-        read_response_format(&mut fields)?;
-        read_safety_settings(&mut fields)?;
-        // An empty list asks for nothing.
-        if fields.list("tools")?.is_some_and(|tools| !tools.is_empty()) {
-            return Err(Error::invalid("tools[0]", "tools are not supported by this server yet"));
+        if let Some(choice) = &request.generation_config.tool_choice {
+            choice.check(&request.tools)?;
         }
+        read_safety_settings(&mut fields)?;
         fields.refuse("agent_config", "agents are not supported by this server yet")?;
         fields.refuse("environment", "environments are not supported by this server yet")?;
         fields.refuse("webhook_config", "webhooks are not supported by this server yet")?;
@@ -154,75 +166,19 @@ fn read_input(fields: &mut Fields) -> Result<Vec<Step>, Error> {
     for (at, step) in steps.iter().enumerate() {
         let empty = match step {
             Step::UserInput(message) | Step::ModelOutput(message) => message.content.is_empty(),
-            Step::Thought(_) | Step::Other(_) => false,
+            Step::Thought(_) | Step::FunctionCall(_) | Step::FunctionResult(_) | Step::Other(_) => false,
         };
         if empty {
             return Err(Error::invalid(&format!("input[{at}].content"), "expected at least one content part"));
         }
     }
     match steps.last() {
-        Some(Step::UserInput(_)) => Ok(steps),
+        Some(Step::UserInput(_) | Step::FunctionResult(_)) => Ok(steps),
         None => Err(Error::invalid("input", "expected at least one content part, got an empty input")),
-        Some(Step::ModelOutput(_) | Step::Thought(_) | Step::Other(_)) => Err(Error::invalid(
+        Some(Step::ModelOutput(_) | Step::Thought(_) | Step::FunctionCall(_) | Step::Other(_)) => Err(Error::invalid(
             &format!("input[{}]", steps.len() - 1),
-            "the last step must be a `user_input` for the model to answer",
+            "the last step must be a `user_input` or a `function_result` for the model to answer",
         )),
-    }
-}
-
-/// Text is what this server answers; every other format is refused until it is built.
-fn read_response_format(fields: &mut Fields) -> Result<(), Error> {
-    if let Some(value) = fields.take("response_format") {
-        let (formats, listed) = match value {
-            Value::Array(items) => (items, true),
-            other => (vec![other], false),
-        };
-        for (at, format) in formats.into_iter().enumerate() {
-            let path = if listed { format!("response_format[{at}]") } else { "response_format".to_owned() };
-            let mut format = Fields::new(format, &path)?;
-            match format.string("type")?.as_deref() {
-                Some("text") => {
-                    read_text_mime_type(&mut format)?;
-                    format.refuse("schema", "structured output is not supported by this server yet")?;
-                    format.finish()?;
-                }
-                Some(other @ ("image" | "audio" | "video")) => {
-                    let message = format!("{other} output is not supported by this server yet; supported: text");
-                    return Err(Error::invalid(&format.path_of("type"), message));
-                }
-                Some(_) | None => {
-                    return Err(Error::invalid(&path, "structured output is not supported by this server yet"));
-                }
-            }
-        }
-    }
-    if let Some(mime_type) = fields.take("response_mime_type")
-        && mime_type != "text/plain"
-    {
-        return Err(fields.mismatch(
-            "response_mime_type",
-            "`text/plain` (structured output is not supported yet)",
-            &mime_type,
-        ));
-    }
-    for (at, modality) in fields.list("response_modalities")?.unwrap_or_default().into_iter().enumerate() {
-        if !modality.as_str().is_some_and(|name| name.eq_ignore_ascii_case("text")) {
-            return Err(Error::invalid(
-                &format!("response_modalities[{at}]"),
-                format!("expected `text`, the only output supported by this server yet, got {}", describe(&modality)),
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn read_text_mime_type(format: &mut Fields) -> Result<(), Error> {
-    match format.take("mime_type") {
-        None => Ok(()),
-        Some(Value::String(mime_type)) if mime_type == "text/plain" => Ok(()),
-        Some(other) => {
-            Err(format.mismatch("mime_type", "`text/plain` (structured output is not supported yet)", &other))
-        }
     }
 }
 
@@ -328,13 +284,34 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     refused("input[0].type", r#"[{"type":"audio","data":"aGk=","mime_type":"audio/wav"}]"#, "audio input comes later"),
     refused("input[0].type", r#"[{"type":"video","uri":"https://example.com/a.mp4"}]"#, "video input comes later"),
     refused("input[0].type", r#"[{"type":"document","uri":"https://example.com/a.pdf"}]"#, "documents come later"),
+    honoured(
+        "input",
+        r#"[{"type":"user_input","content":"Hi"},{"type":"function_call","id":"call_1","name":"f","arguments":{}},{"type":"function_result","call_id":"call_1","result":"ok"}]"#,
+        "calls and their results; a result is a string, a list of text parts or an object",
+    ),
+    refused(
+        "input[0].result[0].type",
+        r#"[{"type":"function_result","call_id":"call_1","result":[{"type":"image","data":"aGk=","mime_type":"image/png"}]}]"#,
+        "image input comes later",
+    ),
     refused(
         "input[0].type",
-        r#"[{"type":"function_result","call_id":"call_1","result":"ok"}]"#,
-        "tool steps come with the tools",
+        r#"[{"type":"google_search_call","id":"call_1","arguments":{}}]"#,
+        "steps of server tools come with the tools",
     ),
     honoured("system_instruction", r#""Be brief""#, "for this interaction alone; not inherited"),
-    refused("tools[0]", r#"[{"type":"function","name":"f"}]"#, "tools come later; an empty list is accepted"),
+    honoured("tools", r#"[{"type":"function","name":"f","parameters":{"type":"object"}}]"#, "functions of the client"),
+    refused("tools[0].type", r#"[{"type":"google_search"}]"#, "server tools come later"),
+    refused(
+        "tools[0].defer_loading",
+        r#"[{"type":"function","name":"f","defer_loading":true}]"#,
+        "tool search comes later",
+    ),
+    refused(
+        "tools[0].short_description",
+        r#"[{"type":"function","name":"f","short_description":"x"}]"#,
+        "tool search comes later",
+    ),
     honoured("previous_interaction_id", r#""v1_abc""#, "linear and forked chains"),
     honoured("store", "false", "nothing is kept on disk"),
     honoured("background", "true", "survives a restart"),
@@ -350,23 +327,29 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured("generation_config.stop_sequences", r#"["END"]"#, "up to 16, matched in the visible text"),
     honoured("generation_config.thinking_level", r#""low""#, "a ceiling, also met by not thinking"),
     honoured("generation_config.thinking_summaries", r#""auto""#, "reasoning text is shown as the summary"),
-    honoured("generation_config.tool_choice", r#""auto""#, "`auto`, `none`, `validated`; `any` needs tools"),
+    honoured("generation_config.tool_choice", r#""auto""#, "`auto`, `any`, `none`, `validated`, `allowed_tools`"),
     refused("generation_config.tool_choice", r#""any""#, "no function is declared"),
+    refused(
+        "generation_config.tool_choice.allowed_tools.tools[0]",
+        r#"{"allowed_tools":{"mode":"auto","tools":["f"]}}"#,
+        "no such function is declared",
+    ),
     refused("generation_config.speech_config", r#"[{"voice":"kore"}]"#, "audio output is not there yet"),
     refused("generation_config.image_config", r#"{"aspect_ratio":"1:1"}"#, "image output is not there yet"),
     refused("generation_config.video_config", r#"{"task":"edit"}"#, "video output is not there yet"),
     refused("generation_config.transcription_config", r#"{"mode":"smart"}"#, "audio input is not there yet"),
     refused("generation_config.top_k", "40", "not part of the API: `parameter_unknown`"),
     honoured("response_format", r#"{"type":"text","mime_type":"text/plain"}"#, "plain text"),
-    refused(
-        "response_format.mime_type",
+    honoured(
+        "response_format",
         r#"{"type":"text","mime_type":"application/json","schema":{"type":"object"}}"#,
-        "structured output comes next",
+        "the answer conforms to the schema; what a schema may hold: `docs/structured-output.md`",
     ),
-    refused("response_format", r#"{"type":"object","properties":{}}"#, "structured output comes next"),
+    honoured("response_format", r#"{"type":"object","properties":{}}"#, "a bare JSON Schema"),
+    honoured("response_format", r#"[{"type":"text"}]"#, "a list, of one text format"),
     refused("response_format.type", r#"{"type":"image"}"#, "image output is not there yet"),
     honoured("response_mime_type", r#""text/plain""#, "deprecated"),
-    refused("response_mime_type", r#""application/json""#, "structured output comes next"),
+    honoured("response_mime_type", r#""application/json""#, "deprecated; without a schema an object or a list"),
     honoured("response_modalities", r#"["TEXT"]"#, "deprecated; any case"),
     refused("response_modalities[0]", r#"["image"]"#, "text is the only output yet"),
     refused("environment", r#""remote""#, "environments come with the agents"),

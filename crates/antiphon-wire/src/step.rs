@@ -15,6 +15,8 @@ pub enum Step {
     UserInput(MessageStep),
     ModelOutput(MessageStep),
     Thought(ThoughtStep),
+    FunctionCall(FunctionCallStep),
+    FunctionResult(FunctionResultStep),
     #[serde(untagged)]
     Other(Value),
 }
@@ -41,10 +43,43 @@ pub struct ThoughtStep {
     pub extra: Map<String, Value>,
 }
 
+/// That the model wants a function of the client to be run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FunctionCallStep {
+    /// Unique in its conversation.
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub arguments: Map<String, Value>,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// What the client's function gave back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionResultStep {
+    /// The `id` of the call.
+    pub call_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub result: FunctionResult,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_error: Option<bool>,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// The forms of a result (spec 05, "Functions").
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FunctionResult {
+    Text(String),
+    Parts(Vec<Content>),
+    Object(Map<String, Value>),
+}
+
 /// Step types of spec 03 that this server refuses by name for now.
-const UNBUILT: [&str; 20] = [
-    "function_call",
-    "function_result",
+const UNBUILT: [&str; 18] = [
     "google_search_call",
     "google_search_result",
     "url_context_call",
@@ -140,15 +175,55 @@ impl Step {
                 };
                 Ok(Self::Thought(ThoughtStep { signature, summary, extra: fields.rest() }))
             }
+            "function_call" => Ok(Self::FunctionCall(FunctionCallStep {
+                id: required(&mut fields, "id")?,
+                name: required(&mut fields, "name")?,
+                arguments: match fields.take("arguments") {
+                    None => Map::new(),
+                    Some(Value::Object(arguments)) => arguments,
+                    Some(other) => return Err(fields.mismatch("arguments", "an object", &other)),
+                },
+                extra: fields.rest(),
+            })),
+            "function_result" => Ok(Self::FunctionResult(FunctionResultStep {
+                call_id: required(&mut fields, "call_id")?,
+                name: fields.string("name")?,
+                result: FunctionResult::read(&mut fields)?,
+                is_error: fields.boolean("is_error")?,
+                extra: fields.rest(),
+            })),
             other if UNBUILT.contains(&other) => Err(Error::invalid(
                 &fields.path_of("type"),
-                format!(
-                    "`{other}` steps are not supported by this server yet; supported: user_input, model_output, thought"
-                ),
+                format!("`{other}` steps are not supported by this server yet; supported: {SUPPORTED}"),
             )),
             other => Err(Error::invalid(
                 &fields.path_of("type"),
-                format!("unknown type `{}`; supported: user_input, model_output, thought, text", excerpt(other)),
+                format!("unknown type `{}`; supported: {SUPPORTED}, text", excerpt(other)),
+            )),
+        }
+    }
+}
+
+const SUPPORTED: &str = "user_input, model_output, thought, function_call, function_result";
+
+/// The text of a field that a step must have.
+fn required(fields: &mut Fields, name: &str) -> Result<String, Error> {
+    match fields.string(name)?.filter(|text| !text.is_empty()) {
+        Some(text) => Ok(text),
+        None => Err(Error::invalid(&fields.path_of(name), "expected a string that is not empty")),
+    }
+}
+
+impl FunctionResult {
+    fn read(fields: &mut Fields) -> Result<Self, Error> {
+        match fields.take("result") {
+            Some(Value::String(text)) => Ok(Self::Text(text)),
+            Some(Value::Object(object)) => Ok(Self::Object(object)),
+            Some(parts @ Value::Array(_)) => Content::read_list(parts, &fields.path_of("result")).map(Self::Parts),
+            other => Err(fields.mismatch(
+                "result",
+                "a string, a list of content parts or an object",
+                &other.unwrap_or(Value::Null),
             )),
         }
     }

@@ -94,6 +94,57 @@ fn replayed_steps_keep_keys_this_server_does_not_know() {
 }
 
 #[test]
+fn every_form_of_an_answers_format_is_understood() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let bare = json!({"anyOf": [{"type": "string"}, {"type": "null"}]});
+    let any = json!({"type": ["object", "array"]});
+    let tagged = json!({"type": "text", "mime_type": "application/json", "schema": schema});
+    let rows = [
+        (json!({"response_format": tagged}), Some(("response_format.schema", &schema))),
+        (json!({"response_format": [tagged]}), Some(("response_format[0].schema", &schema))),
+        (json!({"response_format": {"type": "text", "schema": schema}}), Some(("response_format.schema", &schema))),
+        (json!({"response_format": schema}), Some(("response_format", &schema))),
+        (
+            json!({"response_format": schema, "response_mime_type": "application/json"}),
+            Some(("response_format", &schema)),
+        ),
+        (json!({"response_format": bare}), Some(("response_format", &bare))),
+        (json!({"response_format": {"type": "text", "anyOf": bare["anyOf"]}}), Some(("response_format", &bare))),
+        (
+            json!({"response_format": {"type": "text", "mime_type": "application/json"}}),
+            Some(("response_format", &any)),
+        ),
+        (json!({"response_mime_type": "application/json"}), Some(("response_format", &any))),
+        (json!({"response_format": {"type": "text"}}), None),
+        (json!({"response_format": {"type": "text", "mime_type": "text/plain"}}), None),
+        (json!({}), None),
+    ];
+    for (mut body, expected) in rows {
+        body["model"] = json!("m");
+        body["input"] = json!("x");
+        let request = CreateInteraction::read(body.clone()).unwrap();
+        let found = request.answer_schema.as_ref().map(|answer| (answer.path.as_str(), &answer.schema));
+        assert_eq!(found, expected, "{body}");
+    }
+}
+
+#[test]
+fn calls_and_every_form_of_result_survive_as_they_came() {
+    let steps = json!([
+        {"type": "user_input", "content": [{"type": "text", "text": "a"}]},
+        {"type": "function_call", "id": "c1", "name": "f", "arguments": {"x": 1}, "signature": "EvEF"},
+        {"type": "function_call", "id": "c2", "name": "f", "arguments": {}},
+        {"type": "function_call", "id": "c3", "name": "f", "arguments": {}},
+        {"type": "function_result", "call_id": "c1", "result": "text"},
+        {"type": "function_result", "call_id": "c2", "name": "f", "result": [{"type": "text", "text": "b"}]},
+        {"type": "function_result", "call_id": "c3", "result": {"temperature": 23}, "is_error": true},
+    ]);
+    let request = CreateInteraction::read(json!({"model": "m", "input": steps})).unwrap();
+    assert_eq!(serde_json::to_value(&request.input).unwrap(), steps);
+    assert!(!request.input.iter().any(|step| matches!(step, Step::Other(_))));
+}
+
+#[test]
 fn nulls_are_absent() {
     let plain = CreateInteraction::read(json!({"model": "m", "input": "hi"})).unwrap();
     let nulls = CreateInteraction::read(json!({
@@ -133,7 +184,7 @@ fn what_cannot_be_honoured_is_refused_with_its_path() {
         (
             json!({"model": "m", "input": [{"type": "model_output", "content": "x"}]}),
             Code::InvalidRequest,
-            "`input[0]`: the last step must be a `user_input` for the model to answer",
+            "`input[0]`: the last step must be a `user_input` or a `function_result` for the model to answer",
         ),
         (
             json!({"model": "m", "input": "x", "store": false, "background": true}),
@@ -163,7 +214,57 @@ fn what_cannot_be_honoured_is_refused_with_its_path() {
         (
             json!({"model": "m", "input": [{"type": "dream"}]}),
             Code::InvalidRequest,
-            "`input[0].type`: unknown type `dream`; supported: user_input, model_output, thought, text",
+            "`input[0].type`: unknown type `dream`; supported: user_input, model_output, thought, function_call, function_result, text",
+        ),
+        (
+            json!({"model": "m", "input": [{"type": "function_result", "call_id": "c", "result": 5}]}),
+            Code::InvalidRequest,
+            "`input[0].result`: expected a string, a list of content parts or an object, got 5",
+        ),
+        (
+            json!({"model": "m", "input": [{"type": "function_result", "result": "x"}]}),
+            Code::InvalidRequest,
+            "`input[0].call_id`: expected a string that is not empty",
+        ),
+        (
+            json!({"model": "m", "input": "x", "tools": [{"type": "function", "name": "a b"}]}),
+            Code::InvalidRequest,
+            "`tools[0].name`: expected 1 to 128 letters, digits, `_`, `.`, `:` and `-` that start with a letter or `_`, got `a b`",
+        ),
+        (
+            json!({"model": "m", "input": "x", "tools": [{"type": "function", "name": "f"}, {"type": "function", "name": "f"}]}),
+            Code::InvalidRequest,
+            "`tools[1].name`: two functions are called `f`",
+        ),
+        (
+            json!({"model": "m", "input": "x", "tools": [{"type": "function", "name": "f", "parameters": [1]}]}),
+            Code::InvalidRequest,
+            "`tools[0].parameters`: expected a JSON Schema of an object, got a list of 1 items",
+        ),
+        (
+            json!({"model": "m", "input": "x", "generation_config": {"tool_choice": "must"}}),
+            Code::InvalidRequest,
+            "`generation_config.tool_choice`: expected `auto`, `any`, `none`, `validated`, or an object with `allowed_tools`, got \"must\"",
+        ),
+        (
+            json!({"model": "m", "input": "x", "response_format": {"type": "text", "mime_type": "text/plain", "schema": {}}}),
+            Code::InvalidRequest,
+            "`response_format.schema`: a schema needs the MIME type `application/json`",
+        ),
+        (
+            json!({"model": "m", "input": "x", "response_format": [{"type": "text"}, {"type": "text"}]}),
+            Code::InvalidRequest,
+            "`response_format[1]`: the answer's text has one format only, a second came",
+        ),
+        (
+            json!({"model": "m", "input": "x", "response_format": {"type": "object"}, "response_mime_type": "text/plain"}),
+            Code::InvalidRequest,
+            "`response_mime_type`: `text/plain` contradicts the rest of the answer's format",
+        ),
+        (
+            json!({"model": "m", "input": "x", "response_format": {"type": "text", "schema": true}}),
+            Code::InvalidRequest,
+            "`response_format.schema`: expected a JSON Schema object, got true",
         ),
         (
             json!({"model": "m", "input": "x", "labels": {"Team": "a"}}),

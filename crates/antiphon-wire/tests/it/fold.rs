@@ -31,9 +31,43 @@ fn text_answer() -> Vec<Value> {
     ]
 }
 
+fn call_answer() -> Vec<Value> {
+    let mut log = text_answer();
+    let delta = |text: &str| json!({"event_type": "step.delta", "index": 2, "delta": {"type": "arguments_delta", "arguments": text}});
+    let call = [
+        json!({"event_type": "step.start", "index": 2,
+            "step": {"type": "function_call", "id": "un6k8t18", "name": "get_weather", "arguments": {}}}),
+        delta("{\"location\":"),
+        delta("\"London\"}"),
+        json!({"event_type": "step.stop", "index": 2}),
+    ];
+    log.splice(11..11, call);
+    log
+}
+
+#[test]
+fn a_call_is_a_step_once_it_is_whole() {
+    let events = events(&call_answer());
+    let call =
+        json!({"type": "function_call", "id": "un6k8t18", "name": "get_weather", "arguments": {"location": "London"}});
+    for count in 11..=events.len() {
+        let fold = EventFold::of(&events[..count]);
+        let calls: Vec<_> = fold.steps()[2..].iter().map(|step| serde_json::to_value(step).unwrap()).collect();
+        let expected = if count < 15 { vec![] } else { vec![call.clone()] };
+        assert_eq!(calls, expected, "after {count} events");
+    }
+}
+
+#[test]
+fn a_call_that_was_cut_short_is_no_step() {
+    let mut log = call_answer();
+    log.remove(13);
+    assert_eq!(EventFold::of(&events(&log)).steps().len(), 2);
+}
+
 #[test]
 fn events_survive_the_wire() {
-    for line in text_answer() {
+    for line in call_answer() {
         let event: InteractionEvent = serde_json::from_value(line.clone()).unwrap();
         assert_eq!(serde_json::to_value(&event).unwrap(), line);
     }
