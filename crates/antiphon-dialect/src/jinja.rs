@@ -16,6 +16,8 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
+use crate::sentinel;
+
 const NAME: &str = "chat";
 
 /// The largest template source, in bytes; the longest in use have about 20,000.
@@ -41,6 +43,21 @@ const INDENT_LIMIT: usize = 16;
 pub(crate) struct JinjaMessage {
     pub(crate) role: &'static str,
     pub(crate) content: String,
+    /// Of the call whose result this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tool_call_id: Option<String>,
+    /// Of the function whose result this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+}
+
+/// What a template is given.
+pub(crate) struct JinjaContext {
+    pub(crate) messages: Vec<JinjaMessage>,
+    /// Stand-ins for the declarations of tools.
+    pub(crate) tools: Vec<String>,
+    pub(crate) thinking: Option<bool>,
+    pub(crate) today: Date,
 }
 
 /// A compiled template with its special tokens.
@@ -71,19 +88,24 @@ impl Jinja {
     ///
     /// # Errors
     /// The template raised, failed, or went past a bound.
-    pub(crate) fn render(&self, messages: &[JinjaMessage], today: Date) -> Result<String, Error> {
+    pub(crate) fn render(
+        &self,
+        JinjaContext { messages, tools, thinking, today }: JinjaContext,
+    ) -> Result<String, Error> {
+        let items = messages.len() + tools.len();
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some(FUEL + FUEL_PER_MESSAGE * messages.len() as u64));
-        let mut written =
-            BoundedText { bytes: Vec::new(), limit: OUTPUT_LIMIT + OUTPUT_LIMIT_PER_MESSAGE * messages.len() };
+        environment.set_fuel(Some(FUEL + FUEL_PER_MESSAGE * items as u64));
+        let mut written = BoundedText { bytes: Vec::new(), limit: OUTPUT_LIMIT + OUTPUT_LIMIT_PER_MESSAGE * items };
         // `tools` and `documents` are none and not undefined: templates ask `is not none`.
+        // `enable_thinking` is undefined unless it was asked for: they ask `is defined`.
         let context = context! {
             messages,
             add_generation_prompt => true,
             bos_token => self.bos,
             eos_token => self.eos,
-            tools => (),
+            tools => (!tools.is_empty()).then_some(tools),
             documents => (),
+            enable_thinking => thinking.map_or(Value::UNDEFINED, Value::from),
             strftime_now => Value::from_function(move |format: &str| strftime(format, today)),
         };
         environment.get_template(NAME)?.render_captured_to(context, &mut written).map_err(|error| {
@@ -185,8 +207,16 @@ fn tojson(value: Value, keywords: Kwargs) -> Result<Value, Error> {
     }
     .map_err(|error| Error::new(ErrorKind::BadSerialization, format!("tojson: {error}")))?;
     String::from_utf8(json)
-        .map(Value::from_safe_string)
+        .map(|json| Value::from_safe_string(sentinel::unquote(&json)))
         .map_err(|_| Error::new(ErrorKind::BadSerialization, "tojson wrote bytes that are not UTF-8"))
+}
+
+/// The same form of JSON, for what does not pass through a template.
+pub(crate) fn json_text(value: &impl Serialize) -> String {
+    let mut json = Vec::new();
+    // Neither a value of JSON nor a text can fail here, and the writer is memory.
+    let written = value.serialize(&mut Serializer::with_formatter(&mut json, SpacedFormatter));
+    written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_default()
 }
 
 struct SpacedFormatter;

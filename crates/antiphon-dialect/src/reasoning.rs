@@ -2,7 +2,7 @@
 
 /// The markers around a model's reasoning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reasoning {
+pub(crate) enum Reasoning {
     /// A pair of tags around a thought. A thought comes before the answer: tags inside
     /// the visible text are text, so that a model can write about them. `<think>` is
     /// understood from any model beside its own tags.
@@ -48,21 +48,37 @@ const HARMONY: [Marker; 5] = [
 ];
 
 impl Reasoning {
-    /// The markers that a chat template mentions, else `<think>`.
-    pub fn of_template(source: &str) -> Self {
+    /// The markers that a chat template mentions, else `<think>`; and whether it
+    /// mentions any.
+    pub(crate) fn of_template(source: &str) -> (Self, bool) {
         if source.contains("<|channel|>") && source.contains("<|message|>") {
-            return Self::Harmony;
+            return (Self::Harmony, true);
         }
         let mentioned = TAGS.into_iter().find(|reasoning| match reasoning {
             Self::Tagged { open, .. } => source.contains(open),
             Self::Harmony => false,
         });
-        mentioned.unwrap_or(THINK)
+        mentioned.map_or((THINK, false), |reasoning| (reasoning, true))
+    }
+
+    /// What is written before and after an earlier thought.
+    pub(crate) fn around_thought(self) -> (String, String) {
+        match self {
+            Self::Tagged { open, close } => (format!("{open}\n"), format!("\n{close}\n\n")),
+            Self::Harmony => ("<|channel|>analysis<|message|>".to_owned(), "<|end|><|start|>assistant".to_owned()),
+        }
+    }
+
+    /// The marker by whose thought or text a prompt was left open, if there is one, and
+    /// what the answer begins with.
+    pub(crate) fn opened_by(self, prompt_tail: &str) -> Option<Marker> {
+        let prompt_tail = prompt_tail.trim_end();
+        self.markers_in(Place::Opening).into_iter().find(|(marker, _)| prompt_tail.ends_with(marker))
     }
 
     /// The special tokens that have to be visible in the text given to the parser. A
     /// model that has no such token writes the marker in ordinary ones.
-    pub fn markers(self) -> Vec<&'static str> {
+    pub(crate) fn markers(self) -> Vec<&'static str> {
         match self {
             Self::Tagged { .. } => self.tags().into_iter().flat_map(|(open, close)| [open, close]).collect(),
             Self::Harmony => vec!["<|start|>", "<|channel|>", "<|message|>", "<|end|>"],
@@ -83,7 +99,7 @@ impl Reasoning {
         }
     }
 
-    fn tags(self) -> Vec<(&'static str, &'static str)> {
+    pub(crate) fn tags(self) -> Vec<(&'static str, &'static str)> {
         let mut tags: Vec<_> = [self, THINK]
             .into_iter()
             .filter_map(|reasoning| match reasoning {

@@ -7,8 +7,9 @@ use super::*;
 
 fn render(source: &str) -> Result<String, String> {
     let jinja = Jinja::compile(source, "<s>", "</s>").map_err(|error| error.to_string())?;
-    let messages = [JinjaMessage { role: "user", content: "Hello".to_owned() }];
-    jinja.render(&messages, date(2026, 3, 9)).map_err(|error| error.to_string())
+    let message = JinjaMessage { role: "user", content: "Hello".to_owned(), tool_call_id: None, name: None };
+    let context = JinjaContext { messages: vec![message], tools: Vec::new(), thinking: None, today: date(2026, 3, 9) };
+    jinja.render(context).map_err(|error| error.to_string())
 }
 
 #[track_caller]
@@ -30,6 +31,7 @@ fn the_python_of_templates_works() {
     check("{% for n in [1, 2, 3] %}{% if n == 2 %}{% continue %}{% endif %}{{ n }}{% endfor %}", "13");
     check("{% for n in [1, 2] %}{{ loop.nextitem }}{% endfor %}", "2");
     check("{{ tools is none }} {{ tools is defined }} {{ builtin_tools is defined }}", "True True False");
+    check("{{ enable_thinking is defined }}", "False");
     check("{% for k, v in {'a': 1}.items() %}{{ k }}{{ v }}{% endfor %}", "a1");
 }
 

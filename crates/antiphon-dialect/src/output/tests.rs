@@ -5,11 +5,21 @@ use super::*;
 const THINK: &str = "<think>";
 
 fn parser(template: &str, prompt_tail: &str, stop: &[&str]) -> OutputParser {
-    let stop = stop.iter().map(|&sequence| sequence.to_owned()).collect();
-    OutputParser::new(Reasoning::of_template(template), prompt_tail, stop)
+    calling_parser(template, prompt_tail, stop, &[])
 }
 
-/// The outputs of all pieces: thoughts in (), a change of kind begins a new one.
+fn calling_parser(template: &str, prompt_tail: &str, stop: &[&str], callable: &[&str]) -> OutputParser {
+    let stop = stop.iter().map(|&sequence| sequence.to_owned()).collect();
+    OutputParser::new(
+        Reasoning::of_template(template).0,
+        CallFormat::of_template(template),
+        prompt_tail,
+        stop,
+        callable.iter().map(|&name| name.to_owned()).collect(),
+    )
+}
+
+/// The outputs of all pieces: thoughts in (), calls in <>, what is malformed after !.
 fn show(mut parser: OutputParser, pieces: &[&str]) -> String {
     let mut all = Outputs::default();
     for outputs in
@@ -19,6 +29,7 @@ fn show(mut parser: OutputParser, pieces: &[&str]) -> String {
             match output {
                 Output::Thought(text) => all.thought(&text),
                 Output::Text(text) => all.text(text),
+                call => all.call(call),
             }
         }
     }
@@ -27,6 +38,10 @@ fn show(mut parser: OutputParser, pieces: &[&str]) -> String {
         .map(|output| match output {
             Output::Thought(text) => format!("({text})"),
             Output::Text(text) => text.clone(),
+            Output::CallStarted { name } => format!("<{name} "),
+            Output::CallArguments(text) => text.clone(),
+            Output::CallEnded => ">".to_owned(),
+            Output::Malformed(message) => format!("!{message}"),
         })
         .collect()
 }
@@ -148,8 +163,194 @@ fn text_is_shown_as_soon_as_it_is_certain() {
 
 #[test]
 fn markers_are_those_of_the_template() {
-    let markers = |template| Reasoning::of_template(template).markers();
+    let markers = |template| Reasoning::of_template(template).0.markers();
     assert_eq!(markers("no reasoning"), ["<think>", "</think>"]);
     assert_eq!(markers("'[THINK]'"), ["[THINK]", "[/THINK]", "<think>", "</think>"]);
     assert_eq!(markers("'<|channel|>analysis<|message|>'"), ["<|start|>", "<|channel|>", "<|message|>", "<|end|>"]);
+}
+
+const HERMES: &str = "";
+const LLAMA: &str = "<|start_header_id|> <|python_tag|>";
+const MISTRAL_LIST: &str = "[TOOL_CALLS]";
+const MISTRAL_NAMED: &str = "[TOOL_CALLS] [ARGS]";
+const DEEPSEEK_FENCED: &str = "<｜tool▁calls▁begin｜> ```json";
+const DEEPSEEK_PLAIN: &str = "<｜tool▁calls▁begin｜>";
+const HARMONY: &str = "<|channel|> <|message|>";
+
+/// As `check`, with two functions that may be called.
+#[track_caller]
+fn check_calls(template: &str, generated: &str, expected: &str) {
+    let parser = || calling_parser(template, "", &[], &["f", "get_weather"]);
+    assert_eq!(show(parser(), &[generated]), expected);
+    let characters: Vec<_> = generated.split("").collect();
+    assert_eq!(show(parser(), &characters), expected);
+}
+
+#[test]
+fn calls_in_tags_are_read() {
+    check_calls(
+        HERMES,
+        "Let me see.\n\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [1, \"}\"]}}\n</tool_call>\n\
+         <tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n",
+        "Let me see.<f {\"a\": [1, \"}\"]}><f {}>",
+    );
+    check_calls(HERMES, "<tool_call>\n{{\"name\": \"f\", \"arguments\": {}}}\n</tool_call>", "<f {}>");
+    check_calls(HERMES, "<tool_call>{\"name\":\"f\",\"arguments\":{ }}</tool_call> Done.\n", "<f { }>Done.\n");
+}
+
+#[test]
+fn calls_in_a_fence_or_bare_are_read() {
+    let call = "{\"name\": \"get_weather\", \"arguments\": {\"location\": \"Paris\"}}";
+    let read = "<get_weather {\"location\": \"Paris\"}>";
+    for (generated, expected) in [
+        (call.to_owned(), read.to_owned()),
+        (format!("```json\n{call}\n```"), read.to_owned()),
+        (format!("```json\n{call}\n```\n"), read.to_owned()),
+        (format!("Sure:\n\n```json\n{call}\n```\nThat is it."), format!("Sure:{read}That is it.")),
+        (format!("```\n[\n  {call},\n  {call}\n]\n```"), read.repeat(2)),
+        (format!("[{call}]"), read.to_owned()),
+        (format!("{call}\n{call}"), read.repeat(2)),
+        (format!("{call}, {call}; {call}"), read.repeat(3)),
+        (format!("```json\n{call}\n```\n\n```json\n{call}\n```"), read.repeat(2)),
+        (format!("It is {call}, and more"), format!("It is{read}, and more")),
+        (format!("{call}\n```python\n"), format!("{read}```python\n")),
+        (format!("```json\n{{{call}}}\n```"), read.to_owned()),
+    ] {
+        check_calls(HERMES, &generated, &expected);
+        check_calls(LLAMA, &generated, &expected);
+    }
+}
+
+#[test]
+fn what_does_not_name_a_function_is_text() {
+    for text in [
+        "{\"name\": \"Alice\"}",
+        "{\"name\": \"f",
+        "{\"name\": \"get_weather_now\", \"arguments\": {}}",
+        "{\"arguments\": {}, \"name\": \"f\"}",
+        "{\"name\": 1}",
+        "```json\n{\"a\": 1}\n```\n",
+        "```json\n[1, 2]\n```",
+        "[1] and [ { ",
+        "  indented \n",
+        "<tool_cal",
+    ] {
+        check_calls(HERMES, text, text);
+    }
+    let call = "```json\n{\"name\": \"f\", \"arguments\": {}}\n```\n<tool_call>";
+    check(HERMES, "", &[], call, call);
+    check_calls(MISTRAL_NAMED, "{\"name\": \"f\", \"arguments\": {}}", "{\"name\": \"f\", \"arguments\": {}}");
+}
+
+#[test]
+fn every_form_is_read() {
+    check_calls(
+        LLAMA,
+        "<|python_tag|>{\"name\": \"f\", \"parameters\": {\"a\": 1}}; {\"name\": \"f\", \"parameters\": {}}",
+        "<f {\"a\": 1}><f {}>",
+    );
+    check_calls(
+        MISTRAL_LIST,
+        "Hm [TOOL_CALLS] [{\"name\": \"f\", \"arguments\": {\"a\": 1}}, {\"name\": \"f\", \"arguments\": {}, \"id\": \"x\"}]",
+        "Hm<f {\"a\": 1}><f {}>",
+    );
+    check_calls(
+        MISTRAL_NAMED,
+        "[TOOL_CALLS]f[ARGS]{\"a\": 1}[TOOL_CALLS]get_weather[ARGS]{}",
+        "<f {\"a\": 1}><get_weather {}>",
+    );
+    check_calls(
+        DEEPSEEK_FENCED,
+        "Hm\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"a\": 1}\n```<｜tool▁call▁end｜>\n\
+         <｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        "Hm<f {\"a\": 1}><f {}>",
+    );
+    check_calls(
+        DEEPSEEK_PLAIN,
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"a\": 1}<｜tool▁call▁end｜>\
+         <｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        "<f {\"a\": 1}><f {}>",
+    );
+    check_calls(
+        HARMONY,
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary<|message|>Wait<|end|>\
+         <|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"a\": 1}",
+        "(hm)Wait<f {\"a\": 1}>",
+    );
+    check_calls(
+        HARMONY,
+        "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|><|start|>assistant\
+         <|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>",
+        "<f {}><f {}>",
+    );
+}
+
+#[test]
+fn thoughts_come_before_calls_and_hold_none() {
+    check_calls(
+        THINK,
+        "<think>\n{\"name\": \"f\"} <tool_call>\n</think>\n\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>",
+        "({\"name\": \"f\"} <tool_call>)<f {}>",
+    );
+}
+
+#[test]
+fn arguments_may_come_first_or_not_at_all() {
+    check_calls(HERMES, "<tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"f\"}</tool_call>", "<f {\"a\": 1}>");
+    check_calls(HERMES, "<tool_call>{\"id\": [{}], \"name\": \"f\"}</tool_call>", "<f {}>");
+    check_calls(HERMES, "<tool_call>{\"name\": \"f\", \"arguments\": null}</tool_call>", "<f {}>");
+    check_calls(HERMES, "{\"name\": \"f\"}", "<f {}>");
+}
+
+#[test]
+fn what_cannot_be_a_call_is_malformed() {
+    for (generated, expected) in [
+        (
+            "<tool_call>{\"name\": \"g\", \"arguments\": {}}",
+            "!the function that was called is not one that may be called",
+        ),
+        ("<tool_call>{\"name\": \"f\", \"arguments\": 1}", "<f !the arguments of a call are not an object"),
+        ("<tool_call>{\"name\": \"f\", \"arguments\": no}", "<f !the arguments of a call are not an object"),
+        ("<tool_call>{\"name\": \"f\", \"arguments\": {a}}", "<f {a}!the arguments of a call are not valid JSON"),
+        ("<tool_call>{\"name\": \"f\", , \"b\": 1}", "<f !a call is not valid JSON"),
+        ("<tool_call>{\"name\": 1}", "!the name of a call is not a string"),
+        ("<tool_call>{}", "!a call has no name"),
+        ("<tool_call>hello", "!a call is not an object of JSON"),
+        ("Yes <tool_call>", "Yes!the answer ended inside a call"),
+        ("{\"name\": \"f\", \"arguments\": {\"a", "<f {\"a!the answer ended inside a call"),
+    ] {
+        check_calls(HERMES, generated, expected);
+    }
+    check_calls(MISTRAL_NAMED, "[TOOL_CALLS]g[ARGS]{}", "!the function that was called is not one that may be called");
+    check_calls(MISTRAL_NAMED, "[TOOL_CALLS]f {}", "!a call has no arguments");
+}
+
+#[test]
+fn a_closing_may_be_missing_or_cut() {
+    let call = "{\"name\": \"f\", \"arguments\": {}}";
+    for closing in ["", "\n", "\n</tool", "\n</tool_call>"] {
+        check_calls(HERMES, &format!("<tool_call>\n{call}{closing}"), "<f {}>");
+    }
+    check_calls(HERMES, &format!("```json\n[{call}\n``"), "<f {}>");
+}
+
+#[test]
+fn stop_sequences_do_not_reach_into_calls() {
+    let parser = calling_parser(HERMES, "", &["arguments", "END"], &["f"]);
+    assert_eq!(
+        show(parser, &["Say EN <tool_call>{\"name\": \"f\", \"arguments\": {\"a\": \"END\"}}"]),
+        "Say EN<f {\"a\": \"END\"}>"
+    );
+}
+
+#[test]
+fn arguments_are_passed_on_as_they_come() {
+    let mut parser = calling_parser(HERMES, "", &[], &["f"]);
+    assert_eq!(parser.push("Hi <tool_call>\n{\"name\": \"f"), [Output::Text("Hi".to_owned())]);
+    assert_eq!(parser.push("\", \"arg"), [Output::CallStarted { name: "f".to_owned() }]);
+    assert_eq!(parser.push("uments\": {\"a"), [Output::CallArguments("{\"a".to_owned())]);
+    assert_eq!(parser.push("b\": 1}"), [Output::CallArguments("b\": 1}".to_owned())]);
+    assert_eq!(parser.push("}"), [Output::CallEnded]);
+    assert_eq!(parser.push("\n</tool_call>"), []);
+    assert_eq!(parser.finish(), []);
 }

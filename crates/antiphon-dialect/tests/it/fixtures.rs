@@ -19,7 +19,7 @@ macro_rules! fixture {
     };
 }
 
-pub(crate) static FIXTURES: LazyLock<[Fixture; 9]> = LazyLock::new(|| {
+pub(crate) static FIXTURES: LazyLock<[Fixture; 16]> = LazyLock::new(|| {
     [
         fixture!("chatml", "", "<|im_end|>"),
         fixture!("qwen2", "", "<|im_end|>"),
@@ -30,6 +30,13 @@ pub(crate) static FIXTURES: LazyLock<[Fixture; 9]> = LazyLock::new(|| {
         fixture!("deepseek_r1", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
         fixture!("qwen3", "", "<|im_end|>"),
         fixture!("harmony", "", "<|return|>"),
+        fixture!("hermes_tools", "", "<|im_end|>"),
+        fixture!("llama_tools", "<|begin_of_text|>", "<|eot_id|>"),
+        fixture!("mistral_tools", "<s>", "</s>"),
+        fixture!("mistral_list", "<s>", "</s>"),
+        fixture!("deepseek_tools", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
+        fixture!("deepseek_fenced", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
+        fixture!("arguments_in_tags", "", "<|im_end|>"),
     ]
 });
 

@@ -3,5 +3,6 @@
 #![expect(clippy::expect_used, reason = "the lint knows tests, but not what helps them")]
 
 mod fixtures;
+mod grammar;
 mod output;
 mod template;

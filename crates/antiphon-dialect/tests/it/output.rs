@@ -1,9 +1,29 @@
 //! What the parser yields does not depend on where the text was cut.
 
-use antiphon_dialect::{Output, OutputParser, Reasoning};
+use std::sync::LazyLock;
+
+use antiphon_dialect::{ChatTemplate, Output};
 use proptest::prelude::*;
 
-const TEMPLATES: [&str; 4] = ["", "<thought>", "[THINK]", "<|channel|><|message|>"];
+/// Words by which a dialect is known, in a template that says nothing else of it.
+const TEMPLATES: [&str; 9] = [
+    "",
+    "<thought>",
+    "[THINK]",
+    "<|channel|><|message|>",
+    "<|start_header_id|><|python_tag|>",
+    "[TOOL_CALLS]",
+    "[TOOL_CALLS][ARGS]",
+    "<｜tool▁calls▁begin｜>```json",
+    "<｜tool▁calls▁begin｜>",
+];
+static COMPILED: LazyLock<[ChatTemplate; 9]> = LazyLock::new(|| {
+    TEMPLATES.map(|words| {
+        let source = format!("{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}{{# {words} #}}");
+        ChatTemplate::compile(&source, "", "").expect(words)
+    })
+});
+
 const TAILS: [&str; 4] = ["", "<think>\n", "[THINK]", "<|start|>assistant<|channel|>analysis<|message|>"];
 
 /// Texts made of what the parser looks for, of halves of it, and of anything.
@@ -12,7 +32,12 @@ fn generated() -> impl Strategy<Value = String> {
         4 => prop::sample::select(vec![
             "<think>", "</think>", "<thought>", "</thought>", "[THINK]", "[/THINK]", "<|start|>assistant", "<|end|>",
             "<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|channel|>", "<thi", "</", "[/",
-            " ", "\n\n", "a", "ab", "abc", "b", "é",
+            " ", "\n\n", "a", "ab", "abc", "b", "é", "<tool_call>", "</tool_call>", "{\"name\": \"f\"", "{", "}", "[", "]",
+            "\"name\":\"f\"", ", \"arguments\": {\"a\": \"é}\"}", ", \"parameters\":", "{}", "}", ",", ";", "```", "```json\n",
+            "{\"name\": \"f\", \"arguments\": {}}", "[TOOL_CALLS]", "f[ARGS]{}", "<|python_tag|>", "<|call|>", "f",
+            "commentary to=functions.f <|constrain|>json<|message|>{\"a\":1}", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
+            "<｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{}\n```<｜tool▁call▁end｜>",
+            "<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜>",
         ]).prop_map(str::to_owned),
         1 => ".{0,3}",
     ];
@@ -25,15 +50,20 @@ fn stops() -> impl Strategy<Value = Vec<String>> {
 
 /// All thoughts, all texts, the kinds in their order, and whether a stop sequence came.
 fn parse(template: &str, tail: &str, stop: &[String], pieces: &[&str]) -> (Vec<Output>, bool) {
-    let mut parser = OutputParser::new(Reasoning::of_template(template), tail, stop.to_vec());
+    parse_calls(template, tail, stop, &[], pieces)
+}
+
+fn parse_calls(template: &str, tail: &str, stop: &[String], callable: &[&str], pieces: &[&str]) -> (Vec<Output>, bool) {
+    let template = &COMPILED[TEMPLATES.iter().position(|known| *known == template).expect("a known template")];
+    let mut parser = template.parser(tail, stop.to_vec(), callable.iter().map(|&name| name.to_owned()).collect());
     let mut outputs: Vec<Output> = pieces.iter().flat_map(|piece| parser.push(piece)).collect();
     outputs.extend(parser.finish());
     let mut joined: Vec<Output> = Vec::new();
     for output in outputs {
         match (joined.last_mut(), output) {
-            (Some(Output::Thought(last)), Output::Thought(text)) | (Some(Output::Text(last)), Output::Text(text)) => {
-                last.push_str(&text);
-            }
+            (Some(Output::Thought(last)), Output::Thought(text))
+            | (Some(Output::Text(last)), Output::Text(text))
+            | (Some(Output::CallArguments(last)), Output::CallArguments(text)) => last.push_str(&text),
             (_, output) => joined.push(output),
         }
     }
@@ -61,7 +91,12 @@ proptest! {
     ) {
         let pieces = cut(&text, &cuts);
         let pieces: Vec<_> = pieces.iter().map(String::as_str).collect();
-        prop_assert_eq!(parse(template, tail, &stop, &pieces), parse(template, tail, &stop, &[&text]));
+        for callable in [&[][..], &["f", "g"]] {
+            prop_assert_eq!(
+                parse_calls(template, tail, &stop, callable, &pieces),
+                parse_calls(template, tail, &stop, callable, &[&text]),
+            );
+        }
     }
 
     #[test]
@@ -72,7 +107,7 @@ proptest! {
         let (outputs, stopped) = parse("", "", &stop, &[&text]);
         let visible: String = outputs.iter().map(|output| match output {
             Output::Text(text) => text.as_str(),
-            Output::Thought(_) => "",
+            _ => "",
         }).collect();
         for sequence in stop.iter().filter(|sequence| !sequence.is_empty()) {
             prop_assert!(!visible.contains(sequence.as_str()));
@@ -87,8 +122,9 @@ proptest! {
     fn text_without_markers_comes_out_whole(
         template in prop::sample::select(TEMPLATES.to_vec()),
         text in "[^<\\[]{0,40}",
+        callable in prop::sample::select(vec![&[][..], &["f"]]),
     ) {
         let expected: Vec<Output> = [text.clone()].into_iter().filter(|text| !text.is_empty()).map(Output::Text).collect();
-        prop_assert_eq!(parse(template, "", &[], &[&text]).0, expected);
+        prop_assert_eq!(parse_calls(template, "", &[], callable, &[&text]).0, expected);
     }
 }
