@@ -2,13 +2,16 @@
 //!
 //! The reference is a bare loop over the same decoder: the same batches, threads and
 //! cache, fixed tokens, nothing sampled. Both are measured alternately in one process, so
-//! that a noisy machine disturbs both alike.
+//! that a noisy machine disturbs both alike. Generation is measured once more under a grammar,
+//! which costs a mask per token.
 
+use std::error::Error;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Instant;
 
-use antiphon_worker::protocol::{Generate, Sampling, Token};
-use antiphon_worker::{DecodeError, Decoder, Row, Scheduler, Settings};
+use antiphon_worker::protocol::{Constraint, Generate, Message, Sampling, Token};
+use antiphon_worker::{DecodeError, Decoder, Grammars, Row, Scheduler, Settings};
 use serde_json::{Value, json};
 
 use crate::llama::{Llama, Options};
@@ -27,16 +30,34 @@ pub(crate) struct Workload {
 struct Speed {
     prefill: f64,
     decode: f64,
+    /// Generation under a grammar; the bare loop has none.
+    constrained: Option<f64>,
+}
+
+/// The generated tokens of each stream.
+type Said = Vec<Vec<Token>>;
+
+/// What a grammar costs, in microseconds.
+#[derive(Default)]
+struct Costs {
+    compile: Vec<f64>,
+    mask: Vec<f64>,
 }
 
 /// Measures and prints JSON.
-pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn Error>> {
     let cells: u64 = u64::from(options.slots) * u64::from(workload.prompt + workload.output);
     if cells > u64::from(options.context) {
         return Err(format!("the streams need {cells} tokens, `--context` is {}", options.context).into());
     }
     let mut decoder = Llama::load(options)?;
     decoder.never_end();
+
+    let grammars = Grammars::new(Arc::clone(decoder.vocabulary()));
+    let start = Instant::now();
+    grammars.warm();
+    let warm = start.elapsed().as_secs_f64() * 1e3;
+    let mut costs = Costs::default();
 
     // The first batches load the weights and are of no interest.
     bare(&mut decoder, 1, 32.min(workload.prompt), 4)?;
@@ -46,7 +67,7 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
         for _ in 0..workload.repeats {
             bare_speeds.push(bare(&mut decoder, *streams, workload.prompt, workload.output)?);
             let speed;
-            (decoder, speed) = scheduled(decoder, *streams, workload.prompt, workload.output)?;
+            (decoder, speed) = scheduled(decoder, &grammars, &mut costs, *streams, workload)?;
             scheduler_speeds.push(speed);
         }
         let ratio = |part: fn(&Speed) -> f64| median(&scheduler_speeds, part) / median(&bare_speeds, part);
@@ -55,6 +76,10 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
             "bare": report(&bare_speeds),
             "scheduler": report(&scheduler_speeds),
             "ratio": { "prefill": ratio(|speed| speed.prefill), "decode": ratio(|speed| speed.decode) },
+            "constrained": {
+                "decode": median(&scheduler_speeds, constrained),
+                "ratio": median(&scheduler_speeds, |speed| constrained(speed) / speed.decode),
+            },
         }));
     }
     let report = json!({
@@ -65,6 +90,12 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
         "output": workload.output,
         "unit": "tokens/s over all streams, medians",
         "results": results,
+        "grammar": {
+            "vocabulary": decoder.vocabulary().size(),
+            "warm_ms": warm,
+            "compile_ms": mean(&costs.compile) / 1e3,
+            "mask_us": { "mean": mean(&costs.mask), "p99": percentile(&mut costs.mask, 99) },
+        },
     });
     writeln!(std::io::stdout(), "{report:#}")?;
     Ok(())
@@ -98,23 +129,28 @@ fn bare(decoder: &mut Llama, streams: u32, prompt: u32, output: u32) -> Result<S
     for stream in 0..streams {
         decoder.forget(stream, 0);
     }
-    Ok(Speed { prefill, decode })
+    Ok(Speed { prefill, decode, constrained: None })
 }
 
 /// The same through the scheduler, with sampling and text. First the prompts with one
-/// token each, then the same prompts, now cached, with all their output.
+/// token each, then the same prompts, now cached, with all their output, and the same again
+/// under a grammar.
 fn scheduled(
     decoder: Llama,
+    grammars: &Grammars,
+    costs: &mut Costs,
     streams: u32,
-    prompt: u32,
-    output: u32,
-) -> Result<(Llama, Speed), Box<dyn std::error::Error>> {
+    workload: &Workload,
+) -> Result<(Llama, Speed), Box<dyn Error>> {
+    let Workload { prompt, output, .. } = *workload;
     let settings = Settings { idle_cells: decoder.cells() as usize, ..Settings::of(&decoder) };
     let prompts: Vec<Vec<Token>> = (0..streams).map(|stream| tokens(&decoder, stream, prompt)).collect();
     let mut scheduler = Scheduler::new(decoder, settings);
-    let mut seconds = |max_tokens: u32| -> Result<f64, DecodeError> {
+    // Tokens per second, and all tokens.
+    let mut generate = |max_tokens: u32, constraint: Option<&Constraint>| -> Result<(f64, Said), Box<dyn Error>> {
         for (id, prompt) in (0..).zip(&prompts) {
-            scheduler.submit(Generate {
+            let guide = constraint.map(|constraint| grammars.compile(constraint)).transpose()?;
+            let request = Generate {
                 id,
                 scope: String::new(),
                 prompt: prompt.clone(),
@@ -129,28 +165,101 @@ fn scheduled(
                     ..Sampling::GREEDY
                 },
                 markers: Vec::new(),
-            });
+                constraint: None,
+            };
+            scheduler.submit(request, guide);
         }
         let start = Instant::now();
         let mut out = Vec::new();
-        while scheduler.step(&mut out)? {
-            out.clear();
+        while scheduler.step(&mut out)? {}
+        let seconds = start.elapsed().as_secs_f64();
+        let mut said = vec![Vec::new(); prompts.len()];
+        for message in out {
+            match message {
+                Message::Chunk { id, tokens, .. } => said[id as usize].extend(tokens),
+                Message::Failed { message, .. } => return Err(message.into()),
+                Message::Ready(_)
+                | Message::Prepared { .. }
+                | Message::Refused { .. }
+                | Message::Started { .. }
+                | Message::Finished { .. } => {}
+            }
         }
-        Ok(start.elapsed().as_secs_f64())
+        let count: usize = said.iter().map(Vec::len).sum();
+        Ok((count as f64 / seconds, said))
     };
-    let prefill = f64::from(streams * prompt) / seconds(1)?;
-    let decode = f64::from(streams * output) / seconds(output)?;
-    Ok((scheduler.into_decoder(), Speed { prefill, decode }))
+    let (first, _) = generate(1, None)?;
+    let prefill = f64::from(prompt) * first;
+    let (decode, _) = generate(output, None)?;
+    let constraint = constraint(output);
+    let (constrained, said) = generate(output, Some(&constraint))?;
+    for tokens in said {
+        replay(grammars, &constraint, &tokens, costs)?;
+    }
+    Ok((scheduler.into_decoder(), Speed { prefill, decode, constrained: Some(constrained) }))
+}
+
+/// Objects with strings, numbers and lists in a list that does not end before the output does.
+fn constraint(output: u32) -> Constraint {
+    let schema = json!({
+        "type": "array",
+        "minItems": output,
+        "items": {
+            "type": "object",
+            "properties": {
+                "name": { "type": "string", "maxLength": 200 },
+                "kind": { "enum": ["fruit", "vegetable", "spice"] },
+                "amount": { "type": "number", "minimum": 0 },
+                "tags": { "type": "array", "items": { "type": "string" } },
+            },
+            "required": ["name", "kind", "amount", "tags"],
+            "additionalProperties": false,
+        },
+    });
+    Constraint { grammar: format!("start: %json {schema}"), markers: Vec::new() }
+}
+
+/// Measures compiling and masks alone.
+fn replay(
+    grammars: &Grammars,
+    constraint: &Constraint,
+    tokens: &[Token],
+    costs: &mut Costs,
+) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let mut guide = grammars.compile(constraint)?;
+    costs.compile.push(start.elapsed().as_secs_f64() * 1e6);
+    for token in tokens {
+        let start = Instant::now();
+        guide.allowed()?;
+        costs.mask.push(start.elapsed().as_secs_f64() * 1e6);
+        guide.follow(*token, usize::MAX)?;
+    }
+    Ok(())
 }
 
 /// Ordinary tokens that look random; streams differ from the first one on.
 fn tokens(decoder: &Llama, stream: u32, count: u32) -> Vec<Token> {
-    let ordinary = decoder.vocabulary() / 2;
+    let ordinary = decoder.vocabulary().size() / 2;
     (0..count).map(|index| 100 + (stream * 7919 + index * 104_729 + index * index % 613) % (ordinary - 100)).collect()
 }
 
 fn report(speeds: &[Speed]) -> Value {
     json!({ "prefill": median(speeds, |speed| speed.prefill), "decode": median(speeds, |speed| speed.decode) })
+}
+
+fn constrained(speed: &Speed) -> f64 {
+    speed.constrained.unwrap_or(f64::NAN)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The value that so many of a hundred are below.
+fn percentile(values: &mut [f64], hundredths: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() * hundredths / 100]
 }
 
 fn median(speeds: &[Speed], part: fn(&Speed) -> f64) -> f64 {

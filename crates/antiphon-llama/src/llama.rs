@@ -10,10 +10,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use antiphon_worker::protocol::{ModelCard, Token};
-use antiphon_worker::{DecodeError, Decoder, Row};
+use antiphon_worker::{DecodeError, Decoder, Row, Vocabulary};
 use llama_cpp_2::LlamaCppError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -62,13 +63,20 @@ pub(crate) enum LoadError {
 /// A loaded model, its cache, and its last batch's logits.
 pub(crate) struct Llama {
     card: ModelCard,
-    model: &'static LlamaModel,
     context: LlamaContext<'static>,
     batch: LlamaBatch<'static>,
-    kinds: Vec<Kind>,
+    words: Words,
+    vocabulary: Arc<dyn Vocabulary>,
     /// Whether the model's state is one per sequence, not one per token: then there is
     /// no way back to an earlier token.
     recurrent: bool,
+}
+
+/// What the model reads and writes.
+#[derive(Clone)]
+struct Words {
+    model: &'static LlamaModel,
+    kinds: Vec<Kind>,
 }
 
 /// What a token is, by its number. Asked for at every token, hence kept.
@@ -120,42 +128,28 @@ impl Llama {
         let context = model.new_context(backend, parameters).map_err(|error| failed(error.to_string()))?;
 
         let vocabulary = model.vocab();
+        let words = Words { model, kinds: vocabulary.tokens().map(|token| kind(&vocabulary, token)).collect() };
         Ok(Self {
             card: card(model, &vocabulary, &context, options, fingerprint),
-            model,
             context,
             batch: LlamaBatch::new(BATCH as usize, 1),
-            kinds: vocabulary.tokens().map(|token| kind(&vocabulary, token)).collect(),
+            vocabulary: Arc::new(words.clone()),
+            words,
             recurrent: model.is_recurrent() || model.is_hybrid(),
         })
     }
 
     /// Takes no token for an end any more, so that benchmarks generate what they count.
     pub(crate) fn never_end(&mut self) {
-        for kind in &mut self.kinds {
+        for kind in &mut self.words.kinds {
             kind.end = false;
         }
+        self.vocabulary = Arc::new(self.words.clone());
     }
 }
 
-impl Decoder for Llama {
-    fn card(&self) -> &ModelCard {
-        &self.card
-    }
-
-    fn cells(&self) -> u32 {
-        self.context.n_ctx()
-    }
-
-    fn sequences(&self) -> u32 {
-        self.card.slots + IDLE_SEQUENCES
-    }
-
-    fn batch_size(&self) -> usize {
-        BATCH as usize
-    }
-
-    fn vocabulary(&self) -> u32 {
+impl Vocabulary for Words {
+    fn size(&self) -> u32 {
         self.kinds.len() as u32
     }
 
@@ -188,6 +182,28 @@ impl Decoder for Llama {
 
     fn is_end(&self, token: Token) -> bool {
         self.kinds[token as usize].end
+    }
+}
+
+impl Decoder for Llama {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn cells(&self) -> u32 {
+        self.context.n_ctx()
+    }
+
+    fn sequences(&self) -> u32 {
+        self.card.slots + IDLE_SEQUENCES
+    }
+
+    fn batch_size(&self) -> usize {
+        BATCH as usize
+    }
+
+    fn vocabulary(&self) -> &Arc<dyn Vocabulary> {
+        &self.vocabulary
     }
 
     fn decode(&mut self, batch: &[Row]) -> Result<(), DecodeError> {

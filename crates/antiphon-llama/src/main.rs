@@ -134,7 +134,7 @@ fn run(options: &Options, crash_after_chunks: Option<u64>) -> Result<(), Box<dyn
     let decoder = Llama::load(options)?;
     let settings = Settings::of(&decoder);
     let mut chunks = 0;
-    let crash = |message: &Message| {
+    let crash = move |message: &Message| {
         if let (Some(limit), Message::Chunk { .. }) = (crash_after_chunks, message) {
             chunks += 1;
             if chunks >= limit {

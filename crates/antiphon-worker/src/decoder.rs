@@ -5,7 +5,10 @@
 //! are known by small numbers, and there are more of them than slots, so that
 //! conversations keep their place while nobody talks.
 
+use std::sync::Arc;
+
 use crate::protocol::{ModelCard, Token};
+use crate::vocabulary::Vocabulary;
 
 /// One token to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,22 +47,8 @@ pub trait Decoder {
     /// The most rows a batch may have; more would end the process.
     fn batch_size(&self) -> usize;
 
-    /// How many tokens there are; all are below.
-    fn vocabulary(&self) -> u32;
-
-    /// The tokens of `text`, without any added at its ends. With `special`, names of
-    /// special tokens become these tokens; without, no text becomes a token that a
-    /// template could have written.
-    fn tokenize(&self, text: &str, special: bool) -> Vec<Token>;
-
-    /// The bytes of a token; special ones have none unless `show_special`.
-    fn piece(&self, token: Token, show_special: bool) -> Vec<u8>;
-
-    /// Whether the token steers the model and is not text.
-    fn is_special(&self, token: Token) -> bool;
-
-    /// Whether the model ends its answer with this token.
-    fn is_end(&self, token: Token) -> bool;
+    /// What the model reads and writes.
+    fn vocabulary(&self) -> &Arc<dyn Vocabulary>;
 
     /// Computes the rows and appends them to their sequences. Rows of one sequence are
     /// in order, and each continues what is cached.
@@ -69,7 +58,7 @@ pub trait Decoder {
     fn decode(&mut self, batch: &[Row]) -> Result<(), DecodeError>;
 
     /// How likely each token is next, for the row with this index in the last batch.
-    /// `vocabulary` values. Panics for a row without `logits`.
+    /// As many values as the vocabulary has tokens. Panics for a row without `logits`.
     fn logits(&self, row: usize) -> &[f32];
 
     /// Removes a sequence's tokens from position `from` on. `false` if the model cannot

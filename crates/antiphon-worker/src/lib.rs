@@ -4,9 +4,12 @@
 //! process it lives in. The server and its workers exchange the messages of [`protocol`]
 //! over the worker's stdin and stdout. Inside the worker, [`serve`] feeds a
 //! [`Scheduler`], which decides what is computed when, and the [`Decoder`] computes it.
+//! A [`Guide`] keeps a run to its grammar.
 //! Only a `Decoder` knows an engine, so everything else here is tested with the [`Toy`].
 
+mod closing;
 mod decoder;
+mod grammar;
 pub mod protocol;
 mod repetition;
 mod sampler;
@@ -14,9 +17,12 @@ mod scheduler;
 mod serve;
 mod text;
 mod toy;
+mod vocabulary;
 
 pub use decoder::{DecodeError, Decoder, Row};
+pub use grammar::{Course, Grammars, Guide};
 pub use sampler::Sampler;
 pub use scheduler::{Scheduler, Settings};
 pub use serve::{ServeError, serve};
 pub use toy::Toy;
+pub use vocabulary::Vocabulary;

@@ -22,10 +22,11 @@ pub const MAX_FRAME: usize = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// Answered by [`Message::Tokenized`].
-    Tokenize { id: u64, segments: Vec<Segment> },
+    /// Answered at once, also while others generate, by [`Message::Prepared`], or by
+    /// [`Message::Refused`] if the constraint cannot be used.
+    Prepare { id: u64, segments: Vec<Segment>, constraint: Option<Constraint> },
     /// Answered by [`Message::Started`], [`Message::Chunk`]s and one of
-    /// [`Message::Finished`] and [`Message::Failed`].
+    /// [`Message::Finished`] and [`Message::Failed`], or by [`Message::Refused`] alone.
     Generate(Generate),
     /// Ends a generation. It says nothing more, unless it already ended by itself.
     Cancel { id: u64 },
@@ -41,6 +42,17 @@ pub enum Segment {
     Data(String),
     /// Tokens that this model generated or read earlier.
     Tokens(Vec<Token>),
+}
+
+/// What a run may say and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    /// In the Lark dialect of llguidance; begins with the rule `start`. It may use the rules
+    /// `marker_0`, `marker_1` and so on, which the worker defines.
+    pub grammar: String,
+    /// What `marker_0`, `marker_1`, … are: the control token with this text, or the text itself
+    /// where the vocabulary has no such token.
+    pub markers: Vec<String>,
 }
 
 /// One run of the model.
@@ -60,6 +72,8 @@ pub struct Generate {
     /// Texts of special tokens that [`Message::Chunk::text`] shall show, such as
     /// `<think>`. All other special tokens give no text.
     pub markers: Vec<String>,
+    /// Covers everything from the first generated token on, `resume` included.
+    pub constraint: Option<Constraint>,
 }
 
 /// How the next token is chosen. The filters apply in the hosted service's order:
@@ -95,9 +109,15 @@ impl Sampling {
 pub enum Message {
     /// The model is loaded. The first message, sent once.
     Ready(ModelCard),
-    Tokenized {
+    /// The tokens of the prompt; its constraint can be used.
+    Prepared {
         id: u64,
         tokens: Vec<Token>,
+    },
+    /// The constraint cannot be used, and why: the fault of whoever gave it.
+    Refused {
+        id: u64,
+        message: String,
     },
     /// The prompt is being read.
     Started {
@@ -125,7 +145,7 @@ pub enum Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model ended its answer.
+    /// The model ended its answer, or its constraint left nothing to add.
     End,
     /// `max_tokens` or the context is used up.
     Length,

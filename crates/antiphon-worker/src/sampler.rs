@@ -33,16 +33,21 @@ struct Candidate {
 
 impl Sampler {
     /// Chooses the token at `position`, whose predecessors' last ones are `recent` (those
-    /// that the repeat penalty weakens). `None` if the logits hold no finite maximum.
+    /// that the repeat penalty weakens), among the `allowed` ones: one bit each, the lowest
+    /// first. `None` if the logits hold no finite maximum.
     pub fn pick(
         &mut self,
         logits: &[f32],
+        allowed: Option<&[u32]>,
         recent: impl Iterator<Item = Token>,
         sampling: &Sampling,
         position: u64,
     ) -> Option<Token> {
         self.logits.clear();
         self.logits.extend_from_slice(logits);
+        if let Some(allowed) = allowed {
+            self.forbid(allowed);
+        }
         self.penalize(recent, sampling.repeat_penalty);
 
         let maximum = maximum(&self.logits);
@@ -55,6 +60,25 @@ impl Sampler {
         }
         self.gather(maximum, sampling);
         self.draw(maximum, sampling, position)
+    }
+
+    /// Takes all chance from the tokens that are not allowed. Most words of a mask allow all
+    /// of their tokens or none.
+    fn forbid(&mut self, allowed: &[u32]) {
+        let words = allowed.iter().copied().chain(std::iter::repeat(0));
+        for (logits, word) in self.logits.chunks_mut(32).zip(words) {
+            match word {
+                u32::MAX => {}
+                0 => logits.fill(f32::NEG_INFINITY),
+                word => {
+                    for (bit, logit) in logits.iter_mut().enumerate() {
+                        if word >> bit & 1 == 0 {
+                            *logit = f32::NEG_INFINITY;
+                        }
+                    }
+                }
+            }
+        }
     }
 
     fn penalize(&mut self, recent: impl Iterator<Item = Token>, penalty: f32) {

@@ -14,16 +14,22 @@
 //! A sequence is counted with all its tokens even where it shares cells with the one it
 //! was copied from. So the count is never too low.
 //!
+//! A run with a [`Guide`] says only what its grammar allows, and is led to an end of it while its
+//! budget lasts.
+//!
 //! No threads, no pipes and no clock: see [`crate::serve`] for these.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::decoder::{DecodeError, Decoder, Row};
-use crate::protocol::{FinishReason, Generate, Message, Sampling, Segment, Token};
+use crate::grammar::{Course, Guide};
+use crate::protocol::{FinishReason, Generate, Message, Sampling, Token};
 use crate::repetition::RepetitionGuard;
 use crate::sampler::Sampler;
 use crate::text::TextAssembler;
+use crate::vocabulary::Vocabulary;
 
 /// An idle sequence with more tokens than this beyond the common prefix is not extended
 /// but copied from: they may be somebody's conversation.
@@ -48,11 +54,11 @@ impl Settings {
 }
 
 /// Runs many [`Generate`]s over one [`Decoder`].
-#[derive(Debug)]
 pub struct Scheduler<D> {
     decoder: D,
+    vocabulary: Arc<dyn Vocabulary>,
     settings: Settings,
-    queue: VecDeque<Generate>,
+    queue: VecDeque<Waiting>,
     /// In order of admission.
     runs: Vec<Run>,
     /// Least recently used first.
@@ -66,24 +72,39 @@ pub struct Scheduler<D> {
 }
 
 #[derive(Debug)]
+struct Waiting {
+    request: Generate,
+    guide: Option<Guide>,
+}
+
+#[derive(Debug)]
 struct Run {
     id: u64,
     scope: String,
     sequence: u32,
     /// The prompt and all that was generated.
     tokens: Vec<Token>,
+    /// How many of `tokens` were there at its start.
+    given: usize,
     /// How many of `tokens` are in the cache.
     cached: usize,
     /// The most `tokens` there may be; these cells are reserved.
     limit: usize,
     sampling: Sampling,
     writing: Writing,
+    /// What keeps it to its grammar.
+    guide: Option<Guide>,
 }
 
 impl Run {
     /// Whether only the latest token is still to be computed.
-    fn generates(&self) -> bool {
+    fn is_read(&self) -> bool {
         self.tokens.len() - self.cached == 1
+    }
+
+    /// Whether somebody sees its text come: then nothing shall hold it up for long.
+    fn generates(&self) -> bool {
+        self.tokens.len() > self.given
     }
 }
 
@@ -97,10 +118,15 @@ struct Writing {
 }
 
 impl Writing {
-    /// The text that a token completes, and whether the run shall stop after it.
-    fn push<D: Decoder>(&mut self, decoder: &D, token: Token) -> (String, bool) {
-        let piece = decoder.piece(token, self.shown.contains(&token));
-        (self.text.push(&piece), self.guard.repeats(token))
+    /// The text that tokens complete, and whether the run shall stop after them.
+    fn write(&mut self, vocabulary: &dyn Vocabulary, tokens: &[Token]) -> (String, bool) {
+        let (mut text, mut repeats) = (String::new(), false);
+        for token in tokens {
+            let piece = vocabulary.piece(*token, self.shown.contains(token));
+            text.push_str(&self.text.push(&piece));
+            repeats = self.guard.repeats(*token);
+        }
+        (text, repeats)
     }
 }
 
@@ -137,6 +163,7 @@ impl<D: Decoder> Scheduler<D> {
     pub fn new(decoder: D, settings: Settings) -> Self {
         let empty = (0..decoder.sequences()).rev().collect();
         Self {
+            vocabulary: Arc::clone(decoder.vocabulary()),
             decoder,
             settings,
             queue: VecDeque::new(),
@@ -163,23 +190,11 @@ impl<D: Decoder> Scheduler<D> {
         !self.refused.is_empty() || !self.queue.is_empty() || !self.runs.is_empty()
     }
 
-    /// The tokens of a prompt, special ones out of [`Segment::Control`] only.
-    pub fn tokenize(&self, segments: &[Segment]) -> Vec<Token> {
-        let mut tokens = Vec::new();
-        for segment in segments {
-            match segment {
-                Segment::Control(text) => tokens.extend(self.decoder.tokenize(text, true)),
-                Segment::Data(text) => tokens.extend(self.decoder.tokenize(text, false)),
-                Segment::Tokens(known) => tokens.extend(known),
-            }
-        }
-        tokens
-    }
-
-    /// Queues a run. What is wrong with it is said by the next step.
-    pub fn submit(&mut self, request: Generate) {
+    /// Queues a run, with the guide of its constraint if it has one. What is wrong with it is
+    /// said by the next step.
+    pub fn submit(&mut self, request: Generate, guide: Option<Guide>) {
         match self.check(&request) {
-            Ok(()) => self.queue.push_back(request),
+            Ok(()) => self.queue.push_back(Waiting { request, guide }),
             Err(message) => self.refused.push(Message::Failed { id: request.id, message }),
         }
     }
@@ -197,7 +212,7 @@ impl<D: Decoder> Scheduler<D> {
         if *max_tokens == 0 {
             return Err("`max_tokens` is 0, expected at least 1".to_owned());
         }
-        let vocabulary = self.decoder.vocabulary();
+        let vocabulary = self.vocabulary.size();
         if let Some(token) = prompt.iter().chain(resume).find(|token| **token >= vocabulary) {
             return Err(format!("token {token} is not in the vocabulary of {vocabulary}"));
         }
@@ -223,7 +238,7 @@ impl<D: Decoder> Scheduler<D> {
     /// Ends a run, waiting or running, without a word. What it has cached stays for the
     /// next that begins with it.
     pub fn cancel(&mut self, id: u64) {
-        self.queue.retain(|request| request.id != id);
+        self.queue.retain(|waiting| waiting.request.id != id);
         if let Some(index) = self.runs.iter().position(|run| run.id == id) {
             let run = self.runs.remove(index);
             self.retire(run);
@@ -238,9 +253,9 @@ impl<D: Decoder> Scheduler<D> {
     /// runs in it.
     pub fn step(&mut self, out: &mut Vec<Message>) -> Result<bool, DecodeError> {
         out.append(&mut self.refused);
-        while let Some(request) = self.queue.pop_front() {
-            if let Some(request) = self.admit(request, out) {
-                self.queue.push_front(request);
+        while let Some(waiting) = self.queue.pop_front() {
+            if let Some(waiting) = self.admit(waiting, out) {
+                self.queue.push_front(waiting);
                 break;
             }
         }
@@ -260,47 +275,63 @@ impl<D: Decoder> Scheduler<D> {
                     self.fail(run, error.to_string(), out);
                 }
                 let waiting = self.queue.drain(..);
-                out.extend(waiting.map(|Generate { id, .. }| Message::Failed { id, message: error.to_string() }));
+                out.extend(
+                    waiting
+                        .map(|Waiting { request, .. }| Message::Failed { id: request.id, message: error.to_string() }),
+                );
                 return Err(error);
             }
         }
         Ok(self.has_work())
     }
 
-    /// Starts a run, or gives the request back if it must wait.
-    fn admit(&mut self, request: Generate, out: &mut Vec<Message>) -> Option<Generate> {
+    /// Starts a run, or gives it back if it must wait.
+    fn admit(&mut self, waiting: Waiting, out: &mut Vec<Message>) -> Option<Waiting> {
+        let request = &waiting.request;
         let (prompt, emitted) = (request.prompt.len(), request.resume.len());
         let limit = prompt + (request.max_tokens as usize).max(emitted).min(self.context() - prompt);
         let reserved: usize = self.runs.iter().map(|run| run.limit).sum();
         let cells = self.decoder.cells() as usize;
         if self.runs.len() >= self.slots() || reserved + limit > cells {
-            return Some(request);
+            return Some(waiting);
         }
 
+        let Waiting { request, mut guide } = waiting;
         let Generate { id, scope, prompt: mut tokens, resume, sampling, markers, .. } = request;
         let mut writing = Writing {
-            shown: markers.iter().flat_map(|marker| self.decoder.tokenize(marker, true)).collect(),
+            shown: markers.iter().flat_map(|marker| self.vocabulary.tokenize(marker, true)).collect(),
             text: TextAssembler::default(),
             guard: RepetitionGuard::new(),
         };
-        let (mut text, mut repeats) = (String::new(), false);
+        let (mut text, repeats) = writing.write(&*self.vocabulary, &resume);
+        let mut complete = false;
         for token in &resume {
-            let (piece, stops) = writing.push(&self.decoder, *token);
-            text.push_str(&piece);
-            repeats = stops;
+            tokens.push(*token);
+            if let Some(guide) = &mut guide {
+                match guide.follow(*token, limit - tokens.len()) {
+                    Ok(course) => complete = course == Course::Complete,
+                    Err(message) => {
+                        out.push(Message::Failed { id, message: format!("`resume` breaks the constraint: {message}") });
+                        return None;
+                    }
+                }
+            }
         }
-        tokens.extend(resume);
 
         // Its earlier life ended between the last token and saying so.
-        let over = if repeats {
-            Some(FinishReason::Repetition)
+        let left = limit - tokens.len();
+        let over = if complete {
+            Some((FinishReason::End, Vec::new()))
+        } else if repeats {
+            Some(stop(guide.as_mut(), left))
         } else {
-            (tokens.len() >= limit).then_some(FinishReason::Length)
+            (left == 0).then(|| (FinishReason::Length, Vec::new()))
         };
-        if let Some(reason) = over {
+        if let Some((reason, closing)) = over {
+            text.push_str(&writing.write(&*self.vocabulary, &closing).0);
             text.push_str(&writing.text.finish());
             out.push(Message::Started { id, cached: 0 });
-            out.push(Message::Chunk { id, tokens: Vec::new(), text });
+            out.push(Message::Chunk { id, tokens: closing, text });
             out.push(Message::Finished { id, reason });
             return None;
         }
@@ -310,7 +341,8 @@ impl<D: Decoder> Scheduler<D> {
         if emitted > 0 {
             out.push(Message::Chunk { id, tokens: Vec::new(), text });
         }
-        self.runs.push(Run { id, scope, sequence, tokens, cached, limit, sampling, writing });
+        let given = tokens.len();
+        self.runs.push(Run { id, scope, sequence, tokens, given, cached, limit, sampling, writing, guide });
         None
     }
 
@@ -405,13 +437,13 @@ impl<D: Decoder> Scheduler<D> {
     fn fill_batch(&mut self) -> Vec<Advance> {
         self.batch.clear();
         let size = self.decoder.batch_size();
-        let (generating, reading): (Vec<usize>, Vec<usize>) =
-            (0..self.runs.len()).partition(|run| self.runs[*run].generates());
-        let prompts = if generating.is_empty() { size } else { self.settings.prompt_rows };
-        let end = size.min(generating.len() + prompts);
+        let (read, reading): (Vec<usize>, Vec<usize>) = (0..self.runs.len()).partition(|run| self.runs[*run].is_read());
+        let waits = self.runs.iter().any(Run::generates);
+        let prompts = if waits { self.settings.prompt_rows } else { size };
+        let end = size.min(read.len() + prompts);
 
         let mut advances = Vec::with_capacity(self.runs.len());
-        for index in generating.into_iter().chain(reading) {
+        for index in read.into_iter().chain(reading) {
             let run = &self.runs[index];
             let rows = (run.tokens.len() - run.cached).min(end - self.batch.len());
             if rows == 0 {
@@ -439,29 +471,70 @@ impl<D: Decoder> Scheduler<D> {
             if run.cached < run.tokens.len() {
                 continue;
             }
-            let window = run.tokens.len().saturating_sub(run.sampling.repeat_window as usize);
-            // To weaken the end of an answer because earlier answers ended too would make
-            // the model ramble.
-            let recent = run.tokens[window..].iter().copied().filter(|token| !self.decoder.is_end(*token));
-            let logits = self.decoder.logits(*last_row);
-            let Some(token) = self.sampler.pick(logits, recent, &run.sampling, run.tokens.len() as u64) else {
-                self.fail(*index, "the model gave no usable probabilities".to_owned(), out);
-                continue;
+            let (token, course) = match self.choose(*index, *last_row) {
+                Ok(Some(choice)) => choice,
+                Ok(None) => {
+                    self.finish(*index, FinishReason::End, out);
+                    continue;
+                }
+                Err(message) => {
+                    self.fail(*index, message, out);
+                    continue;
+                }
             };
-            if self.decoder.is_end(token) {
-                self.finish(*index, FinishReason::End, out);
-                continue;
-            }
-            run.tokens.push(token);
-            let (text, repeats) = run.writing.push(&self.decoder, token);
-            let full = run.tokens.len() >= run.limit;
-            out.push(Message::Chunk { id: run.id, tokens: vec![token], text });
-            if repeats {
-                self.finish(*index, FinishReason::Repetition, out);
-            } else if full {
-                self.finish(*index, FinishReason::Length, out);
+            let run = &mut self.runs[*index];
+            let (mut tokens, complete) = match course {
+                Course::Open => (vec![token], false),
+                Course::Complete => (vec![token], true),
+                Course::Close(closing) => (closing, true),
+            };
+            let (mut text, repeats) = run.writing.write(&*self.vocabulary, &tokens);
+            run.tokens.extend(&tokens);
+            let left = run.limit - run.tokens.len();
+            let reason = if complete {
+                Some(FinishReason::End)
+            } else if repeats {
+                let (reason, closing) = stop(run.guide.as_mut(), left);
+                text.push_str(&run.writing.write(&*self.vocabulary, &closing).0);
+                run.tokens.extend(&closing);
+                tokens.extend(closing);
+                Some(reason)
+            } else {
+                (left == 0).then_some(FinishReason::Length)
+            };
+            out.push(Message::Chunk { id: run.id, tokens, text });
+            if let Some(reason) = reason {
+                self.finish(*index, reason, out);
             }
         }
+    }
+
+    /// The next token of a run by the logits of a row, and what it leads to; `None` if the
+    /// answer ends here.
+    fn choose(&mut self, run: usize, row: usize) -> Result<Option<(Token, Course)>, String> {
+        let Run { tokens, limit, sampling, guide, .. } = &mut self.runs[run];
+        let window = tokens.len().saturating_sub(sampling.repeat_window as usize);
+        // To weaken the end of an answer because earlier answers ended too would make the model
+        // ramble; to weaken quotation marks and brackets would keep strings and objects open.
+        let structural = |token: Token| guide.as_ref().is_some_and(|guide| guide.is_structure(token));
+        let weakened = |token: &Token| !self.vocabulary.is_end(*token) && !structural(*token);
+        let recent: Vec<Token> = tokens[window..].iter().copied().filter(weakened).collect();
+        let logits = self.decoder.logits(row);
+        let allowed = guide.as_mut().map(Guide::allowed).transpose()?;
+        let position = tokens.len() as u64;
+        let token = self
+            .sampler
+            .pick(logits, allowed, recent.into_iter(), sampling, position)
+            .ok_or("the model gave no usable probabilities")?;
+        let Some(guide) = guide else {
+            return Ok((!self.vocabulary.is_end(token)).then_some((token, Course::Open)));
+        };
+        // Where the answer may not end, the grammar means the token itself.
+        if self.vocabulary.is_end(token) && guide.accepts() {
+            return Ok(None);
+        }
+        let course = guide.follow(token, *limit - tokens.len() - 1)?;
+        Ok(Some((token, course)))
     }
 
     fn finish(&mut self, run: usize, reason: FinishReason, out: &mut Vec<Message>) {
@@ -492,6 +565,13 @@ impl<D: Decoder> Scheduler<D> {
         self.idle.push(Idle { scope, sequence, tokens });
         self.make_room(self.settings.idle_cells, Some(sequence));
     }
+}
+
+/// How a run ends that repeats itself: in the middle of a structure it is closed, in `left` tokens
+/// at most.
+fn stop(guide: Option<&mut Guide>, left: usize) -> (FinishReason, Vec<Token>) {
+    let closing = guide.and_then(|guide| if guide.accepts() { None } else { guide.close(left) });
+    closing.map_or((FinishReason::Repetition, Vec::new()), |closing| (FinishReason::End, closing))
 }
 
 /// How many tokens two sequences begin with in common.

@@ -1,16 +1,19 @@
 //! A worker's life: requests in, messages out, until the pipe closes.
 //!
-//! One thread reads, so that the end of the pipe is noticed even inside a long batch;
-//! another owns the decoder and writes. The channel between them is unbounded, since a
-//! reader that waited could not notice that end; the server bounds what it asks for.
+//! One thread reads, so that the end of the pipe is noticed even inside a long batch; it also
+//! answers what needs no model, and compiles grammars. Another owns the decoder. Both write. The
+//! channel between them is unbounded, since a reader that waited could not notice that end; the
+//! server bounds what it asks for.
 
 use std::io::{Read, Write};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use crate::decoder::{DecodeError, Decoder};
-use crate::protocol::{FrameError, Message, Request, encode, read_frame};
+use crate::grammar::{Grammars, Guide};
+use crate::protocol::{Constraint, FrameError, Generate, Message, Request, encode, read_frame};
 use crate::scheduler::{Scheduler, Settings};
+use crate::vocabulary::Vocabulary;
 
 /// Why a worker stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -19,55 +22,41 @@ pub enum ServeError {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Frame(#[from] FrameError),
-    #[error("the thread that reads requests could not start: {0}")]
+    #[error("a thread could not start: {0}")]
     Thread(#[from] std::io::Error),
 }
 
 /// Serves the requests on `input` and answers on `output`.
 ///
-/// When `input` ends or breaks, `hang_up` is called on the reading thread, while a batch
-/// may still be computed: an executable ends its process there. If `hang_up` returns,
-/// serving ends after the work at hand. `sent` sees every message after it was written.
+/// When `input` ends or breaks, or what is answered at once cannot be written, `hang_up` is
+/// called on the reading thread, while a batch may still be computed: an executable ends its
+/// process there. If `hang_up` returns, serving ends after the work at hand. `sent` sees every
+/// message after it was written.
 ///
 /// # Errors
 /// If the model breaks or `output` closes.
 pub fn serve<D: Decoder>(
     decoder: D,
     settings: Settings,
-    mut input: impl Read + Send + 'static,
-    mut output: impl Write,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
     hang_up: impl FnOnce(Result<(), FrameError>) + Send + 'static,
-    mut sent: impl FnMut(&Message),
+    sent: impl FnMut(&Message) + Send + 'static,
 ) -> Result<(), ServeError> {
-    // What one step says goes out in one write: whoever reads it is woken once a step, and
-    // the cores compute meanwhile.
-    let mut send = |messages: &mut Vec<Message>| -> Result<(), FrameError> {
-        let mut frames = Vec::new();
-        for message in &*messages {
-            frames.append(&mut encode(message)?);
-        }
-        output.write_all(&frames)?;
-        output.flush()?;
-        messages.drain(..).for_each(|message| sent(&message));
-        Ok(())
-    };
-    send(&mut vec![Message::Ready(decoder.card().clone())])?;
+    let outlet = Arc::new(Mutex::new(Outlet { output, sent }));
+    send(&outlet, &mut vec![Message::Ready(decoder.card().clone())])?;
 
-    let (queue, requests) = mpsc::channel();
+    let vocabulary = Arc::clone(decoder.vocabulary());
+    let grammars = Arc::new(Grammars::new(Arc::clone(&vocabulary)));
+    let cold = Arc::clone(&grammars);
+    thread::Builder::new().name("vocabulary".to_owned()).spawn(move || cold.warm())?;
+
+    let (queue, orders) = mpsc::channel();
+    let mut desk = Desk { input, outlet: Arc::clone(&outlet), queue, vocabulary, grammars };
     thread::Builder::new().name("requests".to_owned()).spawn(move || {
-        let end = loop {
-            match read_frame::<Request>(&mut input) {
-                Ok(Some(request)) => {
-                    // Fails only when the other thread has stopped and the process ends.
-                    if queue.send(request).is_err() {
-                        return;
-                    }
-                }
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        hang_up(end);
+        if let Some(end) = desk.work() {
+            hang_up(end);
+        }
     })?;
 
     let mut scheduler = Scheduler::new(decoder, settings);
@@ -76,22 +65,93 @@ pub fn serve<D: Decoder>(
         let waited = if scheduler.has_work() {
             None
         } else {
-            let Ok(request) = requests.recv() else { return Ok(()) };
-            Some(request)
+            let Ok(order) = orders.recv() else { return Ok(()) };
+            Some(order)
         };
-        for request in waited.into_iter().chain(requests.try_iter()) {
-            match request {
-                Request::Tokenize { id, segments } => {
-                    send(&mut vec![Message::Tokenized { id, tokens: scheduler.tokenize(&segments) }])?;
-                }
-                Request::Generate(generate) => scheduler.submit(generate),
-                Request::Cancel { id } => scheduler.cancel(id),
+        for order in waited.into_iter().chain(orders.try_iter()) {
+            match order {
+                Order::Generate(run) => scheduler.submit(run.0, run.1),
+                Order::Cancel { id } => scheduler.cancel(id),
             }
         }
         let step = scheduler.step(&mut out);
         if !out.is_empty() {
-            send(&mut out)?;
+            send(&outlet, &mut out)?;
         }
         step?;
+    }
+}
+
+/// Where messages leave.
+struct Outlet<W, S> {
+    output: W,
+    sent: S,
+}
+
+/// What one step says goes out in one write: whoever reads it is woken once a step, and the
+/// cores compute meanwhile.
+fn send<W: Write, S: FnMut(&Message)>(
+    outlet: &Mutex<Outlet<W, S>>,
+    messages: &mut Vec<Message>,
+) -> Result<(), FrameError> {
+    let mut frames = Vec::new();
+    for message in &*messages {
+        frames.append(&mut encode(message)?);
+    }
+    let mut outlet = outlet.lock().unwrap_or_else(PoisonError::into_inner);
+    outlet.output.write_all(&frames)?;
+    outlet.output.flush()?;
+    messages.drain(..).for_each(|message| (outlet.sent)(&message));
+    Ok(())
+}
+
+/// What the scheduler is asked for.
+enum Order {
+    Generate(Box<(Generate, Option<Guide>)>),
+    Cancel { id: u64 },
+}
+
+/// Where requests arrive.
+struct Desk<R, W, S> {
+    input: R,
+    outlet: Arc<Mutex<Outlet<W, S>>>,
+    queue: mpsc::Sender<Order>,
+    vocabulary: Arc<dyn Vocabulary>,
+    grammars: Arc<Grammars>,
+}
+
+impl<R: Read, W: Write, S: FnMut(&Message)> Desk<R, W, S> {
+    /// Takes requests until their end; `None` if nobody computes any more.
+    fn work(&mut self) -> Option<Result<(), FrameError>> {
+        loop {
+            let answered = match read_frame::<Request>(&mut self.input) {
+                Ok(Some(request)) => self.answer(request),
+                Ok(None) => return Some(Ok(())),
+                Err(error) => return Some(Err(error)),
+            };
+            match answered {
+                Ok(Some(order)) => self.queue.send(order).ok()?,
+                Ok(None) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// Answers what needs no model, and gives back what does.
+    fn answer(&self, request: Request) -> Result<Option<Order>, FrameError> {
+        let compile = |constraint: Option<&Constraint>| constraint.map(|it| self.grammars.compile(it)).transpose();
+        let message = match request {
+            Request::Prepare { id, segments, constraint } => match compile(constraint.as_ref()) {
+                Ok(_) => Message::Prepared { id, tokens: self.vocabulary.read(&segments) },
+                Err(message) => Message::Refused { id, message },
+            },
+            Request::Generate(generate) => match compile(generate.constraint.as_ref()) {
+                Ok(guide) => return Ok(Some(Order::Generate(Box::new((generate, guide))))),
+                Err(message) => Message::Refused { id: generate.id, message },
+            },
+            Request::Cancel { id } => return Ok(Some(Order::Cancel { id })),
+        };
+        send(&self.outlet, &mut vec![message])?;
+        Ok(None)
     }
 }

@@ -5,9 +5,13 @@
 //! that does not continue what is cached. So a scheduler that mixes up sequences, loses
 //! a token or exceeds the cache is found out by a failure or by another text.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::decoder::{DecodeError, Decoder, Row};
 use crate::protocol::{ModelCard, Token};
 use crate::sampler::scramble;
+use crate::vocabulary::Vocabulary;
 
 /// Texts of the tokens after the 256 bytes.
 const SPECIALS: [&str; 6] = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"];
@@ -22,9 +26,10 @@ const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message
      {{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 /// See the head of this file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Toy {
     card: ModelCard,
+    vocabulary: Arc<dyn Vocabulary>,
     cells: u32,
     batch_size: usize,
     /// What each sequence has cached.
@@ -50,6 +55,7 @@ impl Toy {
                 parameters: 0,
                 description: "says the same nonsense every time".to_owned(),
             },
+            vocabulary: Arc::new(Letters),
             cells,
             batch_size,
             cache: vec![Vec::new(); sequences as usize],
@@ -65,24 +71,17 @@ impl Toy {
     }
 }
 
-impl Decoder for Toy {
-    fn card(&self) -> &ModelCard {
-        &self.card
+impl fmt::Debug for Toy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Toy").field("card", &self.card).field("cache", &self.cache).finish_non_exhaustive()
     }
+}
 
-    fn cells(&self) -> u32 {
-        self.cells
-    }
+/// The 256 bytes and [`SPECIALS`].
+struct Letters;
 
-    fn sequences(&self) -> u32 {
-        self.cache.len() as u32
-    }
-
-    fn batch_size(&self) -> usize {
-        self.batch_size
-    }
-
-    fn vocabulary(&self) -> u32 {
+impl Vocabulary for Letters {
+    fn size(&self) -> u32 {
         VOCABULARY as u32
     }
 
@@ -120,6 +119,28 @@ impl Decoder for Toy {
 
     fn is_end(&self, token: Token) -> bool {
         token == 257 || token == 259
+    }
+}
+
+impl Decoder for Toy {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn cells(&self) -> u32 {
+        self.cells
+    }
+
+    fn sequences(&self) -> u32 {
+        self.cache.len() as u32
+    }
+
+    fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    fn vocabulary(&self) -> &Arc<dyn Vocabulary> {
+        &self.vocabulary
     }
 
     fn decode(&mut self, batch: &[Row]) -> Result<(), DecodeError> {
@@ -220,8 +241,7 @@ mod tests {
 
     #[test]
     fn data_never_becomes_a_special_token() {
-        let toy = Toy::new(4, 1, 1, 8);
-        assert_eq!(toy.tokenize("a<think>", true), [97, 260]);
-        assert!(toy.tokenize("a<think>", false).iter().all(|token| !toy.is_special(*token)));
+        assert_eq!(Letters.tokenize("a<think>", true), [97, 260]);
+        assert!(Letters.tokenize("a<think>", false).iter().all(|token| !Letters.is_special(*token)));
     }
 }

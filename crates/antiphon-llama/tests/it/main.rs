@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use antiphon_worker::protocol::{
-    FinishReason, Generate, Message, ModelCard, Request, Sampling, Segment, Token, read_frame, write_frame,
+    Constraint, FinishReason, Generate, Message, ModelCard, Request, Sampling, Segment, Token, read_frame, write_frame,
 };
 
 fn model() -> PathBuf {
@@ -53,8 +53,8 @@ impl Worker {
     }
 
     fn tokens(&mut self, segments: Vec<Segment>) -> Vec<Token> {
-        self.send(&Request::Tokenize { id: 1, segments });
-        let Message::Tokenized { tokens, .. } = self.next() else { panic!("no tokens") };
+        self.send(&Request::Prepare { id: 1, segments, constraint: None });
+        let Message::Prepared { tokens, .. } = self.next() else { panic!("no tokens") };
         tokens
     }
 
@@ -101,6 +101,7 @@ fn generate(scope: &str, prompt: Vec<Token>, max_tokens: u32) -> Generate {
         max_tokens,
         sampling: Sampling::GREEDY,
         markers: Vec::new(),
+        constraint: None,
     }
 }
 
@@ -153,6 +154,81 @@ fn the_limit_is_kept_and_a_cut_run_goes_on_with_the_same_tokens() {
     let rest = worker.run(Generate { resume: before.to_vec(), ..generate("one", prompt, 24) });
     assert_eq!(rest.tokens.len(), after.len());
     assert_eq!(rest.text, whole.text, "its earlier words come first");
+}
+
+/// A list of objects, as long as anybody likes.
+fn shopping() -> Constraint {
+    let schema = serde_json::json!({
+        "x-guidance": { "whitespace_pattern": "[ \\n]{0,4}" },
+        "type": "object",
+        "properties": {
+            "title": { "type": "string" },
+            "items": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "properties": { "name": { "type": "string" }, "grams": { "type": "integer" } },
+                    "required": ["name", "grams"],
+                    "additionalProperties": false,
+                },
+            },
+        },
+        "required": ["title", "items"],
+        "additionalProperties": false,
+    });
+    Constraint { grammar: format!("start: marker_0 %json {schema}"), markers: vec!["<|im_start|>".to_owned()] }
+}
+
+#[test]
+fn a_constrained_answer_is_whole_whatever_its_budget() {
+    let mut worker = Worker::new(&[]);
+    let prompt = worker.tokens(question("Write a shopping list for pancakes as JSON."));
+    let [marker] = worker.tokens(vec![Segment::Control("<|im_start|>".to_owned())])[..] else { panic!("one token") };
+    for (seed, max_tokens) in (0..).zip([30, 45, 60, 100, 200]) {
+        // The sampling that small models get.
+        let sampling = Sampling {
+            temperature: 0.3,
+            top_p: 0.95,
+            repeat_penalty: 1.1,
+            repeat_window: 64,
+            seed,
+            ..Sampling::GREEDY
+        };
+        let request =
+            Generate { sampling, constraint: Some(shopping()), ..generate("one", prompt.clone(), max_tokens) };
+        let run = worker.run(request);
+        let answer: serde_json::Value = serde_json::from_str(&run.text).expect(&run.text);
+        assert!(answer["items"][0]["name"].is_string() && answer["items"][0]["grams"].is_i64(), "{answer}");
+        assert_eq!((run.tokens[0], run.reason), (marker, FinishReason::End));
+    }
+}
+
+#[test]
+fn prompts_are_prepared_while_others_generate_and_wrong_constraints_refused() {
+    let mut worker = Worker::new(&[]);
+    let prompt = worker.tokens(question("Count to a thousand."));
+    worker.send(&Request::Generate(generate("one", prompt.clone(), 400)));
+    let wrong = Constraint { grammar: "start: (".to_owned(), markers: Vec::new() };
+    worker.send(&Request::Prepare { id: 3, segments: question("Hello"), constraint: Some(shopping()) });
+    worker.send(&Request::Prepare { id: 4, segments: question("Hello"), constraint: Some(wrong.clone()) });
+    worker.send(&Request::Generate(Generate { id: 5, constraint: Some(wrong), ..generate("one", prompt, 4) }));
+    let mut answered = Vec::new();
+    while answered.len() < 3 {
+        match worker.next() {
+            Message::Prepared { id, tokens } => {
+                assert!(!tokens.is_empty());
+                answered.push((id, true));
+            }
+            Message::Refused { id, message } => {
+                assert!(!message.is_empty());
+                answered.push((id, false));
+            }
+            Message::Finished { .. } => panic!("the others were to be answered before"),
+            _ => {}
+        }
+    }
+    assert_eq!(answered, [(3, true), (4, false), (5, false)]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ proptest! {
         sampling in sampling(),
         position in any::<u64>(),
     ) {
-        let token = Sampler::default().pick(&logits, std::iter::empty(), &sampling, position).unwrap();
+        let token = Sampler::default().pick(&logits, None, std::iter::empty(), &sampling, position).unwrap();
         prop_assert!(allowed(&logits, &sampling).contains(&token));
     }
 
@@ -59,19 +59,35 @@ proptest! {
         position in any::<u64>(),
     ) {
         let mut used = Sampler::default();
-        used.pick(&[1.0, 2.0], [0].into_iter(), &Sampling { repeat_penalty: 1.3, ..sampling }, 3);
+        used.pick(&[1.0, 2.0], None, [0].into_iter(), &Sampling { repeat_penalty: 1.3, ..sampling }, 3);
         prop_assert_eq!(
-            used.pick(&logits, std::iter::empty(), &sampling, position),
-            Sampler::default().pick(&logits, std::iter::empty(), &sampling, position)
+            used.pick(&logits, None, std::iter::empty(), &sampling, position),
+            Sampler::default().pick(&logits, None, std::iter::empty(), &sampling, position)
         );
     }
 
     #[test]
     fn greedy_takes_the_first_of_the_likeliest(logits in prop::collection::vec(-3..3i8, 1..100)) {
         let logits: Vec<f32> = logits.into_iter().map(f32::from).collect();
-        let token = Sampler::default().pick(&logits, std::iter::empty(), &Sampling::GREEDY, 0).unwrap();
+        let token = Sampler::default().pick(&logits, None, std::iter::empty(), &Sampling::GREEDY, 0).unwrap();
         let expected = allowed(&logits, &Sampling { top_k: 1, ..Sampling::GREEDY });
         prop_assert_eq!(vec![token], expected);
+    }
+
+    #[test]
+    fn only_allowed_tokens_are_chosen_and_as_if_there_were_no_others(
+        logits in prop::collection::vec(-30.0..30.0f32, 1..200),
+        words in prop::collection::vec(prop_oneof![Just(0), Just(u32::MAX), any::<u32>()], 0..8),
+        sampling in sampling(),
+        position in any::<u64>(),
+    ) {
+        let is_allowed = |token: usize| words.get(token / 32).is_some_and(|word| word >> (token % 32) & 1 == 1);
+        let rest: Vec<f32> = (0..logits.len())
+            .map(|token| if is_allowed(token) { logits[token] } else { f32::NEG_INFINITY })
+            .collect();
+        let token = Sampler::default().pick(&logits, Some(&words), std::iter::empty(), &sampling, position);
+        prop_assert!(token.is_none_or(|token| is_allowed(token as usize)));
+        prop_assert_eq!(token, Sampler::default().pick(&rest, None, std::iter::empty(), &sampling, position));
     }
 
     #[test]
@@ -87,7 +103,7 @@ fn draws_are_as_frequent_as_their_probabilities() {
     let mut sampler = Sampler::default();
     let mut counts = BTreeMap::new();
     for position in 0..20_000 {
-        let token = sampler.pick(&logits, std::iter::empty(), &sampling, position).unwrap();
+        let token = sampler.pick(&logits, None, std::iter::empty(), &sampling, position).unwrap();
         *counts.entry(token).or_insert(0u32) += 1;
     }
     let total: f64 = [0.0f64, 2.0, 4.0].iter().map(|logit| logit.exp()).sum();
@@ -102,7 +118,7 @@ fn draws_are_as_frequent_as_their_probabilities() {
 fn the_penalty_weakens_each_recent_token_once() {
     let logits = [2.0, 1.9, -1.0];
     let sampling = Sampling { repeat_penalty: 1.1, ..Sampling::GREEDY };
-    let pick = |recent: &[Token]| Sampler::default().pick(&logits, recent.iter().copied(), &sampling, 0);
+    let pick = |recent: &[Token]| Sampler::default().pick(&logits, None, recent.iter().copied(), &sampling, 0);
     assert_eq!(pick(&[]), Some(0));
     assert_eq!(pick(&[0]), Some(1));
     assert_eq!(pick(&[0, 1, 1, 1]), Some(0));
@@ -113,7 +129,7 @@ fn the_penalty_weakens_each_recent_token_once() {
 fn logits_without_a_finite_maximum_choose_nothing() {
     for logits in [vec![], vec![f32::NAN; 3], vec![f32::NEG_INFINITY; 20], vec![f32::INFINITY, 0.0]] {
         let sampling = Sampling { temperature: 1.0, ..Sampling::GREEDY };
-        assert_eq!(Sampler::default().pick(&logits, std::iter::empty(), &sampling, 0), None);
+        assert_eq!(Sampler::default().pick(&logits, None, std::iter::empty(), &sampling, 0), None);
     }
 }
 
@@ -121,6 +137,6 @@ fn logits_without_a_finite_maximum_choose_nothing() {
 fn not_a_number_is_never_chosen() {
     let logits = [f32::NAN, 1.0, f32::NAN];
     for sampling in [Sampling::GREEDY, Sampling { temperature: 1.0, top_p: 0.9, ..Sampling::GREEDY }] {
-        assert_eq!(Sampler::default().pick(&logits, std::iter::empty(), &sampling, 0), Some(1));
+        assert_eq!(Sampler::default().pick(&logits, None, std::iter::empty(), &sampling, 0), Some(1));
     }
 }

@@ -8,7 +8,7 @@ use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::ModelCard;
+use crate::protocol::{ModelCard, Segment};
 use crate::toy::Toy;
 
 /// A toy that can fail, forget how to rewind, and say the same token for ever.
@@ -41,20 +41,8 @@ impl Decoder for Moody {
     fn batch_size(&self) -> usize {
         self.toy.batch_size()
     }
-    fn vocabulary(&self) -> u32 {
+    fn vocabulary(&self) -> &Arc<dyn Vocabulary> {
         self.toy.vocabulary()
-    }
-    fn tokenize(&self, text: &str, special: bool) -> Vec<Token> {
-        self.toy.tokenize(text, special)
-    }
-    fn piece(&self, token: Token, show_special: bool) -> Vec<u8> {
-        self.toy.piece(token, show_special)
-    }
-    fn is_special(&self, token: Token) -> bool {
-        self.toy.is_special(token)
-    }
-    fn is_end(&self, token: Token) -> bool {
-        self.toy.is_end(token)
     }
     fn decode(&mut self, batch: &[Row]) -> Result<(), DecodeError> {
         self.batches.push(batch.len());
@@ -111,7 +99,9 @@ fn record(transcripts: &mut Transcripts, out: &mut Vec<Message>) {
                 let transcript = transcripts.entry(id).or_default();
                 assert_eq!(transcript.end.replace(Err(message)), None, "run {id} ended twice");
             }
-            Message::Ready(_) | Message::Tokenized { .. } => panic!("a scheduler does not say this"),
+            Message::Ready(_) | Message::Prepared { .. } | Message::Refused { .. } => {
+                panic!("a scheduler does not say this")
+            }
         }
     }
 }
@@ -131,7 +121,7 @@ fn run_all<D: Decoder>(scheduler: &mut Scheduler<D>) -> Transcripts {
 /// What the run says when nothing else ever happened.
 fn alone(toy: &Toy, request: &Generate) -> Transcript {
     let mut scheduler = scheduler(toy.clone());
-    scheduler.submit(request.clone());
+    scheduler.submit(request.clone(), None);
     run_all(&mut scheduler).remove(&request.id).unwrap()
 }
 
@@ -144,6 +134,7 @@ fn request(id: u64, text: &str) -> Generate {
         max_tokens: 40,
         sampling: Sampling::GREEDY,
         markers: Vec::new(),
+        constraint: None,
     }
 }
 
@@ -221,7 +212,7 @@ proptest! {
                         _ => Generate { scope: if scope { "a" } else { "b" }.to_owned(), ..base },
                     };
                     requests.push(next.clone());
-                    scheduler.submit(next);
+                    scheduler.submit(next, None);
                 }
                 Act::Step(steps) => {
                     for _ in 0..steps {
@@ -295,11 +286,11 @@ proptest! {
 fn the_next_turn_computes_only_what_is_new() {
     let mut scheduler = scheduler(Toy::new(1000, 2, 4, 64));
     let first = request(1, "a question");
-    scheduler.submit(first.clone());
+    scheduler.submit(first.clone(), None);
     let said = run_all(&mut scheduler).remove(&1).unwrap();
     assert_eq!((said.cached, &said.end), (Some(0), &Some(Ok(FinishReason::End))));
 
-    scheduler.submit(follow_up(2, &first, &said.tokens, "another"));
+    scheduler.submit(follow_up(2, &first, &said.tokens, "another"), None);
     let cached = run_all(&mut scheduler)[&2].cached;
     assert_eq!(cached, Some((first.prompt.len() + said.tokens.len()) as u32));
 }
@@ -308,7 +299,7 @@ fn the_next_turn_computes_only_what_is_new() {
 fn the_same_prompt_again_computes_its_last_token_only() {
     let mut scheduler = scheduler(Toy::new(1000, 2, 4, 64));
     for (id, cached) in [(1, 0), (2, 9)] {
-        scheduler.submit(request(id, "a question"));
+        scheduler.submit(request(id, "a question"), None);
         assert_eq!(run_all(&mut scheduler)[&id].cached, Some(cached));
     }
 }
@@ -317,7 +308,7 @@ fn the_same_prompt_again_computes_its_last_token_only() {
 fn another_scope_finds_nothing_cached() {
     let mut scheduler = scheduler(Toy::new(1000, 2, 4, 64));
     for (id, scope) in [(1, "a"), (2, "b")] {
-        scheduler.submit(Generate { scope: scope.to_owned(), ..request(id, "a question") });
+        scheduler.submit(Generate { scope: scope.to_owned(), ..request(id, "a question") }, None);
         assert_eq!(run_all(&mut scheduler)[&id].cached, Some(0));
     }
 }
@@ -328,10 +319,10 @@ fn forks_of_a_conversation_share_it_while_it_runs_and_afterwards() {
         "the beginning of a conversation, which is long enough to be kept, because nobody wants to read it again";
     let mut scheduler = scheduler(Toy::new(4000, 3, 8, 512));
     let mut out = Vec::new();
-    scheduler.submit(request(1, base));
+    scheduler.submit(request(1, base), None);
     scheduler.step(&mut out).unwrap();
     for id in 2..=3 {
-        scheduler.submit(request(id, &format!("{base} {id}")));
+        scheduler.submit(request(id, &format!("{base} {id}")), None);
     }
     scheduler.step(&mut out).unwrap();
     let mut transcripts = Transcripts::new();
@@ -341,7 +332,7 @@ fn forks_of_a_conversation_share_it_while_it_runs_and_afterwards() {
 
     finish_all(&mut scheduler, &mut transcripts);
     for id in 4..=6 {
-        scheduler.submit(request(id, &format!("{base} {id}")));
+        scheduler.submit(request(id, &format!("{base} {id}")), None);
         assert!(run_all(&mut scheduler)[&id].cached >= cached);
     }
 }
@@ -357,11 +348,11 @@ fn finish_all<D: Decoder>(scheduler: &mut Scheduler<D>, transcripts: &mut Transc
 fn a_long_conversation_survives_a_short_one_that_begins_alike() {
     let mut scheduler = scheduler(Toy::new(4000, 1, 4, 512));
     let long = request(1, &"system, then something long ".repeat(10));
-    scheduler.submit(long.clone());
+    scheduler.submit(long.clone(), None);
     let said = run_all(&mut scheduler).remove(&1).unwrap();
-    scheduler.submit(request(2, "system, hi"));
+    scheduler.submit(request(2, "system, hi"), None);
     assert_eq!(run_all(&mut scheduler)[&2].cached, Some("system, ".len() as u32));
-    scheduler.submit(follow_up(3, &long, &said.tokens, "?"));
+    scheduler.submit(follow_up(3, &long, &said.tokens, "?"), None);
     assert_eq!(run_all(&mut scheduler)[&3].cached, Some((long.prompt.len() + said.tokens.len()) as u32));
 }
 
@@ -369,11 +360,11 @@ fn a_long_conversation_survives_a_short_one_that_begins_alike() {
 fn idle_sequences_stay_in_their_budget_but_the_latest_is_kept() {
     let mut scheduler = Scheduler::new(Toy::new(1000, 1, 16, 64), Settings { idle_cells: 100, prompt_rows: 64 });
     for id in 0..10 {
-        scheduler.submit(Generate { max_tokens: 1, ..request(id, &format!("{id}").repeat(30)) });
+        scheduler.submit(Generate { max_tokens: 1, ..request(id, &format!("{id}").repeat(30)) }, None);
         run_all(&mut scheduler);
     }
     assert_eq!(scheduler.idle.len(), 3);
-    scheduler.submit(Generate { max_tokens: 1, ..request(10, &"x".repeat(400)) });
+    scheduler.submit(Generate { max_tokens: 1, ..request(10, &"x".repeat(400)) }, None);
     run_all(&mut scheduler);
     assert_eq!(scheduler.idle.iter().map(|idle| idle.tokens.len()).collect::<Vec<_>>(), [400]);
 }
@@ -382,8 +373,8 @@ fn idle_sequences_stay_in_their_budget_but_the_latest_is_kept() {
 fn a_cancelled_run_frees_its_slot_within_one_step() {
     let mut scheduler = scheduler(Toy::new(1000, 1, 2, 16));
     let mut out = Vec::new();
-    scheduler.submit(request(1, &"x".repeat(100)));
-    scheduler.submit(request(2, "waits"));
+    scheduler.submit(request(1, &"x".repeat(100)), None);
+    scheduler.submit(request(2, "waits"), None);
     scheduler.step(&mut out).unwrap();
     assert_eq!(out, [Message::Started { id: 1, cached: 0 }]);
     out.clear();
@@ -396,8 +387,8 @@ fn a_cancelled_run_frees_its_slot_within_one_step() {
 #[test]
 fn a_cancelled_waiting_run_is_never_started() {
     let mut scheduler = scheduler(Toy::new(1000, 1, 2, 16));
-    scheduler.submit(request(1, "runs"));
-    scheduler.submit(request(2, "waits"));
+    scheduler.submit(request(1, "runs"), None);
+    scheduler.submit(request(2, "waits"), None);
     scheduler.cancel(2);
     assert_eq!(run_all(&mut scheduler).keys().copied().collect::<Vec<_>>(), [1]);
 }
@@ -407,9 +398,9 @@ fn prompts_share_batches_with_generation_in_bounded_chunks() {
     let mut scheduler =
         Scheduler::new(Moody::new(Toy::new(1000, 2, 4, 64)), Settings { idle_cells: 100, prompt_rows: 10 });
     let mut out = Vec::new();
-    scheduler.submit(Generate { max_tokens: 20, ..request(1, "x") });
+    scheduler.submit(Generate { max_tokens: 20, ..request(1, "x") }, None);
     scheduler.step(&mut out).unwrap();
-    scheduler.submit(Generate { max_tokens: 1, ..request(2, &"y".repeat(35)) });
+    scheduler.submit(Generate { max_tokens: 1, ..request(2, &"y".repeat(35)) }, None);
     for _ in 0..5 {
         scheduler.step(&mut out).unwrap();
     }
@@ -417,11 +408,22 @@ fn prompts_share_batches_with_generation_in_bounded_chunks() {
 }
 
 #[test]
+fn the_last_row_of_a_prompt_holds_no_other_prompt_back() {
+    let mut scheduler =
+        Scheduler::new(Moody::new(Toy::new(1000, 2, 4, 64)), Settings { idle_cells: 100, prompt_rows: 10 });
+    for (id, length) in [(1, 65), (2, 100)] {
+        scheduler.submit(Generate { max_tokens: 1, ..request(id, &"xy".repeat(100)[..length]) }, None);
+    }
+    run_all(&mut scheduler);
+    assert_eq!(scheduler.decoder.batches, [64, 64, 37]);
+}
+
+#[test]
 fn runs_wait_while_the_cells_they_may_need_are_reserved() {
     let mut scheduler = scheduler(Toy::new(100, 4, 8, 64));
     let mut out = Vec::new();
     for id in 1..=3 {
-        scheduler.submit(request(id, "0123456789"));
+        scheduler.submit(request(id, "0123456789"), None);
     }
     scheduler.step(&mut out).unwrap();
     assert_eq!(scheduler.runs.len(), 2);
@@ -437,7 +439,7 @@ fn max_tokens_is_clipped_to_what_the_context_leaves() {
     let mut decoder = Moody::new(Toy::new(50, 1, 1, 64));
     decoder.parrots = Some((0..262).map(|token| if token == 65 { 1.0 } else { 0.0 }).collect());
     let mut scheduler = scheduler(decoder);
-    scheduler.submit(Generate { max_tokens: u32::MAX, ..request(1, &"x".repeat(30)) });
+    scheduler.submit(Generate { max_tokens: u32::MAX, ..request(1, &"x".repeat(30)) }, None);
     let said = run_all(&mut scheduler).remove(&1).unwrap();
     assert_eq!((said.tokens.len(), said.end), (20, Some(Ok(FinishReason::Length))));
 }
@@ -447,12 +449,12 @@ fn a_run_that_repeats_itself_is_stopped() {
     let mut decoder = Moody::new(Toy::new(2000, 1, 1, 64));
     decoder.parrots = Some((0..262).map(|token| if token == 65 { 1.0 } else { 0.0 }).collect());
     let mut scheduler = scheduler(decoder);
-    scheduler.submit(Generate { max_tokens: 1000, ..request(1, "x") });
+    scheduler.submit(Generate { max_tokens: 1000, ..request(1, "x") }, None);
     let said = run_all(&mut scheduler).remove(&1).unwrap();
     assert_eq!((said.tokens.len(), said.end), (256, Some(Ok(FinishReason::Repetition))));
 
     let resume = vec![65; 256];
-    scheduler.submit(Generate { max_tokens: 1000, resume, ..request(2, "x") });
+    scheduler.submit(Generate { max_tokens: 1000, resume, ..request(2, "x") }, None);
     let said = run_all(&mut scheduler).remove(&2).unwrap();
     assert_eq!((said.text.len(), said.end), (256, Some(Ok(FinishReason::Repetition))));
 }
@@ -463,7 +465,7 @@ fn only_markers_are_shown_of_special_tokens() {
     decoder.parrots = Some((0..262).map(|token| if token == 260 { 1.0 } else { 0.0 }).collect());
     let mut scheduler = scheduler(decoder);
     for (id, markers, text) in [(1, vec![], ""), (2, vec!["<think>".to_owned()], "<think><think>")] {
-        scheduler.submit(Generate { max_tokens: 2, markers, ..request(id, "x") });
+        scheduler.submit(Generate { max_tokens: 2, markers, ..request(id, "x") }, None);
         let said = run_all(&mut scheduler).remove(&id).unwrap();
         assert_eq!((said.tokens.len(), said.text.as_str()), (2, text));
     }
@@ -476,7 +478,7 @@ fn a_refused_batch_fails_its_runs_and_no_others() {
     let toy = decoder.toy.clone();
     let mut scheduler = scheduler(decoder);
     for id in 1..=3 {
-        scheduler.submit(request(id, "same"));
+        scheduler.submit(request(id, "same"), None);
     }
     let transcripts = run_all(&mut scheduler);
     for id in [1, 2] {
@@ -491,7 +493,7 @@ fn a_broken_model_fails_everything() {
     decoder.fails = Some((0, DecodeError::Broken("gone".to_owned())));
     let mut scheduler = scheduler(decoder);
     for id in 1..=2 {
-        scheduler.submit(request(id, "x"));
+        scheduler.submit(request(id, "x"), None);
     }
     let mut out = Vec::new();
     assert!(scheduler.step(&mut out).is_err());
@@ -506,7 +508,7 @@ fn unusable_logits_fail_the_run() {
     let mut decoder = Moody::new(Toy::new(100, 1, 2, 64));
     decoder.parrots = Some(vec![f32::NAN; 262]);
     let mut scheduler = scheduler(decoder);
-    scheduler.submit(request(1, "x"));
+    scheduler.submit(request(1, "x"), None);
     assert!(matches!(run_all(&mut scheduler)[&1].end, Some(Err(_))));
 }
 
@@ -526,7 +528,7 @@ fn a_wrong_request_is_refused_by_the_name_of_its_field() {
         (Generate { sampling: Sampling { repeat_penalty: 0.0, ..sampling }, ..good }, "`sampling.repeat_penalty`"),
     ] {
         let mut scheduler = scheduler(Toy::new(100, 1, 1, 16));
-        scheduler.submit(wrong);
+        scheduler.submit(wrong, None);
         let end = run_all(&mut scheduler).remove(&1).unwrap().end;
         assert!(matches!(&end, Some(Err(message)) if message.contains(name)), "{end:?} does not name {name}");
     }
@@ -534,10 +536,9 @@ fn a_wrong_request_is_refused_by_the_name_of_its_field() {
 
 #[test]
 fn special_tokens_come_out_of_control_segments_only() {
-    let scheduler = scheduler(Toy::new(100, 1, 1, 16));
     let text = || "<think>".to_owned();
     let segments = [Segment::Control(text()), Segment::Data(text()), Segment::Tokens(vec![1, 2])];
-    let tokens = scheduler.tokenize(&segments);
+    let tokens = Toy::new(100, 1, 1, 16).vocabulary().read(&segments);
     assert_eq!(tokens[0], 260);
     assert!(tokens[1..].iter().all(|token| *token < 256));
     assert_eq!(tokens.len(), 1 + 7 + 2);

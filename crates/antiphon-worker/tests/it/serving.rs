@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use antiphon_worker::protocol::{
-    FinishReason, FrameError, Generate, Message, Request, Sampling, Segment, read_frame, write_frame,
+    Constraint, FinishReason, FrameError, Generate, Message, Request, Sampling, Segment, read_frame, write_frame,
 };
 use antiphon_worker::{Decoder, ServeError, Settings, Toy, serve};
 use pretty_assertions::assert_eq;
@@ -39,7 +39,11 @@ impl Worker {
 }
 
 fn generate(id: u64, max_tokens: u32) -> Request {
-    Request::Generate(Generate {
+    Request::Generate(run(id, max_tokens))
+}
+
+fn run(id: u64, max_tokens: u32) -> Generate {
+    Generate {
         id,
         scope: String::new(),
         prompt: vec![65],
@@ -47,19 +51,44 @@ fn generate(id: u64, max_tokens: u32) -> Request {
         max_tokens,
         sampling: Sampling::GREEDY,
         markers: Vec::new(),
-    })
+        constraint: None,
+    }
 }
 
 #[test]
 fn a_worker_presents_itself_and_answers() {
     let mut worker = Worker::start();
     assert_eq!(worker.hear(), Message::Ready(Toy::new(1000, 2, 4, 64).card().clone()));
-    worker.ask(&Request::Tokenize { id: 1, segments: vec![Segment::Data("ab".to_owned())] });
-    assert_eq!(worker.hear(), Message::Tokenized { id: 1, tokens: vec![97, 98] });
+    worker.ask(&Request::Prepare { id: 1, segments: vec![Segment::Data("ab".to_owned())], constraint: None });
+    assert_eq!(worker.hear(), Message::Prepared { id: 1, tokens: vec![97, 98] });
     worker.ask(&generate(2, 1));
     assert_eq!(worker.hear(), Message::Started { id: 2, cached: 0 });
     assert!(matches!(worker.hear(), Message::Chunk { id: 2, tokens, .. } if tokens.len() == 1));
     assert_eq!(worker.hear(), Message::Finished { id: 2, reason: FinishReason::Length });
+}
+
+#[test]
+fn a_constraint_is_refused_or_kept() {
+    let mut worker = Worker::start();
+    worker.hear();
+    let constraint = |grammar: &str| Some(Constraint { grammar: grammar.to_owned(), markers: Vec::new() });
+    worker.ask(&Request::Prepare { id: 1, segments: Vec::new(), constraint: constraint("start: \"yes\"") });
+    assert_eq!(worker.hear(), Message::Prepared { id: 1, tokens: Vec::new() });
+    worker.ask(&Request::Prepare { id: 2, segments: Vec::new(), constraint: constraint("start: other") });
+    assert!(matches!(worker.hear(), Message::Refused { id: 2, message } if message.contains("other")));
+
+    worker.ask(&Request::Generate(Generate { constraint: constraint("start: other"), ..run(4, 9) }));
+    assert!(matches!(worker.hear(), Message::Refused { id: 4, .. }));
+    worker.ask(&Request::Generate(Generate { constraint: constraint("start: \"yes\""), ..run(3, 9) }));
+    assert_eq!(worker.hear(), Message::Started { id: 3, cached: 0 });
+    let mut said = String::new();
+    loop {
+        match worker.hear() {
+            Message::Chunk { text, .. } => said.push_str(&text),
+            end => break assert_eq!(end, Message::Finished { id: 3, reason: FinishReason::End }),
+        }
+    }
+    assert_eq!(said, "yes");
 }
 
 #[test]
