@@ -3,45 +3,98 @@
 //! A backend always streams; whoever wants one answer folds. Dropping the stream
 //! cancels the turn and frees what it held.
 
+use antiphon_schema::Schema;
 use antiphon_wire::GenerationConfig;
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use serde_json::{Map, Value};
 
 use crate::store::Trace;
 
 /// One model call: the whole conversation and how to answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ModelRequest {
     /// Whose call it is. Cached prefixes are shared inside one scope only, since timing
     /// and cached-token counts would tell one project of another's prompts.
     pub scope: String,
     pub system_instruction: Option<String>,
-    /// At least one; the last is the user's.
+    /// The functions that the model is told of and may call; none with [`Calls::None`].
+    pub tools: Vec<Tool>,
+    pub calls: Calls,
+    /// What a final answer conforms to. It binds no calls.
+    pub answer: Option<Schema>,
+    /// Whether the model may think before it answers; none leaves it to the model.
+    pub thinking: Option<bool>,
+    /// At least one; the last is the user's or a function's.
     pub messages: Vec<Message>,
     pub generation: GenerationConfig,
     /// Thought and output together; at least 1.
     pub max_output_tokens: u32,
     /// What chance is drawn from; equal seeds draw equally.
     pub seed: u64,
-    /// The tokens this call had generated when an earlier process died. The stream
-    /// starts with their text and goes on after them.
-    pub resume: Option<Trace>,
+    /// What this call had generated when an earlier process died. The stream starts with
+    /// its text and goes on after it.
+    pub resume: Option<Resume>,
+}
+
+/// The part of a call that is done already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    pub trace: Trace,
+    /// How many of its tokens are reasoning.
+    pub thought_tokens: u64,
+}
+
+/// A function that a model may ask for.
+#[derive(Clone, Debug)]
+pub struct Tool {
+    pub name: String,
+    pub description: Option<String>,
+    /// Of an object.
+    pub parameters: Schema,
+}
+
+/// Whether an answer may, must or must not hold calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    None,
+    Allowed,
+    Required,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message {
-    pub role: Role,
-    pub text: String,
-    /// The exact tokens of `text`, if the same model wrote it.
-    pub trace: Option<Trace>,
-    /// The reasoning that led to `text`, for models whose prompts keep it.
-    pub reasoning: Option<String>,
+pub enum Message {
+    User(String),
+    Model(ModelTurn),
+    /// What a call gave back.
+    Result(CallResult),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    User,
-    Model,
+/// All that the model said in one turn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelTurn {
+    /// What led to it, for models whose prompts keep it.
+    pub reasoning: Option<String>,
+    pub text: String,
+    pub calls: Vec<Call>,
+    /// The exact tokens of text and calls, if the same model wrote them.
+    pub trace: Option<Trace>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    pub id: String,
+    pub name: String,
+    pub arguments: Map<String, Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallResult {
+    pub call_id: String,
+    /// Of the function that was called.
+    pub name: String,
+    pub text: String,
+    pub is_error: bool,
 }
 
 /// A request that the backend has understood and measured.
@@ -55,7 +108,8 @@ pub struct Prepared {
     pub fingerprint: String,
 }
 
-/// What a model call says, in order: `Started`, pieces of thought and text, `Finished`.
+/// What a model call says, in order: `Started`, pieces of thought, text and calls,
+/// `Finished`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
     /// The prompt is being read; so many of its tokens were not computed again.
@@ -64,11 +118,15 @@ pub enum ModelEvent {
     Thought { text: String, tokens: Vec<u32> },
     /// The answer. Always whole characters; the text may be empty while tokens come.
     Text { text: String, tokens: Vec<u32> },
+    /// A call begins. The one before it, if any, is whole.
+    CallStarted { name: String, tokens: Vec<u32> },
+    /// A fragment of the JSON text of its arguments.
+    CallArguments { text: String, tokens: Vec<u32> },
     /// The end.
     Finished {
         reason: FinishReason,
-        /// Whether the tokens of this call are exactly the text that was given out: false
-        /// when a stop sequence or a marker was cut from it.
+        /// Whether the tokens of this call are exactly what was given out: false when a stop
+        /// sequence or a marker was cut from it.
         exact: bool,
         /// Counts over the whole call, `resume` included; the model's own end token is
         /// not counted.
@@ -98,6 +156,9 @@ pub enum BackendError {
     /// The model is not there now; the text is for the caller.
     #[error("{0}")]
     Unavailable(String),
+    /// The model began a call that is none; the text is for the caller.
+    #[error("{0}")]
+    MalformedCall(String),
     /// The model died while it worked on this call; the text is for the caller.
     #[error("{0}")]
     Died(String),

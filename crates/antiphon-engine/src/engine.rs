@@ -323,13 +323,16 @@ impl Inner {
 
     /// Runs an interaction that was entered; `log` is what an earlier process wrote.
     async fn run(self: Arc<Self>, live: Live, call: Result<Call, Failure>, log: Vec<Event>) {
-        let fingerprint = call.as_ref().map(|call| call.prepared.fingerprint.clone()).unwrap_or_default();
+        let (fingerprint, tools) = match &call {
+            Ok(call) => (call.prepared.fingerprint.clone(), call.request.tools.clone()),
+            Err(_) => (String::new(), Vec::new()),
+        };
         let run = Run {
             engine: Arc::clone(&self),
             project: live.project,
             journal: Arc::clone(&live.journal),
             call,
-            assembler: Assembler::new(live.request.generation_config.thinking_summaries, fingerprint, &log),
+            assembler: Assembler::new(live.request.generation_config.thinking_summaries, fingerprint, tools, &log),
             cancel: live.cancel,
             suspend: if live.request.background { self.closing.clone() } else { self.closed.clone() },
         };
@@ -358,6 +361,15 @@ impl Inner {
 
     pub(crate) fn sign(&self, project: ProjectId, reasoning: &str) -> String {
         self.seal.sign(project, reasoning, &*self.ambient)
+    }
+
+    /// The id of a function call: 12 random characters, so unique in any conversation.
+    pub(crate) fn call_id(&self) -> String {
+        const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let mut bytes = [0; 12];
+        self.ambient.fill_random(&mut bytes);
+        let letters = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+        std::iter::once("call_".to_owned()).chain(letters.map(String::from)).collect()
     }
 
     fn random(&self) -> u64 {

@@ -63,8 +63,18 @@ impl Draft {
         let (InteractionEvent::StepDelta(own), InteractionEvent::StepDelta(more)) = (&mut self.body, &next.body) else {
             return false;
         };
-        let (StepDelta::Text { text }, StepDelta::Text { text: more_text }) = (&mut own.delta, &more.delta) else {
-            return false;
+        let (text, more_text) = match (&mut own.delta, &more.delta) {
+            (StepDelta::Text { text }, StepDelta::Text { text: more }) => (text, more),
+            (StepDelta::ArgumentsDelta { arguments }, StepDelta::ArgumentsDelta { arguments: more }) => {
+                (arguments, more)
+            }
+            (
+                StepDelta::Text { .. }
+                | StepDelta::ArgumentsDelta { .. }
+                | StepDelta::ThoughtSummary { .. }
+                | StepDelta::ThoughtSignature { .. },
+                _,
+            ) => return false,
         };
         if own.index != more.index {
             return false;

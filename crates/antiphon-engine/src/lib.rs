@@ -26,8 +26,10 @@ mod seal;
 mod store;
 
 pub use ambient::{Ambient, wire_time};
+pub use antiphon_schema::Schema;
 pub use backend::{
-    Backend, BackendError, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Prepared, Role,
+    Backend, BackendError, Call, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream,
+    ModelTurn, Prepared, Resume, Tool,
 };
 pub use engine::{Caller, Created, Engine, EngineParts, Limits};
 pub use handle::Handle;

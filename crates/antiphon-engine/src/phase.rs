@@ -19,6 +19,8 @@ pub(crate) enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Completed,
+    /// Calls wait for the client's results, which come in another interaction.
+    RequiresAction,
     /// The answer was cut: by its token limit, or because it repeated itself.
     Incomplete,
     Failed(Failure),
@@ -28,7 +30,11 @@ pub(crate) enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Start,
-    TurnEnded(FinishReason),
+    /// `calls`: whether the turn asked for functions of the client.
+    TurnEnded {
+        reason: FinishReason,
+        calls: bool,
+    },
     TurnFailed(Failure),
     CancelRequested,
 }
@@ -48,11 +54,12 @@ impl Phase {
             (_, Input::CancelRequested) => Self::end(Ending::Cancelled, vec![Effect::AbortWork]),
             (_, Input::TurnFailed(failure)) => Self::end(Ending::Failed(failure), vec![Effect::AbortWork]),
             (Self::Queued, Input::Start) => (Self::AwaitingModel, vec![Effect::CallModel]),
-            (Self::AwaitingModel, Input::TurnEnded(reason)) => match reason {
+            (Self::AwaitingModel, Input::TurnEnded { reason, calls }) => match reason {
+                FinishReason::Stop if calls => Self::end(Ending::RequiresAction, Vec::new()),
                 FinishReason::Stop => Self::end(Ending::Completed, Vec::new()),
                 FinishReason::Length | FinishReason::Repetition => Self::end(Ending::Incomplete, Vec::new()),
             },
-            (Self::Queued, Input::TurnEnded(_)) | (Self::AwaitingModel, Input::Start) => return Vec::new(),
+            (Self::Queued, Input::TurnEnded { .. }) | (Self::AwaitingModel, Input::Start) => return Vec::new(),
         };
         *self = next;
         effects
@@ -68,6 +75,7 @@ impl Ending {
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Completed => Status::Completed,
+            Self::RequiresAction => Status::RequiresAction,
             Self::Incomplete => Status::Incomplete,
             Self::Failed(_) => Status::Failed,
             Self::Cancelled => Status::Cancelled,
@@ -84,8 +92,8 @@ mod tests {
     fn input() -> impl Strategy<Value = Input> {
         prop_oneof![
             Just(Input::Start),
-            Just(Input::TurnEnded(FinishReason::Stop)),
-            Just(Input::TurnEnded(FinishReason::Length)),
+            any::<bool>().prop_map(|calls| Input::TurnEnded { reason: FinishReason::Stop, calls }),
+            any::<bool>().prop_map(|calls| Input::TurnEnded { reason: FinishReason::Length, calls }),
             Just(Input::TurnFailed(Failure { code: "api_error".to_owned(), message: "x".to_owned() })),
             Just(Input::CancelRequested),
         ]
@@ -115,7 +123,7 @@ mod tests {
         phase.apply(Input::Start);
         assert_eq!(phase.apply(Input::CancelRequested), [Effect::AbortWork, Effect::Finish(Ending::Cancelled)]);
         assert_eq!(phase.apply(Input::CancelRequested), []);
-        assert_eq!(phase.apply(Input::TurnEnded(FinishReason::Stop)), []);
+        assert_eq!(phase.apply(Input::TurnEnded { reason: FinishReason::Stop, calls: true }), []);
         assert_eq!(phase, Phase::Done(Ending::Cancelled));
     }
 }

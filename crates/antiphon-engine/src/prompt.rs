@@ -1,15 +1,23 @@
 //! From the steps of a conversation to one model call. Pure.
 
-use antiphon_wire::{Content, CreateInteraction, Error, MessageStep, Step};
+use std::collections::HashMap;
 
-use crate::backend::{Message, ModelRequest, Role};
+use antiphon_schema::{Schema, SchemaError};
+use antiphon_wire::{
+    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, FunctionResultStep, Step,
+    ThinkingLevel, ToolMode,
+};
+use serde_json::{Value, json};
+
+use crate::backend::{Call, CallResult, Calls, Message, ModelRequest, ModelTurn, Tool};
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
 
 /// Builds the call for a request that continues `history`.
 ///
 /// # Errors
-/// `invalid_request` naming the step when one cannot be said to a model.
+/// `invalid_request` naming the step or the schema when it cannot be said to a model, or
+/// when calls and results do not match.
 pub(crate) fn model_request(
     project: ProjectId,
     request: &CreateInteraction,
@@ -18,12 +26,28 @@ pub(crate) fn model_request(
     max_output_tokens: u32,
     seal: &Seal,
 ) -> Result<ModelRequest, Error> {
-    let past = history.into_iter().map(|past| (past.step, past.trace));
-    let now = request.input.iter().cloned().map(|step| (step, None));
+    let (calls, tools) = tools(request)?;
+    let answer = request
+        .answer_schema
+        .as_ref()
+        .map(|answer| Schema::read(answer.schema.clone()).map_err(|error| schema_error(&answer.path, &error)))
+        .transpose()?;
+    let mut conversation = Conversation::new(project, seal);
+    for PastStep { step, trace } in history {
+        conversation.take(step, trace, "previous_interaction_id")?;
+    }
+    for (at, step) in request.input.iter().enumerate() {
+        conversation.take(step.clone(), None, &format!("input[{at}]"))?;
+    }
     Ok(ModelRequest {
         scope: format!("project-{}", project.0),
         system_instruction: request.system_instruction.clone(),
-        messages: messages(project, past.chain(now), seal)?,
+        tools,
+        calls,
+        answer,
+        // A level is a ceiling. What is below the lowest that a template knows is none.
+        thinking: (request.generation_config.thinking_level == Some(ThinkingLevel::Minimal)).then_some(false),
+        messages: conversation.end()?,
         generation: request.generation_config.clone(),
         max_output_tokens,
         seed,
@@ -31,36 +55,184 @@ pub(crate) fn model_request(
     })
 }
 
-fn messages(
+/// The functions the model may call. Every declared one is checked, also those that the
+/// choice leaves out.
+fn tools(request: &CreateInteraction) -> Result<(Calls, Vec<Tool>), Error> {
+    let (mode, allowed) =
+        request.generation_config.tool_choice.as_ref().map_or((ToolMode::Auto, None), |choice| choice.resolve());
+    let mut tools = Vec::new();
+    for (at, antiphon_wire::Tool::Function(function)) in request.tools.iter().enumerate() {
+        let tool = Tool {
+            name: function.name.clone(),
+            description: function.description.clone(),
+            parameters: parameters(function, &format!("tools[{at}].parameters"))?,
+        };
+        if allowed.is_none_or(|names| names.contains(&tool.name)) {
+            tools.push(tool);
+        }
+    }
+    let calls = match mode {
+        ToolMode::Auto | ToolMode::Validated => Calls::Allowed,
+        ToolMode::Any => Calls::Required,
+        ToolMode::None => Calls::None,
+    };
+    if tools.is_empty() || calls == Calls::None {
+        return Ok((Calls::None, Vec::new()));
+    }
+    Ok((calls, tools))
+}
+
+/// The schema of a function's arguments, which are always an object.
+fn parameters(function: &Function, path: &str) -> Result<Schema, Error> {
+    let mut schema = function
+        .parameters
+        .clone()
+        .unwrap_or_else(|| json!({ "type": "object", "properties": {}, "additionalProperties": false }));
+    if schema.get("type").is_none()
+        && schema.get("properties").is_some()
+        && let Some(object) = schema.as_object_mut()
+    {
+        object.insert("type".to_owned(), Value::from("object"));
+    }
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        return Err(Error::invalid(&format!("{path}.type"), "expected `object`: arguments are named"));
+    }
+    Schema::read(schema).map_err(|error| schema_error(path, &error))
+}
+
+fn schema_error(path: &str, error: &SchemaError) -> Error {
+    if error.pointer.is_empty() {
+        return Error::invalid(path, &error.message);
+    }
+    Error::invalid(path, format!("at `{}`: {}", error.pointer, error.message))
+}
+
+/// The messages so far, and the calls in them.
+struct Conversation<'a> {
     project: ProjectId,
-    steps: impl Iterator<Item = (Step, Option<Trace>)>,
-    seal: &Seal,
-) -> Result<Vec<Message>, Error> {
-    let mut messages = Vec::new();
-    let mut reasoning = None;
-    for (step, trace) in steps {
+    seal: &'a Seal,
+    messages: Vec<Message>,
+    /// What the model said since somebody else did.
+    turn: Option<ModelTurn>,
+    /// What led to the step that comes.
+    reasoning: Option<String>,
+    /// The name of the function of each call.
+    calls: HashMap<String, String>,
+    /// Calls without a result, in their order.
+    waiting: Vec<String>,
+}
+
+impl<'a> Conversation<'a> {
+    fn new(project: ProjectId, seal: &'a Seal) -> Self {
+        Self {
+            project,
+            seal,
+            messages: Vec::new(),
+            turn: None,
+            reasoning: None,
+            calls: HashMap::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, step: Step, trace: Option<Trace>, path: &str) -> Result<(), Error> {
         match step {
             Step::UserInput(step) => {
-                messages.push(Message { role: Role::User, text: text_of(&step, "\n")?, trace: None, reasoning: None });
+                self.check_answered(path)?;
+                self.end_turn();
+                self.messages.push(Message::User(text_of(&step.content, "\n")?));
             }
-            Step::ModelOutput(step) => messages.push(Message {
-                role: Role::Model,
-                text: text_of(&step, "")?,
-                trace,
-                reasoning: reasoning.take(),
-            }),
+            Step::ModelOutput(step) => {
+                let text = text_of(&step.content, "")?;
+                self.turn(trace).text.push_str(&text);
+            }
+            Step::FunctionCall(FunctionCallStep { id, name, arguments, .. }) => {
+                if self.calls.insert(id.clone(), name.clone()).is_some() {
+                    let message = format!("another call of this conversation is `{}`", shorten(&id));
+                    return Err(Error::invalid(&format!("{path}.id"), message));
+                }
+                self.waiting.push(id.clone());
+                self.turn(trace).calls.push(Call { id, name, arguments });
+            }
+            Step::FunctionResult(step) => {
+                let name = self.answered(&step, path)?;
+                self.end_turn();
+                self.messages.push(Message::Result(CallResult {
+                    text: result_text(&step.result)?,
+                    call_id: step.call_id,
+                    name,
+                    is_error: step.is_error == Some(true),
+                }));
+            }
             Step::Thought(thought) => {
-                reasoning = thought.signature.and_then(|signature| seal.open(project, &signature));
+                self.reasoning = thought.signature.and_then(|signature| self.seal.open(self.project, &signature));
             }
             Step::Other(_) => return Err(unsayable()),
         }
+        Ok(())
     }
-    Ok(messages)
+
+    /// The turn of the model, with one step more. The last step's trace is of all of it.
+    fn turn(&mut self, trace: Option<Trace>) -> &mut ModelTurn {
+        let reasoning = self.reasoning.take();
+        let turn = self.turn.get_or_insert_default();
+        turn.reasoning = reasoning.or(turn.reasoning.take());
+        turn.trace = trace;
+        turn
+    }
+
+    fn end_turn(&mut self) {
+        self.messages.extend(self.turn.take().map(Message::Model));
+    }
+
+    /// Takes note of a result and gives the name of its function.
+    fn answered(&mut self, result: &FunctionResultStep, path: &str) -> Result<String, Error> {
+        let id = &result.call_id;
+        let Some(called) = self.calls.get(id) else {
+            let message = format!("no function call of this conversation is `{}`", shorten(id));
+            return Err(Error::invalid(&format!("{path}.call_id"), message));
+        };
+        let Some(place) = self.waiting.iter().position(|waiting| waiting == id) else {
+            let message = format!("the function call `{}` has its result already", shorten(id));
+            return Err(Error::invalid(&format!("{path}.call_id"), message));
+        };
+        if let Some(name) = result.name.as_ref().filter(|name| *name != called) {
+            let message = format!("the call is of `{called}`, got `{}`", shorten(name));
+            return Err(Error::invalid(&format!("{path}.name"), message));
+        }
+        self.waiting.remove(place);
+        Ok(called.clone())
+    }
+
+    /// # Errors
+    /// When the conversation goes on though calls still wait for their results.
+    fn check_answered(&self, path: &str) -> Result<(), Error> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let waiting: Vec<_> = self.waiting.iter().map(|id| format!("`{}`", shorten(id))).collect();
+        let message = format!("expected a `function_result` for each call, none came for {}", waiting.join(", "));
+        Err(Error::invalid(path, message))
+    }
+
+    fn end(mut self) -> Result<Vec<Message>, Error> {
+        self.check_answered("input")?;
+        self.end_turn();
+        Ok(self.messages)
+    }
 }
 
-fn text_of(step: &MessageStep, separator: &str) -> Result<String, Error> {
-    let parts: Result<Vec<_>, _> = step
-        .content
+/// A result in words: objects as JSON (spec 05, "Functions").
+fn result_text(result: &FunctionResult) -> Result<String, Error> {
+    match result {
+        FunctionResult::Text(text) => Ok(text.clone()),
+        FunctionResult::Parts(parts) => text_of(parts, "\n"),
+        FunctionResult::Object(object) => Ok(Value::Object(object.clone()).to_string()),
+    }
+}
+
+fn text_of(content: &[Content], separator: &str) -> Result<String, Error> {
+    let parts: Result<Vec<_>, _> = content
         .iter()
         .map(|content| match content {
             Content::Text(part) => Ok(part.text.as_str()),
@@ -75,3 +247,14 @@ fn text_of(step: &MessageStep, separator: &str) -> Result<String, Error> {
 fn unsayable() -> Error {
     Error::invalid("previous_interaction_id", "the conversation holds parts that this server does not support")
 }
+
+/// An id or a name as an error may repeat it.
+fn shorten(text: &str) -> &str {
+    match text.char_indices().nth(64) {
+        None => text,
+        Some((end, _)) => &text[..end],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_schema::Schema;
 use antiphon_wire::{Code, Error, ErrorEvent, Failure, InteractionEvent, StatusUpdate, Usage};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::admission::Ticket;
 use crate::ambient::wire_time;
-use crate::assemble::{Assembled, Assembler};
+use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, check_answer};
 use crate::backend::{BackendError, FinishReason, ModelEvent, ModelRequest, Prepared};
 use crate::engine::Inner;
 use crate::journal::{Draft, Journal};
@@ -141,6 +142,8 @@ impl Run {
         counts: &mut Counts,
         pending: &mut Pending,
     ) -> Result<Input, Left> {
+        let answer = request.answer.clone();
+        let may_be_cut = !request.generation.stop_sequences.is_empty();
         let mut stream = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
@@ -150,6 +153,7 @@ impl Run {
                 Err(error) => return Ok(Input::TurnFailed(self.failure(error))),
             },
         };
+        let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
         loop {
             let event = tokio::select! {
                 biased;
@@ -167,13 +171,29 @@ impl Run {
                 None => return Ok(Input::TurnFailed(Error::internal().failure())),
             };
             let finished = counts.take(&event);
-            match self.assembler.push(event, |text| self.engine.sign(self.project, text)) {
+            match self.assembler.push(event, &mint) {
                 Ok(assembled) => pending.take(assembled),
                 Err(failure) => return Ok(Input::TurnFailed(failure)),
             }
             if let Some(reason) = finished {
-                return Ok(Input::TurnEnded(reason));
+                return Ok(self.turn_ended(reason, answer.as_ref(), may_be_cut));
             }
+        }
+    }
+
+    /// What the end of a turn means. An answer is held against its schema before it is
+    /// called complete; one that a stop sequence may have cut is incomplete when it fails.
+    fn turn_ended(&self, reason: FinishReason, answer: Option<&Schema>, may_be_cut: bool) -> Input {
+        let calls = self.assembler.calls() > 0;
+        match answer {
+            Some(schema) if reason == FinishReason::Stop && !calls => {
+                match check_answer(schema, self.assembler.answer()) {
+                    Ok(()) => Input::TurnEnded { reason, calls },
+                    Err(_) if may_be_cut => Input::TurnEnded { reason: FinishReason::Length, calls },
+                    Err(failure) => Input::TurnFailed(failure),
+                }
+            }
+            Some(_) | None => Input::TurnEnded { reason, calls },
         }
     }
 
@@ -181,13 +201,13 @@ impl Run {
     /// was acknowledged, so it must reach an end.
     async fn finish(&mut self, ending: Ending, counts: Counts, mut pending: Pending) {
         let status = ending.status();
-        if ending != Ending::Completed && ending != Ending::Incomplete {
-            pending.take(self.assembler.abandon(|text| self.engine.sign(self.project, text)));
-        }
+        let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
+        // Nothing is left open by a turn that came to its end.
+        pending.take(self.assembler.abandon(&mint));
         let now = self.engine.ambient.now();
         let failure = match ending {
             Ending::Failed(failure) => Some(failure),
-            Ending::Completed | Ending::Incomplete | Ending::Cancelled => None,
+            Ending::Completed | Ending::RequiresAction | Ending::Incomplete | Ending::Cancelled => None,
         };
         let mut interaction = self.journal.snapshot();
         interaction.steps = None;
@@ -259,7 +279,26 @@ impl Run {
     /// What the caller is told of a failed call; the cause of an internal one is logged.
     fn failure(&self, error: BackendError) -> Failure {
         warn!(interaction.id = %self.journal.id(), %error, "A model call failed");
-        backend_error(error).failure()
+        match error {
+            BackendError::MalformedCall(message) => Failure { code: MALFORMED_CALL.to_owned(), message },
+            error => backend_error(error).failure(),
+        }
+    }
+}
+
+/// Signatures and ids from the engine.
+struct Minted {
+    engine: Arc<Inner>,
+    project: ProjectId,
+}
+
+impl Mint for Minted {
+    fn signature(&self, reasoning: &str) -> String {
+        self.engine.sign(self.project, reasoning)
+    }
+
+    fn call_id(&self) -> String {
+        self.engine.call_id()
     }
 }
 
@@ -271,7 +310,7 @@ pub(crate) fn backend_error(error: BackendError) -> Error {
         BackendError::Unavailable(message) | BackendError::Died(message) => {
             Error::new(Code::ServiceUnavailable, message)
         }
-        BackendError::Internal(_) => Error::internal(),
+        BackendError::MalformedCall(_) | BackendError::Internal(_) => Error::internal(),
     }
 }
 
@@ -281,7 +320,9 @@ impl Counts {
         match event {
             ModelEvent::Started { cached_tokens } => self.cached = *cached_tokens,
             ModelEvent::Thought { tokens, .. } => self.thought += tokens.len() as u64,
-            ModelEvent::Text { tokens, .. } => self.output += tokens.len() as u64,
+            ModelEvent::Text { tokens, .. }
+            | ModelEvent::CallStarted { tokens, .. }
+            | ModelEvent::CallArguments { tokens, .. } => self.output += tokens.len() as u64,
             ModelEvent::Finished { reason, thought_tokens, output_tokens, .. } => {
                 self.thought = *thought_tokens;
                 self.output = *output_tokens;

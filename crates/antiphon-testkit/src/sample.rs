@@ -53,6 +53,9 @@ fn request(input: &str, previous: Option<&InteractionId>) -> CreateInteraction {
         stream: true,
         service_tier: ServiceTier::Standard,
         labels: BTreeMap::new(),
+        tools: Vec::new(),
+        response_format: None,
+        answer_schema: None,
     }
 }
 

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_wire::Failure;
+use antiphon_wire::{Failure, InteractionEvent, StepHead};
 use tracing::{error, info};
 
 use super::{Engine, Inner, LEASE, Live};
-use crate::backend::ModelRequest;
+use crate::backend::{ModelRequest, Resume};
 use crate::journal::Journal;
 use crate::run::{Call, backend_error};
 use crate::store::{Claim, StoreError, Trace};
@@ -81,7 +81,7 @@ impl Inner {
         if begun && !served.backend.resumes() {
             return Err(aborted("The server restarted while this interaction ran, and its model cannot go on"));
         }
-        if resume.as_ref().is_some_and(|trace| trace.fingerprint != prepared.fingerprint) {
+        if resume.as_ref().is_some_and(|resume| resume.trace.fingerprint != prepared.fingerprint) {
             return Err(aborted("The server restarted with another model while this interaction ran"));
         }
         let ticket = served.admission.rejoin(request.service_tier, request.background);
@@ -116,13 +116,22 @@ impl Inner {
 }
 
 /// All tokens that the log holds, in order.
-fn logged_tokens(claim: &Claim) -> Option<Trace> {
-    let mut traces = claim.events.iter().filter_map(|event| event.trace.as_ref());
-    let mut all = traces.next()?.clone();
-    for trace in traces {
-        all.tokens.extend(&trace.tokens);
+fn logged_tokens(claim: &Claim) -> Option<Resume> {
+    let mut resume: Option<Resume> = None;
+    let mut thinks = false;
+    for event in &claim.events {
+        if let InteractionEvent::StepStart(start) = &event.body {
+            thinks = start.step == StepHead::Thought;
+        }
+        let Some(trace) = &event.trace else { continue };
+        let none = || Trace { fingerprint: trace.fingerprint.clone(), tokens: Vec::new() };
+        let resume = resume.get_or_insert_with(|| Resume { trace: none(), thought_tokens: 0 });
+        resume.trace.tokens.extend(&trace.tokens);
+        if thinks {
+            resume.thought_tokens += trace.tokens.len() as u64;
+        }
     }
-    Some(all)
+    resume
 }
 
 fn aborted(message: &str) -> Failure {

@@ -21,7 +21,7 @@ pub(crate) fn engine(script: &str, store: &Arc<MemoryStore>) -> Engine {
 pub(crate) fn engine_waiting(script: &str, store: &Arc<MemoryStore>, waiting: usize) -> Engine {
     let script = Script::parse(script).unwrap();
     let context = script.context();
-    let served = Served::new("scripted", Arc::new(Scripted::new(script)), context, waiting);
+    let served = Served::new("scripted", Arc::new(Scripted::new(script).unwrap()), context, waiting);
     Engine::new(EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
@@ -65,6 +65,7 @@ pub(crate) fn line(followed: Followed) -> String {
                 format!("{} summary {}", delta.index, serde_json::to_string(content).unwrap())
             }
             StepDelta::ThoughtSignature { .. } => format!("{} signature", delta.index),
+            StepDelta::ArgumentsDelta { arguments } => format!("{} arguments {arguments}", delta.index),
         },
         InteractionEvent::StepStop(stop) => stop.index.to_string(),
         InteractionEvent::Error(error) => error.error.code.clone(),

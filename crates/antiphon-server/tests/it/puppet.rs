@@ -1,6 +1,6 @@
 //! A model that says what the test makes it say, when the test makes it.
 
-use antiphon_engine::{Backend, BackendError, FinishReason, ModelEvent, ModelRequest, ModelStream, Prepared};
+use antiphon_engine::{Backend, BackendError, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Prepared};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -62,7 +62,8 @@ impl Backend for Puppet {
     }
 
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
-        assert!(!request.messages.iter().any(|message| message.text == "panic"), "the test asked for it");
+        let asked = |message: &Message| *message == Message::User("panic".to_owned());
+        assert!(!request.messages.iter().any(asked), "the test asked for it");
         Ok(Prepared { input_tokens: 1, ..Prepared::default() })
     }
 
