@@ -20,9 +20,9 @@ fn main() -> ExitCode {
         toy,
         settings,
         std::io::stdin(),
-        std::io::stdout().lock(),
+        std::io::stdout(),
         |_| std::process::exit(0),
-        |message| {
+        move |message| {
             if matches!(message, antiphon_worker::protocol::Message::Chunk { .. }) {
                 chunks_left -= 1;
                 if chunks_left == 0 {

@@ -1,8 +1,8 @@
 //! From a model's raw text to the events of one call: reasoning apart from the answer,
 //! cut at stop sequences, every token counted once.
 
-use antiphon_dialect::{Output, OutputParser, Reasoning};
-use antiphon_engine::{BackendError, FinishReason, ModelEvent, ModelStream};
+use antiphon_dialect::{Output, OutputParser};
+use antiphon_engine::{BackendError, FinishReason, ModelEvent, ModelStream, Resume};
 use futures_core::Stream;
 use futures_util::{StreamExt as _, stream};
 
@@ -26,7 +26,9 @@ pub(crate) enum Raw {
 /// Reads one answer.
 pub(crate) struct Answer {
     parser: OutputParser,
-    thinking: bool,
+    place: Place,
+    /// Whether it holds calls.
+    calls: bool,
     thought_tokens: u64,
     output_tokens: u64,
     /// Bytes that came in and bytes that were given out as the answer: they differ when
@@ -35,13 +37,20 @@ pub(crate) struct Answer {
     text_bytes: usize,
 }
 
+/// What tokens without a text of their own belong to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Thought,
+    Text,
+    Call,
+}
+
 impl Answer {
-    /// `prompt_tail` is the end of the prompt: some models' prompts open the reasoning
-    /// for them.
-    pub(crate) fn new(reasoning: Reasoning, prompt_tail: &str, stop_sequences: Vec<String>) -> Self {
+    pub(crate) fn new(parser: OutputParser) -> Self {
         Self {
-            parser: OutputParser::new(reasoning, prompt_tail, stop_sequences),
-            thinking: false,
+            parser,
+            place: Place::Text,
+            calls: false,
             thought_tokens: 0,
             output_tokens: 0,
             raw_bytes: 0,
@@ -49,9 +58,12 @@ impl Answer {
         }
     }
 
-    /// Counts tokens that an earlier life of the call had generated.
-    pub(crate) fn with_resumed(mut self, tokens: u64) -> Self {
-        self.output_tokens += tokens;
+    /// Counts what an earlier life of the call had generated.
+    pub(crate) fn with_resumed(mut self, resume: Option<&Resume>) -> Self {
+        if let Some(Resume { trace, thought_tokens }) = resume {
+            self.thought_tokens += thought_tokens;
+            self.output_tokens += (trace.tokens.len() as u64).saturating_sub(*thought_tokens);
+        }
         self
     }
 
@@ -63,76 +75,101 @@ impl Answer {
             let (events, ended) = match raw.next().await {
                 None => (vec![Err(BackendError::Internal("a model's answer had no end".to_owned()))], true),
                 Some(Err(error)) => (vec![Err(error)], true),
-                Some(Ok(item)) => {
-                    let (events, ended) = answer.take(item);
-                    (events.into_iter().map(Ok).collect(), ended)
-                }
+                Some(Ok(item)) => answer.take(item),
             };
             Some((stream::iter(events), (!ended).then_some((answer, raw))))
         });
         events.flatten().boxed()
     }
 
-    fn take(&mut self, item: Raw) -> (Vec<ModelEvent>, bool) {
+    /// The events of one item, and whether they are the last.
+    fn take(&mut self, item: Raw) -> (Vec<Result<ModelEvent, BackendError>>, bool) {
         match item {
-            Raw::Started { cached_tokens } => (vec![ModelEvent::Started { cached_tokens }], false),
+            Raw::Started { cached_tokens } => (vec![Ok(ModelEvent::Started { cached_tokens })], false),
             Raw::Chunk { text, tokens } => {
                 self.raw_bytes += text.len();
                 let outputs = self.parser.push(&text);
-                let mut events = self.events(outputs, tokens);
+                let (mut events, malformed) = self.events(outputs, tokens);
+                if let Some(message) = malformed {
+                    events.push(Err(BackendError::MalformedCall(message)));
+                    return (events, true);
+                }
                 let stopped = self.parser.stopped();
                 if stopped {
-                    events.push(self.finished(FinishReason::Stop));
+                    events.push(Ok(self.finished(FinishReason::Stop)));
                 }
                 (events, stopped)
             }
             Raw::Finished { reason } => {
                 let outputs = self.parser.finish();
-                let mut events = self.events(outputs, Vec::new());
-                events.push(self.finished(reason));
+                let (mut events, malformed) = self.events(outputs, Vec::new());
+                events.push(match malformed {
+                    // What was cut off by a limit is no mistake of the model.
+                    Some(message) if reason == FinishReason::Stop => Err(BackendError::MalformedCall(message)),
+                    Some(_) | None => Ok(self.finished(reason)),
+                });
                 (events, true)
             }
         }
     }
 
-    /// The tokens of a chunk go with the first thing it says; a chunk that says nothing
-    /// yet still carries them.
-    fn events(&mut self, outputs: Vec<Output>, tokens: Vec<u32>) -> Vec<ModelEvent> {
+    /// The events of some outputs, up to one that is malformed. The tokens of a chunk go
+    /// with the first thing it says; a chunk that says nothing yet still carries them.
+    fn events(
+        &mut self,
+        outputs: Vec<Output>,
+        tokens: Vec<u32>,
+    ) -> (Vec<Result<ModelEvent, BackendError>>, Option<String>) {
         let mut tokens = Some(tokens);
         let mut events = Vec::new();
         for output in outputs {
-            let tokens = tokens.take().unwrap_or_default();
-            match output {
+            let event = match output {
                 Output::Thought(text) => {
-                    self.thinking = true;
-                    self.thought_tokens += tokens.len() as u64;
-                    events.push(ModelEvent::Thought { text, tokens });
+                    self.place = Place::Thought;
+                    ModelEvent::Thought { text, tokens: self.count(tokens.take()) }
                 }
                 Output::Text(text) => {
-                    self.thinking = false;
-                    self.output_tokens += tokens.len() as u64;
+                    self.place = Place::Text;
                     self.text_bytes += text.len();
-                    events.push(ModelEvent::Text { text, tokens });
+                    ModelEvent::Text { text, tokens: self.count(tokens.take()) }
                 }
-            }
+                Output::CallStarted { name } => {
+                    self.place = Place::Call;
+                    self.calls = true;
+                    ModelEvent::CallStarted { name, tokens: self.count(tokens.take()) }
+                }
+                Output::CallArguments(text) => ModelEvent::CallArguments { text, tokens: self.count(tokens.take()) },
+                Output::CallEnded => continue,
+                Output::Malformed(message) => return (events, Some(message)),
+            };
+            events.push(Ok(event));
         }
         if let Some(tokens) = tokens.filter(|tokens| !tokens.is_empty()) {
-            let (count, text) = (tokens.len() as u64, String::new());
-            if self.thinking {
-                self.thought_tokens += count;
-                events.push(ModelEvent::Thought { text, tokens });
-            } else {
-                self.output_tokens += count;
-                events.push(ModelEvent::Text { text, tokens });
-            }
+            let (tokens, text) = (self.count(Some(tokens)), String::new());
+            events.push(Ok(match self.place {
+                Place::Thought => ModelEvent::Thought { text, tokens },
+                Place::Text => ModelEvent::Text { text, tokens },
+                Place::Call => ModelEvent::CallArguments { text, tokens },
+            }));
         }
-        events
+        (events, None)
+    }
+
+    fn count(&mut self, tokens: Option<Vec<u32>>) -> Vec<u32> {
+        let tokens = tokens.unwrap_or_default();
+        match self.place {
+            Place::Thought => self.thought_tokens += tokens.len() as u64,
+            Place::Text | Place::Call => self.output_tokens += tokens.len() as u64,
+        }
+        tokens
     }
 
     fn finished(&self, reason: FinishReason) -> ModelEvent {
+        // A call is said in other words than the model's, but nothing of it is cut.
+        let whole = if self.calls { !self.parser.stopped() } else { self.raw_bytes == self.text_bytes };
         ModelEvent::Finished {
             reason,
-            exact: self.raw_bytes == self.text_bytes,
+            exact: whole,
             thought_tokens: self.thought_tokens,
             output_tokens: self.output_tokens,
         }

@@ -13,3 +13,7 @@ mod scripted;
 
 pub use llama::{Llama, LlamaOptions};
 pub use scripted::{Script, ScriptError, Scripted};
+
+/// For models whose file has no template: turns as plain lines.
+pub(crate) const PLAIN_TEMPLATE: &str = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}\
+    {% if add_generation_prompt %}assistant: {% endif %}";

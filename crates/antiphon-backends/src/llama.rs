@@ -7,8 +7,11 @@
 
 use std::path::PathBuf;
 
-use antiphon_dialect::{Conversation, Message, Part, Role, Segment};
-use antiphon_engine::{self as engine, Backend, BackendError, FinishReason, ModelRequest, ModelStream, Prepared};
+use antiphon_dialect::{self as dialect, Conversation, Part, Segment};
+use antiphon_engine::{
+    Backend, BackendError, Call as FunctionCall, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared,
+    Schema, Tool,
+};
 use antiphon_worker::protocol::{self, Generate, Message as Said, Request, Sampling};
 use async_trait::async_trait;
 use futures_util::stream;
@@ -37,6 +40,9 @@ pub struct LlamaOptions {
     pub sampling: Sampling,
     /// Said to the model when a request has no system instruction.
     pub system_prompt: Option<String>,
+    /// Said to the model after the results of functions, for models that would rather call
+    /// again than use them.
+    pub result_prompt: Option<String>,
     /// The date templates may show, as `2026-06-09`.
     pub today: fn() -> String,
 }
@@ -63,26 +69,57 @@ impl Llama {
         self.supervisor.want();
     }
 
-    /// The conversation in the model's own form.
-    fn render(&self, worker: &Worker, request: &ModelRequest) -> Result<Vec<Segment>, BackendError> {
-        let messages = request.messages.iter().map(|message| Message {
-            role: match message.role {
-                engine::Role::User => Role::User,
-                engine::Role::Model => Role::Model,
-            },
-            content: vec![match &message.trace {
-                Some(trace) if trace.fingerprint == worker.card.fingerprint => Part::Tokens(trace.tokens.clone()),
-                Some(_) | None => Part::Text(message.text.clone()),
-            }],
-        });
+    /// The conversation in the model's own form, and what the answer may look like.
+    fn render(&self, worker: &Worker, request: &ModelRequest) -> Result<Prompt, BackendError> {
+        let fingerprint = &worker.card.fingerprint;
         let conversation = Conversation {
             system: request.system_instruction.clone().or_else(|| self.options.system_prompt.clone()),
-            messages: messages.collect(),
+            tools: request.tools.iter().map(declaration).collect(),
+            answer_schema: request.answer.as_ref().map(Schema::description),
+            thinking: request.thinking,
+            messages: self.messages(request, fingerprint),
             today: (self.options.today)(),
         };
-        worker.template.render(&conversation).map_err(|error| {
+        let segments = worker.template.render(&conversation).map_err(|error| {
             BackendError::Rejected(format!("`input`: the model's template does not take this conversation: {error}"))
-        })
+        })?;
+        let tail = match segments.last() {
+            Some(Segment::Control(text)) => text.clone(),
+            Some(Segment::Data(_) | Segment::Tokens(_)) | None => String::new(),
+        };
+        let callable: Vec<_> = request
+            .tools
+            .iter()
+            .map(|tool| dialect::Callable { name: tool.name.clone(), parameters: tool.parameters.grammar().clone() })
+            .collect();
+        let calls = match request.calls {
+            Calls::None => dialect::Calls::None,
+            Calls::Allowed => dialect::Calls::Allowed,
+            Calls::Required => dialect::Calls::Required,
+        };
+        let answer = request.answer.as_ref().map(Schema::grammar);
+        let constraint = worker.template.constraint(&callable, calls, answer, &tail).map(|constraint| {
+            let dialect::Constraint { grammar, markers } = constraint;
+            protocol::Constraint { grammar, markers }
+        });
+        Ok(Prompt { segments, tail, constraint })
+    }
+
+    /// The messages for the dialect. Where the results of a turn end, the model is told what
+    /// to do with them; there once and for ever, so that the next prompt extends this one.
+    fn messages(&self, request: &ModelRequest, fingerprint: &str) -> Vec<dialect::Message> {
+        let mut messages: Vec<_> = request.messages.iter().map(|message| said(message, fingerprint)).collect();
+        let Some(prompt) = &self.options.result_prompt else { return messages };
+        for at in 0..messages.len() {
+            let goes_on = matches!(messages.get(at + 1), Some(dialect::Message::Tool(_)));
+            if let dialect::Message::Tool(result) = &mut messages[at]
+                && !goes_on
+            {
+                result.text.push_str("\n\n");
+                result.text.push_str(prompt);
+            }
+        }
+        messages
     }
 
     fn sampling(&self, request: &ModelRequest) -> Sampling {
@@ -113,15 +150,20 @@ impl Backend for Llama {
 
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
         let worker = self.supervisor.worker().await?;
-        let segments = self.render(&worker, request)?.into_iter().map(|segment| match segment {
+        let Prompt { segments, constraint, .. } = self.render(&worker, request)?;
+        let segments = segments.into_iter().map(|segment| match segment {
             Segment::Control(text) => protocol::Segment::Control(text),
             Segment::Data(text) => protocol::Segment::Data(text),
             Segment::Tokens(tokens) => protocol::Segment::Tokens(tokens),
         });
         let segments = segments.collect();
-        let mut call = worker.call(1, |id| Request::Tokenize { id, segments })?;
+        let mut call = worker.call(1, |id| Request::Prepare { id, segments, constraint })?;
         let prompt = match call.next().await? {
-            Said::Tokenized { tokens, .. } => tokens,
+            Said::Prepared { tokens, .. } => tokens,
+            Said::Refused { message, .. } => {
+                let field = if request.answer.is_some() { "response_format" } else { "tools" };
+                return Err(BackendError::Rejected(format!("`{field}`: the schema cannot be enforced: {message}")));
+            }
             Said::Failed { message, .. } => return Err(BackendError::Internal(message)),
             Said::Ready(_) | Said::Started { .. } | Said::Chunk { .. } | Said::Finished { .. } => {
                 return Err(out_of_turn());
@@ -136,14 +178,11 @@ impl Backend for Llama {
 
     async fn generate(&self, request: ModelRequest, prepared: Prepared) -> Result<ModelStream, BackendError> {
         let worker = self.supervisor.worker().await?;
-        let segments = self.render(&worker, &request)?;
-        let tail = match segments.last() {
-            Some(Segment::Control(text)) => text.as_str(),
-            Some(Segment::Data(_) | Segment::Tokens(_)) | None => "",
-        };
-        let answer = Answer::new(worker.reasoning, tail, request.generation.stop_sequences.clone());
-        let resume = request.resume.as_ref().map(|trace| trace.tokens.clone()).unwrap_or_default();
-        let answer = answer.with_resumed(resume.len() as u64);
+        let Prompt { tail, constraint, .. } = self.render(&worker, &request)?;
+        let names = request.tools.iter().map(|tool| tool.name.clone()).collect();
+        let answer = Answer::new(worker.template.parser(&tail, request.generation.stop_sequences.clone(), names));
+        let answer = answer.with_resumed(request.resume.as_ref());
+        let resume = request.resume.as_ref().map(|resume| resume.trace.tokens.clone()).unwrap_or_default();
         // A worker says at most one thing a token, one before and two after.
         let most_messages = request.max_output_tokens as usize + 4;
         let call = worker.call(most_messages, |id| {
@@ -154,11 +193,57 @@ impl Backend for Llama {
                 resume,
                 max_tokens: request.max_output_tokens,
                 sampling: self.sampling(&request),
-                markers: worker.reasoning.markers().into_iter().map(str::to_owned).collect(),
+                markers: worker.template.markers().into_iter().map(str::to_owned).collect(),
+                constraint,
             })
         })?;
         Ok(answer.of(listen(call)))
     }
+}
+
+/// A model call in the model's own form.
+struct Prompt {
+    segments: Vec<Segment>,
+    /// How its last words read: some models' prompts open the reasoning for them.
+    tail: String,
+    constraint: Option<protocol::Constraint>,
+}
+
+fn declaration(tool: &Tool) -> dialect::Tool {
+    dialect::Tool {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        parameters: tool.parameters.source().clone(),
+    }
+}
+
+/// A message for the dialect; a turn this very model generated goes as its tokens.
+fn said(message: &Message, fingerprint: &str) -> dialect::Message {
+    match message {
+        Message::User(text) => dialect::Message::User(text.clone()),
+        Message::Model(turn) => dialect::Message::Model(match &turn.trace {
+            Some(trace) if trace.fingerprint == fingerprint => dialect::ModelTurn {
+                reasoning: turn.reasoning.clone(),
+                content: vec![Part::Tokens(trace.tokens.clone())],
+                calls: Vec::new(),
+            },
+            Some(_) | None => dialect::ModelTurn {
+                reasoning: turn.reasoning.clone(),
+                content: vec![Part::Text(turn.text.clone())],
+                calls: turn.calls.iter().map(asked).collect(),
+            },
+        }),
+        Message::Result(result) => dialect::Message::Tool(dialect::ToolResult {
+            id: result.call_id.clone(),
+            name: result.name.clone(),
+            text: result.text.clone(),
+            is_error: result.is_error,
+        }),
+    }
+}
+
+fn asked(call: &FunctionCall) -> dialect::Call {
+    dialect::Call { id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() }
 }
 
 /// What the worker says in one call, until its end. Dropping the stream cancels.
@@ -179,7 +264,9 @@ fn listen(call: Call) -> impl futures_core::Stream<Item = Result<Raw, BackendErr
                 return Some((Ok(Raw::Finished { reason }), None));
             }
             Ok(Said::Failed { message, .. }) => return Some((Err(BackendError::Internal(message)), None)),
-            Ok(Said::Ready(_) | Said::Tokenized { .. }) => return Some((Err(out_of_turn()), None)),
+            Ok(Said::Ready(_) | Said::Prepared { .. } | Said::Refused { .. }) => {
+                return Some((Err(out_of_turn()), None));
+            }
         };
         Some((Ok(raw), Some(call)))
     })

@@ -4,13 +4,15 @@
 //!
 //! ```toml
 //! [[reply]]
-//! when = "weather"          # a part of the last user message; without it, any message
+//! when = "weather"          # a part of the last message, the user's or a result; without
+//!                           # it, any message
 //! chunks = ["It is ", "sunny."]
 //! thought = "Look outside." # reasoning before the answer
 //! delay_ms = 0              # before each chunk
 //! finish = "stop"           # or "length", "repetition"
 //! fail_after = 1            # die after this many chunks
 //! fail = "died"             # or "unavailable", "rejected", "internal"
+//! calls = [{ name = "get_weather", arguments = { city = "Paris" } }] # after the text
 //! ```
 //!
 //! The first reply that fits answers. A chunk counts as one token; the input counts one
@@ -18,11 +20,13 @@
 
 use std::time::Duration;
 
-use antiphon_dialect::Reasoning;
-use antiphon_engine::{Backend, BackendError, FinishReason, ModelRequest, ModelStream, Prepared};
+use antiphon_dialect::{ChatTemplate, TemplateError};
+use antiphon_engine::{Backend, BackendError, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared};
 use async_trait::async_trait;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
+use crate::PLAIN_TEMPLATE;
 use crate::answer::{Answer, Raw};
 
 /// The replies of a script, in the order in which they are tried.
@@ -42,7 +46,10 @@ pub struct Script {
 #[serde(deny_unknown_fields)]
 struct Reply {
     when: Option<String>,
+    #[serde(default)]
     chunks: Vec<String>,
+    #[serde(default)]
+    calls: Vec<ScriptedCall>,
     thought: Option<String>,
     #[serde(default)]
     delay_ms: u64,
@@ -51,6 +58,14 @@ struct Reply {
     fail_after: Option<usize>,
     #[serde(default)]
     fail: Fail,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScriptedCall {
+    name: String,
+    #[serde(default)]
+    arguments: Map<String, Value>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -81,8 +96,12 @@ fn default_slots() -> usize {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the script cannot be read: {0}")]
-pub struct ScriptError(#[from] toml::de::Error);
+pub enum ScriptError {
+    #[error("the script cannot be read: {0}")]
+    Read(#[from] toml::de::Error),
+    #[error("scripted replies cannot be told apart: {0}")]
+    Template(#[from] TemplateError),
+}
 
 impl Script {
     /// Reads a script from TOML.
@@ -101,15 +120,19 @@ impl Script {
 /// The backend that answers from a [`Script`].
 pub struct Scripted {
     script: Script,
+    /// Tells thoughts, text and calls of the replies apart, as for a model.
+    template: ChatTemplate,
 }
 
 impl Scripted {
-    pub fn new(script: Script) -> Self {
-        Self { script }
+    /// # Errors
+    /// [`ScriptError::Template`], which only another version of this crate could raise.
+    pub fn new(script: Script) -> Result<Self, ScriptError> {
+        Ok(Self { script, template: ChatTemplate::compile(PLAIN_TEMPLATE, "", "")? })
     }
 
     fn reply(&self, request: &ModelRequest) -> Option<Reply> {
-        let last = request.messages.last().map_or("", |message| &message.text);
+        let last = request.messages.last().map_or("", text_of);
         let fits = |reply: &&Reply| reply.when.as_ref().is_none_or(|part| last.contains(part.as_str()));
         self.script.reply.iter().find(fits).cloned()
     }
@@ -131,13 +154,22 @@ impl Backend for Scripted {
     }
 
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
-        let texts = request.messages.iter().map(|message| &message.text).chain(&request.system_instruction);
+        let texts = request.messages.iter().map(text_of).chain(request.system_instruction.as_deref());
         let input_tokens = texts.map(|text| text.split_whitespace().count() as u64).sum();
         if input_tokens >= self.script.context {
             return Err(BackendError::TooLong { input_tokens, context: self.script.context });
         }
-        if self.reply(request).is_none() {
+        let Some(reply) = self.reply(request) else {
             return Err(BackendError::Rejected("`input`: no reply of the script fits the last message".to_owned()));
+        };
+        let declared = |call: &&ScriptedCall| request.tools.iter().any(|tool| tool.name == call.name);
+        if let Some(call) = reply.calls.iter().find(|call| !declared(call)) {
+            let message = format!("`tools`: the script calls `{}` here, which may not be called", call.name);
+            return Err(BackendError::Rejected(message));
+        }
+        if request.calls == Calls::Required && reply.calls.is_empty() {
+            let message = "`generation_config.tool_choice`: the script calls no function here".to_owned();
+            return Err(BackendError::Rejected(message));
         }
         Ok(Prepared { input_tokens, ..Prepared::default() })
     }
@@ -146,17 +178,33 @@ impl Backend for Scripted {
         let Some(reply) = self.reply(&request) else {
             return Err(BackendError::Internal("a prepared reply is gone".to_owned()));
         };
-        let answer = Answer::new(Reasoning::of_template(""), "", request.generation.stop_sequences.clone());
+        let names = request.tools.iter().map(|tool| tool.name.clone()).collect();
+        let answer = Answer::new(self.template.parser("", request.generation.stop_sequences.clone(), names));
         let most = request.max_output_tokens as usize;
         let raw = speak(&reply, most);
         Ok(answer.of(raw))
     }
 }
 
+/// What a `when` is looked for in.
+fn text_of(message: &Message) -> &str {
+    match message {
+        Message::User(text) => text,
+        Message::Model(turn) => &turn.text,
+        Message::Result(result) => &result.text,
+    }
+}
+
 /// What a model would say: the chunks of the reply with its delays and its end.
 fn speak(reply: &Reply, most: usize) -> impl futures_core::Stream<Item = Result<Raw, BackendError>> + Send + use<> {
     let thought = reply.thought.iter().map(|thought| format!("<think>\n{thought}\n</think>\n\n"));
-    let chunks: Vec<String> = thought.chain(reply.chunks.iter().cloned()).collect();
+    let calls = reply.calls.iter().flat_map(|ScriptedCall { name, arguments }| {
+        // In two pieces, as a model would: a stream shows the arguments in parts.
+        let call = json!({ "name": name, "arguments": arguments }).to_string();
+        let (start, rest) = call.split_at(call.floor_char_boundary(call.len() / 2));
+        [format!("<tool_call>\n{start}"), format!("{rest}\n</tool_call>\n")]
+    });
+    let chunks: Vec<String> = thought.chain(reply.chunks.iter().cloned()).chain(calls).collect();
     let end = if chunks.len() > most { FinishReason::Length } else { reply.finish.into() };
     let fail_after = reply.fail_after.unwrap_or(usize::MAX);
     let mut items = vec![Ok(Raw::Started { cached_tokens: 0 })];

@@ -31,6 +31,9 @@ pub struct Entry {
     pub requantize: Option<String>,
     /// Used when a request carries no system instruction.
     pub system_prompt: String,
+    /// Said after the results of functions.
+    #[serde(default)]
+    pub result_prompt: Option<String>,
     /// Used where a request's `generation_config` is silent.
     pub sampling: Sampling,
     pub(crate) sources: Vec<Source>,

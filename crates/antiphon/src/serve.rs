@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use antiphon_backends::{Llama, LlamaOptions, Script, Scripted};
+use antiphon_backends::{Llama, LlamaOptions, Script, ScriptError, Scripted};
 use antiphon_engine::{Engine, EngineParts, Limits, Models, Served, Store, StoreError};
 use antiphon_models::Library;
 use antiphon_store::{DataLock, FaultHook, FaultPoint, SqliteStore, StoreOptions};
@@ -148,10 +148,11 @@ fn serve_model(
             let path = model.script.clone().unwrap_or_default();
             let text = std::fs::read_to_string(&path)
                 .map_err(|error| Failed::new(format!("script `{}`: {error}", path.display())))?;
-            let script =
-                Script::parse(&text).map_err(|error| Failed::new(format!("script `{}`: {error}", path.display())))?;
+            let failed = |error: ScriptError| Failed::new(format!("script `{}`: {error}", path.display()));
+            let script = Script::parse(&text).map_err(failed)?;
             let context = script.context();
-            let mut served = Served::new(&model.name, Arc::new(Scripted::new(script)), context, config.limits.waiting);
+            let scripted = Scripted::new(script).map_err(failed)?;
+            let mut served = Served::new(&model.name, Arc::new(scripted), context, config.limits.waiting);
             served.description = "Replies from a script".to_owned();
             served
         }
@@ -183,6 +184,7 @@ fn serve_model(
                 arguments,
                 sampling: entry.map_or(DEFAULT_SAMPLING, |entry| sampling(&entry.sampling)),
                 system_prompt: entry.map(|entry| entry.system_prompt.clone()),
+                result_prompt: entry.and_then(|entry| entry.result_prompt.clone()),
                 today: || jiff::Zoned::now().date().to_string(),
             })
             .map_err(|error| Failed::new(format!("model `{name}`: {error}")))?;

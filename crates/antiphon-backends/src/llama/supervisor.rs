@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking};
 use std::time::{Duration, Instant};
 
-use antiphon_dialect::{ChatTemplate, Reasoning};
+use antiphon_dialect::ChatTemplate;
 use antiphon_engine::BackendError;
 use antiphon_worker::protocol::{FrameDecoder, Message, ModelCard, Request, encode};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::LlamaOptions;
+use crate::PLAIN_TEMPLATE;
 
 /// A worker that dies twice, each time this soon after it was ready, is not started again
 /// at once.
@@ -39,7 +40,6 @@ enum State {
 pub(super) struct Worker {
     pub(super) card: ModelCard,
     pub(super) template: ChatTemplate,
-    pub(super) reasoning: Reasoning,
     orders: blocking::Sender<Order>,
     /// Who listens to which call; none once the worker is dead.
     calls: Mutex<Option<HashMap<u64, mpsc::Sender<Message>>>>,
@@ -202,20 +202,9 @@ fn spawn(options: &LlamaOptions) -> Result<Started, String> {
         .name(format!("to worker {}", options.name))
         .spawn(move || write_all(&receiver, input))
         .map_err(|error| format!("The worker's writer cannot be started: {error}"))?;
-    let worker = Worker {
-        reasoning: Reasoning::of_template(&source),
-        template,
-        card,
-        orders,
-        calls: Mutex::new(Some(HashMap::new())),
-        next_id: AtomicU64::new(1),
-    };
+    let worker = Worker { template, card, orders, calls: Mutex::new(Some(HashMap::new())), next_id: AtomicU64::new(1) };
     Ok((child, output, decoder, Arc::new(worker)))
 }
-
-/// For models whose file has no template: turns as plain lines.
-const PLAIN_TEMPLATE: &str = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}\
-    {% if add_generation_prompt %}assistant: {% endif %}";
 
 /// Writes requests until the worker or all who send are gone; then the worker's input
 /// is closed.
@@ -281,7 +270,8 @@ impl Worker {
     fn deliver(&self, message: Message) {
         let id = match &message {
             Message::Ready(_) => return,
-            Message::Tokenized { id, .. }
+            Message::Prepared { id, .. }
+            | Message::Refused { id, .. }
             | Message::Started { id, .. }
             | Message::Chunk { id, .. }
             | Message::Finished { id, .. }

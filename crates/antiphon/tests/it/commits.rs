@@ -16,7 +16,7 @@ async fn a_plain_create_waits_for_two_commits_and_an_unstored_one_for_none() {
     let store = Arc::new(SqliteStore::open(folder.path(), StoreOptions::default()).unwrap());
     let project = store.project("default").await.unwrap();
     let script = Script::parse("[[reply]]\nthought = \"hm\"\nchunks = [\"a\", \"b\", \"c\"]").unwrap();
-    let served = Served::new("scripted", Arc::new(Scripted::new(script)), 4096, 64);
+    let served = Served::new("scripted", Arc::new(Scripted::new(script).unwrap()), 4096, 64);
     let engine = Engine::new(EngineParts {
         store: Arc::clone(&store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
