@@ -1,14 +1,17 @@
-"""Every test talks to the server that `conformance/run` started, as a user's program would:
-`genai.Client()` with nothing set but `GOOGLE_GEMINI_BASE_URL` and `GEMINI_API_KEY`."""
+"""Tests talk to a server that `conformance/run` started, as a user's program would: `genai.Client()`
+with nothing set but `GOOGLE_GEMINI_BASE_URL` and `GEMINI_API_KEY`.
+
+What must be exact is asked of a second server, whose model says what `conformance/scripted` says."""
 
 import logging
 import os
 import re
+import time
 
 import pytest
 from google import genai
 
-from shapes import LONGEST_ANSWER
+from shapes import LONGEST_ANSWER, TERMINAL, assert_typed
 
 MODEL = "gemini-3.5-flash"
 QUESTION = "What is the capital of France? Answer in one short sentence."
@@ -25,10 +28,7 @@ def client():
         yield client
 
 
-@pytest.fixture
-def ask(client):
-    """Creates an interaction with the default model, greedily, so that answers are short and stable."""
-
+def asking(client):
     def create(input, **request):
         return client.interactions.create(
             model=request.pop("model", MODEL),
@@ -38,6 +38,38 @@ def ask(client):
         )
 
     return create
+
+
+@pytest.fixture
+def ask(client):
+    """Creates an interaction with the default model, greedily, so that answers are short and stable."""
+    return asking(client)
+
+
+@pytest.fixture
+def scripted():
+    with genai.Client(
+        api_key=os.environ["ANTIPHON_SCRIPTED_KEY"],
+        http_options={"base_url": os.environ["ANTIPHON_SCRIPTED_URL"]},
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def tell(scripted):
+    """Creates an interaction with the scripted model."""
+    return asking(scripted)
+
+
+def poll(client, id):
+    """What the guide's background programs do, only more often."""
+    while True:
+        interaction = client.interactions.get(id)
+        assert_typed(interaction)
+        if interaction.status in TERMINAL:
+            return interaction
+        assert interaction.status in ("queued", "in_progress")
+        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -64,6 +96,6 @@ def no_answer_was_retried(caplog):
 
 
 def pytest_configure():
-    for name in ("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"):
+    for name in ("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY", "ANTIPHON_SCRIPTED_URL", "ANTIPHON_SCRIPTED_KEY"):
         if not os.environ.get(name):
             pytest.exit(f"{name} is not set: use `conformance/run python`", returncode=2)

@@ -4,6 +4,7 @@ The SDK validates nothing on a 200: an unknown event, step or enum value, a fiel
 wrong type and a field it never heard of all pass silently. These checks make each of them fail.
 """
 
+import json
 import re
 from typing import Any
 
@@ -21,11 +22,15 @@ from google.genai.interactions import (
 from pydantic import BaseModel
 
 # Documented on the wire but not typed by the SDK, which keeps them as extra attributes.
-UNTYPED_FIELDS = {"Interaction": {"object", "error"}}
+UNTYPED_FIELDS = {
+    "Interaction": {"object", "error"},
+    "InteractionSseEventInteraction": {"errors", "error"},
+}
 
 TERMINAL = {"completed", "failed", "cancelled", "incomplete", "requires_action", "budget_exceeded"}
 # The limit that `ask` sets, in tokens.
 LONGEST_ANSWER = 200
+CALL_ID = re.compile(r"[a-z0-9]{8}|call_[A-Za-z0-9_-]+")
 ID = re.compile(r"v1_[A-Za-z0-9_-]{1,200}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -55,7 +60,7 @@ def assert_typed(value: Any, path: str = "") -> None:
 def assert_clean(text: str) -> None:
     """Text a person can be shown: something is there, and no token of a chat template is."""
     assert isinstance(text, str) and text.strip(), f"expected text, got {text!r}"
-    for mark in ("<|", "|>", "<s>", "</s>", "<think>", "</think>", "\ufffd", "\x00"):
+    for mark in ("<|", "|>", "<s>", "</s>", "<think>", "</think>", "<tool_call>", "\ufffd", "\x00"):
         assert mark not in text, f"{mark!r} in {text!r}"
 
 
@@ -98,8 +103,17 @@ def assert_interaction(interaction: Interaction, status: str | None = None) -> N
             assert step.signature, "a thought carries a signature"
         if step.type == "model_output":
             assert isinstance(step.content, list)
+    called = calls(interaction)
+    assert len({call.id for call in called}) == len(called), "ids of calls are unique"
+    for call in called:
+        assert CALL_ID.fullmatch(call.id), call.id
+        assert isinstance(call.arguments, dict)
+    if interaction.status == "requires_action":
+        assert called and interaction.steps[-len(called) :] == called, f"the calls come last: {plain(interaction.steps)}"
+        assert not interaction.errors
     if interaction.status == "completed":
         assert not interaction.errors
+        assert not called, "nobody waits for the result of a call"
         assert interaction.steps[-1].type == "model_output"
         assert interaction.steps[-1].content[0].text
         assert_clean(interaction.output_text)
@@ -128,25 +142,43 @@ def assert_events(events: list[Any], status: str = "completed") -> None:
     assert all(update.interaction_id == created.interaction.id for update in statuses)
 
     stopped = 0
-    open_step = False
+    open_step = None
     for event in events[1:-1]:
         if isinstance(event, InteractionStatusUpdate):
-            assert not open_step, "a status update does not cut a step in two"
+            assert open_step in (None, "function_call"), "a status update does not cut a step in two"
             continue
         assert isinstance(event, (StepStart, StepDelta, StepStop)), type(event)
         assert event.index == stopped, "one step at a time, indexes from 0 without a gap"
-        assert isinstance(event, StepStart) != open_step, "start, deltas, stop"
-        open_step = not isinstance(event, StepStop)
-        stopped += isinstance(event, StepStop)
-    assert not open_step, "every step that starts also stops"
+        assert isinstance(event, StepStart) == (open_step is None), "start, deltas, stop"
+        if isinstance(event, StepStart):
+            open_step = event.step.type
+        elif isinstance(event, StepStop):
+            open_step = None
+            stopped += 1
+    # A call that stops is whole, so one that was cut does not: clients run what they see stop.
+    cut = open_step == "function_call" and status in ("failed", "incomplete", "cancelled")
+    assert open_step is None or cut, "every step that starts also stops"
+
+
+def assert_failed(events: list[Any]) -> Any:
+    """A stream that failed after it began: orderly to its end, with one error, which is given back."""
+    assert_events([event for event in events if event.event_type != "error"], status="failed")
+    (error,) = [event.error for event in events if event.event_type == "error"]
+    assert_typed(error)
+    assert error.code and error.message
+    return error
 
 
 def fold(events: list[Any]) -> list[dict[str, Any]]:
-    """The steps that a client accumulates from a stream of text, as plain JSON."""
+    """The steps that a client accumulates from a stream, as plain JSON."""
     steps: list[dict[str, Any]] = []
+    arguments: dict[int, str] = {}
     for event in events:
         if isinstance(event, StepStart):
             steps.append(event.step.to_dict(mode="json"))
+            if event.step.type == "function_call":
+                assert event.step.arguments == {}, "the arguments come in deltas"
+                arguments[event.index] = ""
         elif isinstance(event, StepDelta):
             step, delta = steps[event.index], event.delta
             if delta.type == "text":
@@ -158,9 +190,19 @@ def fold(events: list[Any]) -> list[dict[str, Any]]:
                 step.setdefault("summary", []).append(delta.content.to_dict(mode="json"))
             elif delta.type == "thought_signature":
                 step["signature"] = delta.signature
+            elif delta.type == "arguments_delta":
+                arguments[event.index] += delta.arguments
             else:
-                raise AssertionError(f"a text stream has no delta of type {delta.type!r}")
-    return steps
+                raise AssertionError(f"no step has a delta of type {delta.type!r}")
+        elif isinstance(event, StepStop) and event.index in arguments:
+            steps[event.index]["arguments"] = json.loads(arguments.pop(event.index))
+    # A call that did not stop was cut: it is none.
+    return [step for index, step in enumerate(steps) if index not in arguments]
+
+
+def calls(interaction: Interaction) -> list[Any]:
+    """What the client is asked to run."""
+    return [step for step in interaction.steps if step.type == "function_call"]
 
 
 def plain(values: list[Any]) -> list[dict[str, Any]]:
@@ -171,3 +213,15 @@ def plain(values: list[Any]) -> list[dict[str, Any]]:
 def generated(interaction: Interaction) -> list[dict[str, Any]]:
     """The steps of an interaction that were generated, without the input that GET shows first."""
     return plain([step for step in interaction.steps if step.type != "user_input"])
+
+
+def check(refused: Any, status: int, code: str, *named: str) -> None:
+    """What `pytest.raises` caught is the documented error, and its message names these."""
+    error = refused.value
+    assert error.status_code == status
+    assert set(error.body) == {"error"}, error.body
+    assert error.body["error"]["code"] == code, error.body
+    message = error.body["error"]["message"]
+    assert message
+    for name in named:
+        assert name in message, f"{name!r} is not named in {message!r}"

@@ -4,21 +4,11 @@ import pytest
 from conftest import MODEL
 from google import genai
 from google.genai._interactions import AuthenticationError, BadRequestError, NotFoundError
+from shapes import check
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
 )
-
-
-def check(refused, status, code, *named):
-    error = refused.value
-    assert error.status_code == status
-    assert set(error.body) == {"error"}, error.body
-    assert error.body["error"]["code"] == code, error.body
-    message = error.body["error"]["message"]
-    assert message
-    for name in named:
-        assert name in message, f"{name!r} is not named in {message!r}"
 
 
 def test_wrong_key_raises_authentication_error():
@@ -142,18 +132,36 @@ def test_image_input_is_refused_by_name(ask):
     check(refused, 400, "invalid_request", "image", "content[1]")
 
 
-def test_tools_are_refused_by_name(ask):
-    tool = {"type": "function", "name": "get_weather", "description": "Weather", "parameters": {"type": "object"}}
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "google_search"},
+        {"type": "url_context"},
+        {"type": "code_execution"},
+        {"type": "file_search"},
+        {"type": "mcp_server", "name": "files", "url": "https://example.com/mcp"},
+        {"type": "computer_use"},
+        {"type": "google_maps"},
+        {"type": "tool_search"},
+        {"type": "retrieval"},
+    ],
+    ids=lambda tool: tool["type"],
+)
+def test_server_tools_are_refused_by_name(ask, tool):
     with pytest.raises(BadRequestError) as refused:
         ask("Hi", tools=[tool])
-    check(refused, 400, "invalid_request", "tools")
+    check(refused, 400, "invalid_request", "tools[0].type", tool["type"])
 
 
-def test_json_schema_is_refused_by_name(ask):
-    wanted = {"type": "text", "mime_type": "application/json", "schema": {"type": "object"}}
-    with pytest.raises(BadRequestError) as refused:
-        ask("Hi", response_format=wanted)
-    check(refused, 400, "invalid_request", "response_format")
+@pytest.mark.parametrize("type", ["image", "audio", "video"])
+def test_other_formats_of_answers_are_refused_by_name(ask, type):
+    for wanted, path in (
+        ({"type": type}, "response_format.type"),
+        ([{"type": "text"}, {"type": type}], "response_format[1].type"),
+    ):
+        with pytest.raises(BadRequestError) as refused:
+            ask("Hi", response_format=wanted)
+        check(refused, 400, "invalid_request", path, type)
 
 
 def test_agents_are_refused_by_name(client):

@@ -1,13 +1,10 @@
 """The life of a stored interaction: background, get, cancel, delete."""
 
-import time
-
 import pytest
-from conftest import ESSAY, MODEL, QUESTION
+from conftest import ESSAY, MODEL, QUESTION, poll
 from google.genai._interactions import BadRequestError, NotFoundError
 from shapes import (
     ID,
-    TERMINAL,
     assert_clean,
     assert_events,
     assert_interaction,
@@ -16,17 +13,6 @@ from shapes import (
     generated,
     plain,
 )
-
-
-def poll(client, id):
-    """What the guide's background programs do, only more often."""
-    while True:
-        interaction = client.interactions.get(id)
-        assert_typed(interaction)
-        if interaction.status in TERMINAL:
-            return interaction
-        assert interaction.status in ("queued", "in_progress")
-        time.sleep(0.1)
 
 
 def test_background_run_answers_at_once_and_completes_when_polled(client, ask):

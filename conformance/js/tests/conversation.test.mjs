@@ -2,25 +2,14 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as wait } from "node:timers/promises";
 import {
   ai, ask, assertClean, assertEvents, assertInteraction, assertRefused, assertTyped, collect, fold,
-  generated, MODEL, plain, QUESTION, startLongRun, UNKNOWN_ID,
+  generated, MODEL, plain, poll, QUESTION, startLongRun, UNKNOWN_ID,
 } from "./sdk.mjs";
 
 const DOGS = "I have 2 dogs in my house.";
 const PAWS = "How many paws are in my house?";
 const tokens = ({ usage }) => usage.total_input_tokens;
-
-/** What the guide's background programs do, only more often. */
-async function poll(id) {
-  for (;;) {
-    const interaction = await ai.interactions.get(id);
-    assertTyped(interaction);
-    if (!["queued", "in_progress"].includes(interaction.status)) return interaction;
-    await wait(100);
-  }
-}
 
 test("second turn sees the first and reuses its tokens", async () => {
   const first = await ask(DOGS);
@@ -67,7 +56,7 @@ test("background run answers at once and completes when polled", async () => {
   assertTyped(started);
   assert.equal(started.status, "in_progress");
   assert.equal(started.model, MODEL);
-  const finished = await poll(started.id);
+  const finished = await poll(ai, started.id);
   assertInteraction(finished);
 });
 
@@ -131,6 +120,6 @@ test("client that hangs up does not stop a stored run", async () => {
     id = event.interaction.id;
     break;
   }
-  assertInteraction(await poll(id));
+  assertInteraction(await poll(ai, id));
   assert.ok((await collect(ai.interactions.get(id, { stream: true }))).length > 0);
 });

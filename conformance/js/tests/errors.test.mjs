@@ -67,7 +67,18 @@ test("image input is refused by name until it is served", () => {
   return badRequest(ask([{ type: "text", text: "What is this?" }, image]), "invalid_request", "image", "input[1]");
 });
 
-test("tools are refused by name until they are served", () => {
-  const tool = { type: "function", name: "get_weather", parameters: { type: "object" } };
-  return badRequest(ask("Hi", { tools: [tool] }), "invalid_request", "tools");
+test("server tools are refused by name until they are served", async () => {
+  const types = [
+    "google_search", "url_context", "code_execution", "file_search", "mcp_server", "computer_use",
+    "google_maps", "tool_search", "retrieval",
+  ];
+  for (const type of types) await badRequest(ask("Hi", { tools: [{ type }] }), "invalid_request", "tools[0].type", type);
+});
+
+test("other formats of answers are refused by name until they are served", async () => {
+  for (const type of ["image", "audio", "video"]) {
+    await badRequest(ask("Hi", { response_format: { type } }), "invalid_request", "response_format.type", type);
+    const both = [{ type: "text" }, { type }];
+    await badRequest(ask("Hi", { response_format: both }), "invalid_request", "response_format[1].type", type);
+  }
 });

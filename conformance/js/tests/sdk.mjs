@@ -1,12 +1,16 @@
 // The SDK as a user's program has it: nothing set but GOOGLE_GEMINI_BASE_URL and GEMINI_API_KEY.
-// Beside it, the checks that every suite uses: JavaScript's SDK validates nothing at all, so an
+// What must be exact is asked of a second server, whose model says what `conformance/scripted` says.
+// Beside them, the checks that every suite uses: JavaScript's SDK validates nothing at all, so an
 // unknown event, step, field or a wrong type passes silently unless a test looks.
 
 import assert from "node:assert/strict";
 import { afterEach } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
 import { GoogleGenAI } from "@google/genai";
 
-for (const name of ["GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"]) {
+for (const name of [
+  "GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY", "ANTIPHON_SCRIPTED_URL", "ANTIPHON_SCRIPTED_KEY",
+]) {
   assert.ok(process.env[name], `${name} is not set: use \`conformance/run js\``);
 }
 
@@ -19,10 +23,13 @@ const LONGEST_ANSWER = 200;
 export const UNKNOWN_ID = "v1_thereisnosuchthing";
 
 export const ai = new GoogleGenAI({});
+export const scripted = new GoogleGenAI({
+  apiKey: process.env.ANTIPHON_SCRIPTED_KEY,
+  httpOptions: { baseUrl: process.env.ANTIPHON_SCRIPTED_URL },
+});
 
-/** Creates an interaction with the default model, greedily, so that answers are short and stable. */
-export function ask(input, { generation_config = {}, ...request } = {}, options = undefined) {
-  return ai.interactions.create(
+const asking = (client) => (input, { generation_config = {}, ...request } = {}, options = undefined) =>
+  client.interactions.create(
     {
       model: MODEL,
       input,
@@ -31,6 +38,21 @@ export function ask(input, { generation_config = {}, ...request } = {}, options 
     },
     options,
   );
+
+/** Creates an interaction with the default model, greedily, so that answers are short and stable. */
+export const ask = asking(ai);
+
+/** Creates an interaction with the scripted model. */
+export const tell = asking(scripted);
+
+/** What the guide's background programs do, only more often. */
+export async function poll(client, id) {
+  for (;;) {
+    const interaction = await client.interactions.get(id);
+    assertTyped(interaction);
+    if (!["queued", "in_progress"].includes(interaction.status)) return interaction;
+    await wait(100);
+  }
 }
 
 /** A background run that goes on for a while; it is cancelled when the test ends. */
@@ -88,6 +110,7 @@ const listOf = (check) => (value) => Array.isArray(value) && value.every((item) 
 const oneOf = (...values) => (value) => values.includes(value);
 const time = (value) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value);
 const id = (value) => /^v1_[A-Za-z0-9_-]{1,200}$/.test(value);
+const callId = (value) => /^([a-z0-9]{8}|call_[A-Za-z0-9_-]+)$/.test(value);
 
 function shape(name, fields) {
   return (value) => {
@@ -130,15 +153,30 @@ const step = tagged("type", {
   user_input: shape("user_input", { type: string, content: listOf(content) }),
   thought: shape("thought", { type: string, signature: string, "summary?": listOf(content) }),
   model_output: shape("model_output", { type: string, content: listOf(content), "error?": object }),
+  function_call: shape("function_call", { type: string, id: callId, name: string, arguments: object }),
+  function_result: shape("function_result", {
+    type: string,
+    call_id: string,
+    result: (value) => string(value) || object(value) || listOf(content)(value),
+    "name?": string,
+    "is_error?": (value) => typeof value === "boolean",
+  }),
 });
 const stepHead = tagged("type", {
   thought: shape("thought", { type: string, "signature?": string, "summary?": listOf(content) }),
   model_output: shape("model_output", { type: string, "content?": listOf(content) }),
+  function_call: shape("function_call", {
+    type: string,
+    id: callId,
+    name: string,
+    arguments: (value) => object(value) && Object.keys(value).length === 0,
+  }),
 });
 const delta = tagged("type", {
   text: shape("text", { type: string, text: string }),
   thought_summary: shape("thought_summary", { type: string, content }),
   thought_signature: shape("thought_signature", { type: string, signature: string }),
+  arguments_delta: shape("arguments_delta", { type: string, arguments: string }),
 });
 const error = shape("error", { code: string, message: string });
 const interaction = shape("interaction", {
@@ -155,6 +193,8 @@ const interaction = shape("interaction", {
   "labels?": object,
   "system_instruction?": string,
   "generation_config?": object,
+  "tools?": listOf(object),
+  "response_format?": (value) => object(value) || listOf(object)(value),
   "input?": (value) => value !== null,
   "errors?": listOf(error),
   "error?": error,
@@ -172,6 +212,8 @@ const partial = shape("event.interaction", {
   "updated?": time,
   "service_tier?": string,
   "usage?": usage,
+  "errors?": listOf(error),
+  "error?": error,
 });
 const event = (fields) => shape("event", { event_type: string, event_id: string, ...fields });
 const events = tagged("event_type", {
@@ -192,7 +234,7 @@ const events = tagged("event_type", {
 export function assertClean(text) {
   assert.equal(typeof text, "string");
   assert.notEqual(text.trim(), "");
-  for (const mark of ["<|", "|>", "<s>", "</s>", "<think>", "</think>", "\ufffd", "\0"]) {
+  for (const mark of ["<|", "|>", "<s>", "</s>", "<think>", "</think>", "<tool_call>", "\ufffd", "\0"]) {
     assert.ok(!text.includes(mark), `${JSON.stringify(mark)} in ${JSON.stringify(text)}`);
   }
 }
@@ -224,8 +266,16 @@ export function assertInteraction(value, status = undefined) {
   for (const each of value.steps) {
     if (each.type === "thought") assert.notEqual(each.signature, "");
   }
+  const called = calls(value);
+  assert.equal(new Set(called.map((each) => each.id)).size, called.length, "ids of calls are unique");
+  if (value.status === "requires_action") {
+    assert.ok(called.length > 0);
+    assert.deepEqual(value.steps.slice(-called.length), called, "the calls come last");
+    assert.equal(value.errors, undefined);
+  }
   if (value.status === "completed") {
     assert.equal(value.errors, undefined);
+    assert.deepEqual(called, [], "nobody waits for the result of a call");
     assert.equal(value.steps.at(-1).type, "model_output");
     assert.ok(value.steps.at(-1).content[0].text);
     assertClean(value.output_text);
@@ -248,42 +298,70 @@ export function assertEvents(list, status = "completed") {
   assertUsage(completed.interaction.usage);
 
   let stopped = 0;
-  let open = false;
+  let open = null;
   for (const each of list.slice(1, -1)) {
     if (each.event_type === "interaction.status_update") {
       assert.equal(each.interaction_id, created.interaction.id);
-      assert.ok(!open, "a status update does not cut a step in two");
+      assert.ok([null, "function_call"].includes(open), "a status update does not cut a step in two");
       continue;
     }
     assert.ok(each.event_type.startsWith("step."), each.event_type);
     assert.equal(each.index, stopped, "one step at a time, indexes from 0 without a gap");
-    assert.notEqual(each.event_type === "step.start", open, "start, deltas, stop");
-    open = each.event_type !== "step.stop";
-    if (!open) stopped += 1;
+    assert.equal(each.event_type === "step.start", open === null, "start, deltas, stop");
+    if (each.event_type === "step.start") open = each.step.type;
+    if (each.event_type !== "step.stop") continue;
+    open = null;
+    stopped += 1;
   }
-  assert.ok(!open, "every step that starts also stops");
+  // A call that stops is whole, so one that was cut does not: clients run what they see stop.
+  const cut = open === "function_call" && ["failed", "incomplete", "cancelled"].includes(status);
+  assert.ok(open === null || cut, "every step that starts also stops");
 }
 
-/** The steps that a client accumulates from a stream of text. */
+/** A stream that failed after it began: orderly to its end, with one error. */
+export function assertFailed(list) {
+  const errors = list.filter((each) => each.event_type === "error");
+  assert.equal(errors.length, 1);
+  assert.ok(events(errors[0]));
+  assertEvents(list.filter((each) => each.event_type !== "error"), "failed");
+}
+
+/** The steps that a client accumulates from a stream. */
 export function fold(list) {
   const steps = [];
+  const fragments = new Map();
   for (const each of list) {
-    if (each.event_type === "step.start") steps.push(structuredClone(each.step));
+    if (each.event_type === "step.start") {
+      steps.push(structuredClone(each.step));
+      if (each.step.type === "function_call") fragments.set(each.index, "");
+    }
+    if (each.event_type === "step.stop" && fragments.has(each.index)) {
+      steps[each.index].arguments = JSON.parse(fragments.get(each.index));
+      fragments.delete(each.index);
+    }
     if (each.event_type !== "step.delta") continue;
     const current = steps[each.index];
-    const { type, text, content, signature } = each.delta;
+    const { type, text, content, signature, arguments: fragment } = each.delta;
     if (type === "text") {
       current.content ??= [];
       if (current.content.length === 0) current.content.push({ type: "text", text: "" });
       current.content.at(-1).text += text;
     } else if (type === "thought_summary") {
       (current.summary ??= []).push(content);
+    } else if (type === "arguments_delta") {
+      fragments.set(each.index, fragments.get(each.index) + fragment);
     } else {
       assert.equal(type, "thought_signature");
       current.signature = signature;
     }
   }
-  return steps;
+  // A call that did not stop was cut: it is none.
+  return steps.filter((_, index) => !fragments.has(index));
+}
+
+/** What the client is asked to run. */
+export function calls(value) {
+  return value.steps.filter((each) => each.type === "function_call");
 }
 
 /** The steps of an interaction that were generated, without the input that GET shows first. */
