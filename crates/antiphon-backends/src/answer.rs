@@ -37,6 +37,10 @@ pub(crate) struct Answer {
     text_bytes: usize,
 }
 
+fn unreadable(what: &str) -> BackendError {
+    BackendError::MalformedCall(format!("The model's call cannot be read: {what}"))
+}
+
 /// What tokens without a text of their own belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -91,7 +95,7 @@ impl Answer {
                 let outputs = self.parser.push(&text);
                 let (mut events, malformed) = self.events(outputs, tokens);
                 if let Some(message) = malformed {
-                    events.push(Err(BackendError::MalformedCall(message)));
+                    events.push(Err(unreadable(&message)));
                     return (events, true);
                 }
                 let stopped = self.parser.stopped();
@@ -105,7 +109,7 @@ impl Answer {
                 let (mut events, malformed) = self.events(outputs, Vec::new());
                 events.push(match malformed {
                     // What was cut off by a limit is no mistake of the model.
-                    Some(message) if reason == FinishReason::Stop => Err(BackendError::MalformedCall(message)),
+                    Some(message) if reason == FinishReason::Stop => Err(unreadable(&message)),
                     Some(_) | None => Ok(self.finished(reason)),
                 });
                 (events, true)

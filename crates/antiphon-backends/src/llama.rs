@@ -93,6 +93,7 @@ impl Llama {
             .map(|tool| dialect::Callable { name: tool.name.clone(), parameters: tool.parameters.grammar().clone() })
             .collect();
         let calls = match request.calls {
+            Calls::None if request.messages.iter().any(shows_calls) => dialect::Calls::Forbidden,
             Calls::None => dialect::Calls::None,
             Calls::Allowed => dialect::Calls::Allowed,
             Calls::Required => dialect::Calls::Required,
@@ -207,6 +208,15 @@ struct Prompt {
     /// How its last words read: some models' prompts open the reasoning for them.
     tail: String,
     constraint: Option<protocol::Constraint>,
+}
+
+/// Whether the model could imitate a call from it.
+fn shows_calls(message: &Message) -> bool {
+    match message {
+        Message::User(_) => false,
+        Message::Model(turn) => !turn.calls.is_empty(),
+        Message::Result(_) => true,
+    }
 }
 
 fn declaration(tool: &Tool) -> dialect::Tool {

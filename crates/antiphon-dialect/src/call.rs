@@ -9,6 +9,8 @@ use crate::object::{Arguments, NAME_LIMIT, ObjectReader, started};
 use crate::output::Output;
 use crate::trigger::{CallSyntax, Mismatch, Start, Words, space};
 
+const FENCE: &str = "```";
+
 /// What came of reading.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -59,6 +61,9 @@ impl CallReader {
     pub(crate) fn is_cut_short(&self, format: &CallFormat, text: &str) -> bool {
         let another = [format.separator, format.open].concat();
         let another = Some(another.trim_start()).filter(|_| self.begun);
+        if has_stray_fences(format) && FENCE.starts_with(text.trim_end()) {
+            return true;
+        }
         self.closings(format)
             .into_iter()
             .chain(another)
@@ -162,7 +167,7 @@ impl CallReader {
             closings.push("]");
         }
         if self.fence {
-            closings.push("```");
+            closings.push(FENCE);
         }
         closings.retain(|closing| !closing.is_empty());
         closings
@@ -183,7 +188,7 @@ impl CallReader {
                     match closing {
                         "}" => self.doubled = false,
                         "]" if self.list => self.list = false,
-                        "```" => self.fence = false,
+                        FENCE => self.fence = false,
                         _ if self.open && closing == syntax.format.close.trim_start() => self.open = false,
                         _ => self.begun = false,
                     }
@@ -193,6 +198,14 @@ impl CallReader {
                 Err(Mismatch::Never) => {}
             }
         }
+        if has_stray_fences(syntax.format)
+            && let Some(rest) = pending.strip_prefix(FENCE)
+            && rest.starts_with(|next: char| !next.is_alphanumeric())
+        {
+            pending.drain(..FENCE.len());
+            return Progress::On;
+        }
+        partial |= has_stray_fences(syntax.format) && FENCE.starts_with(pending.as_str());
         match self.next(syntax, pending) {
             Ok((read, next)) => {
                 pending.drain(..read);
@@ -241,6 +254,15 @@ impl CallReader {
             }
             Err(other) => Err(mismatch.or(other)),
         }
+    }
+}
+
+/// Whether a fence after a call is to be dropped though nobody opened it, and it opens nothing:
+/// models that write calls as JSON also leave such behind.
+fn has_stray_fences(format: &CallFormat) -> bool {
+    match format.shape {
+        Shape::Object { .. } => true,
+        Shape::Named { .. } => false,
     }
 }
 

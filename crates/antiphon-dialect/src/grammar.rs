@@ -30,8 +30,10 @@ pub(crate) const SPACE_LIMIT: usize = 16;
 /// Whether an answer may call functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Calls {
-    /// It may not.
+    /// It may not, and knows of none.
     None,
+    /// It may not, though it knows of calls: not even what looks like one is said.
+    Forbidden,
     /// It may, and may also say something.
     Allowed,
     /// It has to, and says nothing else.
@@ -77,10 +79,10 @@ pub(crate) fn constraint(
     answer: Answer<'_>,
 ) -> Option<Constraint> {
     let callable = match calls {
-        Calls::None => &[],
+        Calls::None | Calls::Forbidden => &[],
         Calls::Allowed | Calls::Required => callable,
     };
-    if callable.is_empty() && matches!(answer, Answer::Free) {
+    if callable.is_empty() && calls != Calls::Forbidden && matches!(answer, Answer::Free) {
         return None;
     }
     let mut grammar = Grammar { format, callable, rules: String::new(), markers: Vec::new(), untils: 0 };
@@ -188,18 +190,18 @@ impl Grammar<'_> {
     ) -> String {
         let native = if self.callable.is_empty() { String::new() } else { self.native() };
         let (body, is_free) = match (calls, answer) {
-            (Calls::None | Calls::Allowed, Answer::Json(_)) if self.callable.is_empty() => {
+            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_)) if self.callable.is_empty() => {
                 ("GAP? answer".to_owned(), false)
             }
             (Calls::Required, Answer::Free | Answer::Json(_)) if !self.callable.is_empty() => {
                 (format!("GAP? {native} GAP?"), false)
             }
             (Calls::Required, Answer::Free | Answer::Json(_)) => ("GAP? answer".to_owned(), false),
-            (Calls::None | Calls::Allowed, Answer::Json(_)) => {
+            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_)) => {
                 let bare = self.bare().map_or_else(String::new, |bare| format!("| {bare}"));
                 (format!("GAP? ({native} GAP? {bare} | answer)"), false)
             }
-            (Calls::None | Calls::Allowed, Answer::Free) => (self.free(reasoning), true),
+            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Free) => (self.free(reasoning), true),
         };
         let opened = reasoning.opened_by(prompt_tail);
         // Whoever may say anything may also think: the parser understands it.
@@ -243,6 +245,11 @@ impl Grammar<'_> {
     fn free(&mut self, reasoning: Reasoning) -> String {
         let opens: Vec<_> = reasoning.tags().into_iter().map(|(open, _)| quoted(open)).collect();
         self.rule("VISIBLE", &format!("~(/\\s*/ ({}) {ANY})", opens.join(" | ")));
+        if self.callable.is_empty() {
+            let trigger = quoted(self.format.trigger);
+            self.rule("TEXT", &format!("/(?s:.+)/ & ~({ANY} {trigger} {ANY}) & VISIBLE"));
+            return "| TEXT".to_owned();
+        }
         match self.format.shape {
             Shape::Named { .. } => self.rule("TRIGGER", &quoted(self.format.trigger)),
             Shape::Object { .. } => {

@@ -88,14 +88,15 @@ fn parameters(function: &Function, path: &str) -> Result<Schema, Error> {
         .parameters
         .clone()
         .unwrap_or_else(|| json!({ "type": "object", "properties": {}, "additionalProperties": false }));
-    if schema.get("type").is_none()
-        && schema.get("properties").is_some()
-        && let Some(object) = schema.as_object_mut()
-    {
-        object.insert("type".to_owned(), Value::from("object"));
-    }
-    if schema.get("type").and_then(Value::as_str) != Some("object") {
-        return Err(Error::invalid(&format!("{path}.type"), "expected `object`: arguments are named"));
+    match schema.get("type") {
+        // Said elsewhere, as behind a `$ref`, or not at all.
+        None => {
+            if let Some(object) = schema.as_object_mut() {
+                object.insert("type".to_owned(), Value::from("object"));
+            }
+        }
+        Some(kind) if *kind == "object" || *kind == json!(["object"]) => {}
+        Some(_) => return Err(Error::invalid(&format!("{path}.type"), "expected `object`: arguments are named")),
     }
     Schema::read(schema).map_err(|error| schema_error(path, &error))
 }

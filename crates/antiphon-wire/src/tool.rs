@@ -39,7 +39,9 @@ pub enum ToolChoice {
 pub struct AllowedTools {
     #[serde(default)]
     pub mode: ToolMode,
-    pub tools: Vec<String>,
+    /// Absent means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +147,7 @@ impl ToolChoice {
     pub fn resolve(&self) -> (ToolMode, Option<&[String]>) {
         match self {
             Self::Mode(mode) => (*mode, None),
-            Self::Allowed { allowed_tools } => (allowed_tools.mode, Some(&allowed_tools.tools)),
+            Self::Allowed { allowed_tools } => (allowed_tools.mode, allowed_tools.tools.as_deref()),
         }
     }
 
@@ -166,18 +168,16 @@ impl ToolChoice {
                         allowed.mismatch("mode", &format!("one of {MODES}"), &Value::String(name.clone()))
                     })?,
                 };
-                let names = allowed.list("tools")?.unwrap_or_default();
-                let tools = names
-                    .into_iter()
-                    .enumerate()
-                    .map(|(at, name)| match name {
-                        Value::String(name) => Ok(name),
-                        other => Err(Error::invalid(
-                            &format!("{path}.allowed_tools.tools[{at}]"),
-                            format!("expected the name of a function, got {}", describe(&other)),
-                        )),
-                    })
-                    .collect::<Result<_, _>>()?;
+                let name = |(at, name): (usize, Value)| match name {
+                    Value::String(name) => Ok(name),
+                    other => Err(Error::invalid(
+                        &format!("{path}.allowed_tools.tools[{at}]"),
+                        format!("expected the name of a function, got {}", describe(&other)),
+                    )),
+                };
+                let names = allowed.list("tools")?;
+                let tools =
+                    names.map(|names| names.into_iter().enumerate().map(name).collect::<Result<_, _>>()).transpose()?;
                 allowed.finish()?;
                 Ok(Some(Self::Allowed { allowed_tools: AllowedTools { mode, tools } }))
             }

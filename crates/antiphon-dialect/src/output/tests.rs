@@ -213,6 +213,8 @@ fn calls_in_a_fence_or_bare_are_read() {
         (format!("{call}, {call}; {call}"), read.repeat(3)),
         (format!("```json\n{call}\n```\n\n```json\n{call}\n```"), read.repeat(2)),
         (format!("It is {call}, and more"), format!("It is{read}, and more")),
+        (format!("{call}\n```\n```json\n{call}"), read.repeat(2)),
+        (format!("{call}\n```\n```"), read.to_owned()),
         (format!("{call}\n```python\n"), format!("{read}```python\n")),
         (format!("```json\n{{{call}}}\n```"), read.to_owned()),
     ] {

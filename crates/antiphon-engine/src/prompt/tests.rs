@@ -130,6 +130,7 @@ fn a_choice_decides_which_functions_the_model_sees() {
     assert_eq!(seen(allowed("auto")), (Calls::Allowed, one()));
     assert_eq!(seen(allowed("any")), (Calls::Required, one()));
     assert_eq!(seen(allowed("none")), (Calls::None, vec![]));
+    assert_eq!(seen(json!({"allowed_tools": {"mode": "any"}})), (Calls::Required, both()));
 }
 
 #[test]
@@ -148,4 +149,8 @@ fn parameters_are_of_an_object_and_their_errors_name_the_place() {
     let built = build(json!([]), tool(json!({"properties": {"a": {"type": "integer"}}}))).unwrap();
     assert!(built.tools[0].parameters.validate(&json!({"a": 1})).is_ok());
     assert!(built.tools[0].parameters.validate(&json!({"a": "x"})).is_err());
+    let tree = json!({"$ref": "#/$defs/Node", "$defs": {"Node": {"type": "object",
+        "properties": {"next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}}, "required": ["next"]}}});
+    let built = build(json!([]), tool(tree)).unwrap();
+    assert!(built.tools[0].parameters.validate(&json!({"next": {"next": null}})).is_ok());
 }
