@@ -2,8 +2,8 @@
 //!
 //! The reference is a bare loop over the same decoder: the same batches, threads and
 //! cache, fixed tokens, nothing sampled. Both are measured alternately in one process, so
-//! that a noisy machine disturbs both alike. Generation is measured once more under a grammar,
-//! which costs a mask per token.
+//! that a noisy machine disturbs both alike. On demand generation is measured once more under
+//! a grammar, which costs a mask per token.
 
 use std::error::Error;
 use std::io::Write;
@@ -23,6 +23,8 @@ pub(crate) struct Workload {
     /// Tokens of each stream.
     pub(crate) output: u32,
     pub(crate) repeats: u32,
+    /// Whether to generate once more under a grammar.
+    pub(crate) constrained: bool,
 }
 
 /// In tokens per second over all streams.
@@ -53,9 +55,11 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
     let mut decoder = Llama::load(options)?;
     decoder.never_end();
 
-    let grammars = Grammars::new(Arc::clone(decoder.vocabulary()));
+    let grammars = workload.constrained.then(|| Grammars::new(Arc::clone(decoder.vocabulary())));
     let start = Instant::now();
-    grammars.warm();
+    if let Some(grammars) = &grammars {
+        grammars.warm();
+    }
     let warm = start.elapsed().as_secs_f64() * 1e3;
     let mut costs = Costs::default();
 
@@ -67,22 +71,25 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
         for _ in 0..workload.repeats {
             bare_speeds.push(bare(&mut decoder, *streams, workload.prompt, workload.output)?);
             let speed;
-            (decoder, speed) = scheduled(decoder, &grammars, &mut costs, *streams, workload)?;
+            (decoder, speed) = scheduled(decoder, grammars.as_ref(), &mut costs, *streams, workload)?;
             scheduler_speeds.push(speed);
         }
         let ratio = |part: fn(&Speed) -> f64| median(&scheduler_speeds, part) / median(&bare_speeds, part);
-        results.push(json!({
+        let mut result = json!({
             "streams": streams,
             "bare": report(&bare_speeds),
             "scheduler": report(&scheduler_speeds),
             "ratio": { "prefill": ratio(|speed| speed.prefill), "decode": ratio(|speed| speed.decode) },
-            "constrained": {
+        });
+        if workload.constrained {
+            result["constrained"] = json!({
                 "decode": median(&scheduler_speeds, constrained),
                 "ratio": median(&scheduler_speeds, |speed| constrained(speed) / speed.decode),
-            },
-        }));
+            });
+        }
+        results.push(result);
     }
-    let report = json!({
+    let mut report = json!({
         "model": decoder.card().name,
         "threads": options.threads,
         "flash_attention": options.flash_attention,
@@ -90,13 +97,15 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
         "output": workload.output,
         "unit": "tokens/s over all streams, medians",
         "results": results,
-        "grammar": {
+    });
+    if workload.constrained {
+        report["grammar"] = json!({
             "vocabulary": decoder.vocabulary().size(),
             "warm_ms": warm,
             "compile_ms": mean(&costs.compile) / 1e3,
             "mask_us": { "mean": mean(&costs.mask), "p99": percentile(&mut costs.mask, 99) },
-        },
-    });
+        });
+    }
     writeln!(std::io::stdout(), "{report:#}")?;
     Ok(())
 }
@@ -137,7 +146,7 @@ fn bare(decoder: &mut Llama, streams: u32, prompt: u32, output: u32) -> Result<S
 /// under a grammar.
 fn scheduled(
     decoder: Llama,
-    grammars: &Grammars,
+    grammars: Option<&Grammars>,
     costs: &mut Costs,
     streams: u32,
     workload: &Workload,
@@ -149,7 +158,7 @@ fn scheduled(
     // Tokens per second, and all tokens.
     let mut generate = |max_tokens: u32, constraint: Option<&Constraint>| -> Result<(f64, Said), Box<dyn Error>> {
         for (id, prompt) in (0..).zip(&prompts) {
-            let guide = constraint.map(|constraint| grammars.compile(constraint)).transpose()?;
+            let guide = grammars.zip(constraint).map(|(all, constraint)| all.compile(constraint)).transpose()?;
             let request = Generate {
                 id,
                 scope: String::new(),
@@ -191,12 +200,16 @@ fn scheduled(
     let (first, _) = generate(1, None)?;
     let prefill = f64::from(prompt) * first;
     let (decode, _) = generate(output, None)?;
-    let constraint = constraint(output);
-    let (constrained, said) = generate(output, Some(&constraint))?;
-    for tokens in said {
-        replay(grammars, &constraint, &tokens, costs)?;
+    let mut constrained = None;
+    if let Some(grammars) = grammars {
+        let constraint = constraint(output);
+        let (speed, said) = generate(output, Some(&constraint))?;
+        constrained = Some(speed);
+        for tokens in said {
+            replay(grammars, &constraint, &tokens, costs)?;
+        }
     }
-    Ok((scheduler.into_decoder(), Speed { prefill, decode, constrained: Some(constrained) }))
+    Ok((scheduler.into_decoder(), Speed { prefill, decode, constrained }))
 }
 
 /// Objects with strings, numbers and lists in a list that does not end before the output does.

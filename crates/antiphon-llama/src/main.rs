@@ -64,6 +64,9 @@ enum Command {
         /// Measurements of each, interleaved; the medians are reported
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
         repeats: u32,
+        /// Generate once more under a grammar, and measure what that costs
+        #[arg(long)]
+        constrained: bool,
     },
 }
 
@@ -115,9 +118,9 @@ fn main() -> ExitCode {
         Command::Quantize { input, output, weights: Weights::Q8_0 } => {
             llama::quantize(&input, &output, all_threads()).map_err(Into::into)
         }
-        Command::Bench { model, streams, prompt, output, repeats } => {
+        Command::Bench { model, streams, prompt, output, repeats, constrained } => {
             let slots = streams.iter().copied().max().unwrap_or(1);
-            let workload = bench::Workload { streams, prompt, output, repeats };
+            let workload = bench::Workload { streams, prompt, output, repeats, constrained };
             bench::run(&model.options(slots), &workload)
         }
     };
