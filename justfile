@@ -61,6 +61,10 @@ native *arguments: model
     ANTIPHON_TEST_MODEL=$("$ANTIPHON_TEST_BIN_DIR/antiphon" models list | sed -n 's/^smollm2-135m-instruct\tinstalled\t[^\t]*\t//p') \
         cargo nextest run --locked --cargo-profile release -p antiphon-llama --target-dir "$ANTIPHON_NATIVE_TARGET_DIR" {{ arguments }}
 
+# How well a model calls functions and fills schemas; arguments as for `evals/run`.
+evals *arguments:
+    evals/run {{ arguments }}
+
 # The real SDKs against the real server; arguments as for `conformance/run`.
 conformance *arguments: model
     conformance/run {{ arguments }}

@@ -87,11 +87,7 @@ impl Llama {
             Some(Segment::Control(text)) => text.clone(),
             Some(Segment::Data(_) | Segment::Tokens(_)) | None => String::new(),
         };
-        let callable: Vec<_> = request
-            .tools
-            .iter()
-            .map(|tool| dialect::Callable { name: tool.name.clone(), parameters: tool.parameters.grammar().clone() })
-            .collect();
+        let callable: Vec<_> = request.tools.iter().map(callable).collect();
         let calls = match request.calls {
             Calls::None if request.messages.iter().any(shows_calls) => dialect::Calls::Forbidden,
             Calls::None => dialect::Calls::None,
@@ -162,8 +158,12 @@ impl Backend for Llama {
         let prompt = match call.next().await? {
             Said::Prepared { tokens, .. } => tokens,
             Said::Refused { message, .. } => {
-                let field = if request.answer.is_some() { "response_format" } else { "tools" };
-                return Err(BackendError::Rejected(format!("`{field}`: the schema cannot be enforced: {message}")));
+                let fields = match (&request.answer, request.tools.is_empty()) {
+                    (Some(_), true) => "`response_format`",
+                    (Some(_), false) => "`response_format` or `tools`",
+                    (None, _) => "`tools`",
+                };
+                return Err(BackendError::Rejected(format!("{fields}: the schema cannot be enforced: {message}")));
             }
             Said::Failed { message, .. } => return Err(BackendError::Internal(message)),
             Said::Ready(_) | Said::Started { .. } | Said::Chunk { .. } | Said::Finished { .. } => {
@@ -180,8 +180,8 @@ impl Backend for Llama {
     async fn generate(&self, request: ModelRequest, prepared: Prepared) -> Result<ModelStream, BackendError> {
         let worker = self.supervisor.worker().await?;
         let Prompt { tail, constraint, .. } = self.render(&worker, &request)?;
-        let names = request.tools.iter().map(|tool| tool.name.clone()).collect();
-        let answer = Answer::new(worker.template.parser(&tail, request.generation.stop_sequences.clone(), names));
+        let callable = request.tools.iter().map(callable).collect();
+        let answer = Answer::new(worker.template.parser(&tail, request.generation.stop_sequences.clone(), callable));
         let answer = answer.with_resumed(request.resume.as_ref());
         let resume = request.resume.as_ref().map(|resume| resume.trace.tokens.clone()).unwrap_or_default();
         // A worker says at most one thing a token, one before and two after.
@@ -219,11 +219,16 @@ fn shows_calls(message: &Message) -> bool {
     }
 }
 
+fn callable(tool: &Tool) -> dialect::Callable {
+    dialect::Callable { name: tool.name.clone(), parameters: tool.parameters.grammar().clone() }
+}
+
 fn declaration(tool: &Tool) -> dialect::Tool {
     dialect::Tool {
         name: tool.name.clone(),
         description: tool.description.clone(),
         parameters: tool.parameters.source().clone(),
+        enforced: tool.parameters.grammar().clone(),
     }
 }
 

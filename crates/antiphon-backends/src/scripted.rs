@@ -20,7 +20,7 @@
 
 use std::time::Duration;
 
-use antiphon_dialect::{ChatTemplate, TemplateError};
+use antiphon_dialect::{Callable, ChatTemplate, TemplateError};
 use antiphon_engine::{Backend, BackendError, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -178,8 +178,12 @@ impl Backend for Scripted {
         let Some(reply) = self.reply(&request) else {
             return Err(BackendError::Internal("a prepared reply is gone".to_owned()));
         };
-        let names = request.tools.iter().map(|tool| tool.name.clone()).collect();
-        let answer = Answer::new(self.template.parser("", request.generation.stop_sequences.clone(), names));
+        let callable = request
+            .tools
+            .iter()
+            .map(|tool| Callable { name: tool.name.clone(), parameters: tool.parameters.grammar().clone() })
+            .collect();
+        let answer = Answer::new(self.template.parser("", request.generation.stop_sequences.clone(), callable));
         let most = request.max_output_tokens as usize;
         let raw = speak(&reply, most);
         Ok(answer.of(raw))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use antiphon_wire::{
-    Code, CreateInteraction, Error, Failure, Interaction, InteractionEvent, InteractionId, Status, StatusUpdate,
+    Code, CreateInteraction, Error, Failure, Interaction, InteractionEvent, InteractionId, Status, StatusUpdate, Step,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use crate::backend::ModelRequest;
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
 use crate::models::Models;
-use crate::prompt;
+use crate::prompt::{self, History};
 use crate::run::{Call, Run, backend_error};
 use crate::seal::Seal;
 use crate::store::{Event, NewInteraction, PastStep, ProjectId, Store, StoreError};
@@ -144,14 +144,14 @@ impl Engine {
         }
         let served = inner.models.find(&request.model)?;
         let history = match &request.previous_interaction_id {
-            None => Vec::new(),
+            None => History::default(),
             Some(previous) => self.history(caller, previous).await?,
         };
         let seed = match request.generation_config.seed {
             Some(seed) => seed.cast_unsigned(),
             None => inner.random(),
         };
-        let call = inner.model_request(caller.project, &request, history, seed)?;
+        let (request, call) = inner.model_request(caller.project, request, history, seed).await?;
         let prepared = served.backend.prepare(&call).await.map_err(|error| {
             warn!(model = served.name, %error, "A request could not be prepared");
             backend_error(error)
@@ -255,12 +255,12 @@ impl Engine {
         }
     }
 
-    async fn history(&self, caller: Caller, previous: &InteractionId) -> Result<Vec<PastStep>, Error> {
+    async fn history(&self, caller: Caller, previous: &InteractionId) -> Result<History, Error> {
         if self.inner.live(caller, previous).is_some_and(|live| !live.journal.is_closed()) {
             let message = format!("`previous_interaction_id`: interaction `{previous}` is still in progress");
             return Err(Error::precondition(message));
         }
-        self.inner.store.history(caller.project, previous).await.map_err(|error| match error {
+        self.inner.history(caller.project, previous).await.map_err(|error| match error {
             StoreError::NotFound => previous_not_found(Some(previous)),
             other => store_error(&other),
         })
@@ -268,6 +268,14 @@ impl Engine {
 }
 
 impl Inner {
+    /// The conversation up to `last`.
+    async fn history(&self, project: ProjectId, last: &InteractionId) -> Result<History, StoreError> {
+        let steps = self.store.history(project, last).await?;
+        let ends_with_call = matches!(steps.last(), Some(PastStep { step: Step::FunctionCall(_), .. }));
+        let waits = ends_with_call && self.store.interaction(project, last).await?.status == Status::RequiresAction;
+        Ok(History { steps, waits })
+    }
+
     /// Makes an interaction durable, if it is to be stored, and starts its run.
     async fn accept(
         self: Arc<Self>,
@@ -348,15 +356,24 @@ impl Inner {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn model_request(
-        &self,
+    /// The model call for a request, and the request again. Schemas may be large, and a long
+    /// conversation has many signatures to open, so this is no work for an async thread.
+    async fn model_request(
+        self: &Arc<Self>,
         project: ProjectId,
-        request: &CreateInteraction,
-        history: Vec<PastStep>,
+        request: CreateInteraction,
+        history: History,
         seed: u64,
-    ) -> Result<ModelRequest, Error> {
+    ) -> Result<(CreateInteraction, ModelRequest), Error> {
+        let inner = Arc::clone(self);
         let most = request.generation_config.max_output_tokens.unwrap_or(self.limits.default_output_tokens);
-        prompt::model_request(project, request, history, seed, most, &self.seal)
+        let built = tokio::task::spawn_blocking(move || {
+            prompt::model_request(project, &request, history, seed, most, &inner.seal).map(|call| (request, call))
+        });
+        built.await.unwrap_or_else(|failed| {
+            error!(error = %failed, "Building a model call failed");
+            Err(Error::internal())
+        })
     }
 
     pub(crate) fn sign(&self, project: ProjectId, reasoning: &str) -> String {

@@ -21,7 +21,7 @@ use crate::store::{PastStep, ProjectId, Trace};
 pub(crate) fn model_request(
     project: ProjectId,
     request: &CreateInteraction,
-    history: Vec<PastStep>,
+    history: History,
     seed: u64,
     max_output_tokens: u32,
     seal: &Seal,
@@ -33,8 +33,14 @@ pub(crate) fn model_request(
         .map(|answer| Schema::read(answer.schema.clone()).map_err(|error| schema_error(&answer.path, &error)))
         .transpose()?;
     let mut conversation = Conversation::new(project, seal);
-    for PastStep { step, trace } in history {
+    for PastStep { step, trace } in history.steps {
+        if matches!(step, Step::UserInput(_)) {
+            conversation.drop_unanswered();
+        }
         conversation.take(step, trace, "previous_interaction_id")?;
+    }
+    if !history.waits {
+        conversation.drop_unanswered();
     }
     for (at, step) in request.input.iter().enumerate() {
         conversation.take(step.clone(), None, &format!("input[{at}]"))?;
@@ -53,6 +59,15 @@ pub(crate) fn model_request(
         seed,
         resume: None,
     })
+}
+
+/// The conversation that a request continues.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) steps: Vec<PastStep>,
+    /// Whether its last interaction waits for the results of its calls. One that ended
+    /// otherwise, cut or failed, may have calls that nobody will answer.
+    pub(crate) waits: bool,
 }
 
 /// The functions the model may call. Every declared one is checked, also those that the
@@ -141,6 +156,8 @@ impl<'a> Conversation<'a> {
             Step::UserInput(step) => {
                 self.check_answered(path)?;
                 self.end_turn();
+                // A thought without an answer led nowhere.
+                self.reasoning = None;
                 self.messages.push(Message::User(text_of(&step.content, "\n")?));
             }
             Step::ModelOutput(step) => {
@@ -203,6 +220,22 @@ impl<'a> Conversation<'a> {
         }
         self.waiting.remove(place);
         Ok(called.clone())
+    }
+
+    /// Leaves out the calls that have no result, as if the model had not made them.
+    fn drop_unanswered(&mut self) {
+        for id in self.waiting.drain(..) {
+            self.calls.remove(&id);
+            let open = self.turn.as_mut();
+            let said = self.messages.iter_mut().rev().filter_map(|message| match message {
+                Message::Model(turn) => Some(turn),
+                Message::User(_) | Message::Result(_) => None,
+            });
+            if let Some(turn) = open.into_iter().chain(said).find(|turn| turn.calls.iter().any(|call| call.id == id)) {
+                turn.calls.retain(|call| call.id != id);
+                turn.trace = None;
+            }
+        }
     }
 
     /// # Errors

@@ -171,25 +171,26 @@ impl Run {
                 None => return Ok(Input::TurnFailed(Error::internal().failure())),
             };
             let finished = counts.take(&event);
+            let is_cut = may_be_cut && matches!(event, ModelEvent::Finished { exact: false, .. });
             match self.assembler.push(event, &mint) {
                 Ok(assembled) => pending.take(assembled),
                 Err(failure) => return Ok(Input::TurnFailed(failure)),
             }
             if let Some(reason) = finished {
-                return Ok(self.turn_ended(reason, answer.as_ref(), may_be_cut));
+                return Ok(self.turn_ended(reason, answer.as_ref(), is_cut));
             }
         }
     }
 
     /// What the end of a turn means. An answer is held against its schema before it is
-    /// called complete; one that a stop sequence may have cut is incomplete when it fails.
-    fn turn_ended(&self, reason: FinishReason, answer: Option<&Schema>, may_be_cut: bool) -> Input {
+    /// called complete; one that a stop sequence has cut is incomplete when it fails.
+    fn turn_ended(&self, reason: FinishReason, answer: Option<&Schema>, is_cut: bool) -> Input {
         let calls = self.assembler.calls() > 0;
         match answer {
             Some(schema) if reason == FinishReason::Stop && !calls => {
                 match check_answer(schema, self.assembler.answer()) {
                     Ok(()) => Input::TurnEnded { reason, calls },
-                    Err(_) if may_be_cut => Input::TurnEnded { reason: FinishReason::Length, calls },
+                    Err(_) if is_cut => Input::TurnEnded { reason: FinishReason::Length, calls },
                     Err(failure) => Input::TurnFailed(failure),
                 }
             }

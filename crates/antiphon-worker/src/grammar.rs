@@ -31,6 +31,10 @@ const MAX_LEVELS: usize = 4096;
 /// What that many levels need, with a margin. Only what is used of it takes memory.
 const STACK: usize = 256 << 20;
 
+/// The most tokens that the searches of one run may walk through before it is left to its budget: what closes
+/// after a few dozen tokens never comes near.
+const MOST_SEARCHED: usize = 20_000;
+
 /// The longest explanation of a refusal, in characters: the engine likes to quote whole grammars.
 const MAX_MESSAGE: usize = 300;
 
@@ -221,6 +225,8 @@ pub struct Guide {
     watched: usize,
     /// The most tokens that a completion took so far.
     longest: usize,
+    /// How many tokens all searches walked through. They hold up everybody's batch.
+    searched: usize,
 }
 
 impl fmt::Debug for Guide {
@@ -238,8 +244,17 @@ impl Guide {
             StopReason::NoExtensionBias => "nothing satisfies the grammar".to_owned(),
             _ => brief(&error),
         })?;
-        let mut guide =
-            Self { engine, matcher, mask, markers, trail: Trail::default(), completion: None, watched: 0, longest: 0 };
+        let mut guide = Self {
+            engine,
+            matcher,
+            mask,
+            markers,
+            trail: Trail::default(),
+            completion: None,
+            watched: 0,
+            longest: 0,
+            searched: 0,
+        };
         guide.look(LONGEST);
         Ok(guide)
     }
@@ -316,10 +331,12 @@ impl Guide {
         } else {
             let Self { engine, matcher, trail, markers, .. } = &*self;
             let closing = Closing { trie: engine.tokens.tok_trie(), closers: &engine.closers, markers };
-            closing.find(matcher, *trail, left)
+            let found = closing.find(matcher, *trail, left);
+            self.searched += found.as_ref().map_or(left.min(LONGEST), Vec::len);
+            found
         };
         self.longest = self.longest.max(self.completion.as_ref().map_or(0, Vec::len));
-        self.watched = (left / 2).max(2 * self.longest + 16);
+        self.watched = if self.searched > MOST_SEARCHED { 0 } else { (left / 2).max(2 * self.longest + 16) };
     }
 }
 

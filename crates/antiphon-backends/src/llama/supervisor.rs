@@ -48,7 +48,7 @@ pub(super) struct Worker {
 
 /// What the writing thread is to do.
 enum Order {
-    Send(Request),
+    Send(Vec<u8>),
     /// Close the worker's input, upon which it ends.
     Close,
 }
@@ -209,12 +209,10 @@ fn spawn(options: &LlamaOptions) -> Result<Started, String> {
 /// Writes requests until the worker or all who send are gone; then the worker's input
 /// is closed.
 fn write_all(orders: &blocking::Receiver<Order>, mut input: ChildStdin) {
-    while let Ok(Order::Send(request)) = orders.recv() {
-        match encode(&request) {
-            Ok(frame) if input.write_all(&frame).and_then(|()| input.flush()).is_ok() => {}
+    while let Ok(Order::Send(frame)) = orders.recv() {
+        if input.write_all(&frame).and_then(|()| input.flush()).is_err() {
             // The pipe is gone, and the worker with it.
-            Ok(_) => return,
-            Err(error) => error!(%error, "A request does not fit the worker's protocol"),
+            return;
         }
     }
 }
@@ -263,7 +261,10 @@ impl Worker {
             None => return Err(died()),
         };
         let call = Call { worker: Arc::clone(self), id, messages, over: false };
-        self.orders.send(Order::Send(make(id))).map_err(|_| died())?;
+        let frame = encode(&make(id)).map_err(|error| {
+            BackendError::Rejected(format!("`input`: the request is too large for the model's worker: {error}"))
+        })?;
+        self.orders.send(Order::Send(frame)).map_err(|_| died())?;
         Ok(call)
     }
 
@@ -312,9 +313,12 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let known = self.worker.lock().as_mut().is_some_and(|calls| calls.remove(&self.id).is_some());
-        if known && !self.over {
+        if known
+            && !self.over
+            && let Ok(frame) = encode(&Request::Cancel { id: self.id })
+        {
             // A worker that is gone has nothing to cancel.
-            let _ = self.worker.orders.send(Order::Send(Request::Cancel { id: self.id }));
+            let _ = self.worker.orders.send(Order::Send(frame));
         }
     }
 }

@@ -10,6 +10,7 @@ use tracing::{error, info};
 use super::{Engine, Inner, LEASE, Live};
 use crate::backend::{ModelRequest, Resume};
 use crate::journal::Journal;
+use crate::prompt::History;
 use crate::run::{Call, backend_error};
 use crate::store::{Claim, StoreError, Trace};
 
@@ -57,15 +58,15 @@ impl Inner {
     }
 
     /// The call of a run that was cut, so that it goes on where its log ends.
-    async fn call_again(&self, claim: &Claim) -> Result<Call, Failure> {
+    async fn call_again(self: &Arc<Self>, claim: &Claim) -> Result<Call, Failure> {
         if claim.attempt >= MOST_ATTEMPTS {
             return Err(aborted("The server stopped each time it worked on this interaction"));
         }
         let request = &claim.stored.request;
         let served = self.models.find(&request.model).map_err(|error| error.failure())?;
         let history = match &request.previous_interaction_id {
-            None => Vec::new(),
-            Some(previous) => self.store.history(claim.project, previous).await.map_err(|failed| match failed {
+            None => History::default(),
+            Some(previous) => self.history(claim.project, previous).await.map_err(|failed| match failed {
                 StoreError::NotFound => aborted("The conversation that this interaction continues was deleted"),
                 StoreError::Conflict(_) | StoreError::Unavailable(_) | StoreError::Corrupt(_) => {
                     error!(error = %failed, "The store failed");
@@ -73,8 +74,10 @@ impl Inner {
                 }
             })?,
         };
-        let call: ModelRequest =
-            self.model_request(claim.project, request, history, claim.stored.seed).map_err(|error| error.failure())?;
+        let (_, call) = self
+            .model_request(claim.project, request.clone(), history, claim.stored.seed)
+            .await
+            .map_err(|error| error.failure())?;
         let prepared = served.backend.prepare(&call).await.map_err(|error| backend_error(error).failure())?;
         let resume = logged_tokens(claim);
         let begun = claim.events.iter().any(|event| event.trace.is_some() || event.body.is_of_a_step());

@@ -18,7 +18,8 @@ fn build(history: Value, body: Value) -> Result<ModelRequest, String> {
         whole[key] = value.clone();
     }
     let request = CreateInteraction::read(whole).map_err(|error| error.message)?;
-    model_request(PROJECT, &request, past(history), 0, 10, &Seal::new([7; 32])).map_err(|error| error.message)
+    let history = History { steps: past(history), waits: true };
+    model_request(PROJECT, &request, history, 0, 10, &Seal::new([7; 32])).map_err(|error| error.message)
 }
 
 fn call(id: &str, name: &str) -> Value {
@@ -70,6 +71,7 @@ fn the_tokens_of_a_turn_are_those_of_its_last_step() {
             past.trace = trace;
         }
         let request = CreateInteraction::read(json!({"model": "m", "input": [result("c1")]})).unwrap();
+        let history = History { steps: history, waits: true };
         let built = model_request(PROJECT, &request, history, 0, 10, &Seal::new([7; 32])).unwrap();
         match &built.messages[1] {
             Message::Model(turn) => turn.trace.clone(),
@@ -153,4 +155,25 @@ fn parameters_are_of_an_object_and_their_errors_name_the_place() {
         "properties": {"next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}}, "required": ["next"]}}});
     let built = build(json!([]), tool(tree)).unwrap();
     assert!(built.tools[0].parameters.validate(&json!({"next": {"next": null}})).is_ok());
+}
+
+#[test]
+fn calls_of_a_turn_that_was_cut_need_no_results() {
+    let asked = json!([
+        {"type": "user_input", "content": [{"type": "text", "text": "a"}]},
+        {"type": "model_output", "content": [{"type": "text", "text": "b"}]}, call("c1", "f"),
+    ]);
+    let request = CreateInteraction::read(json!({"model": "m", "input": "go on"})).unwrap();
+    let cut = History { steps: past(asked.clone()), waits: false };
+    let built = model_request(PROJECT, &request, cut, 0, 10, &Seal::new([7; 32])).unwrap();
+    let said = ModelTurn { text: "b".to_owned(), ..ModelTurn::default() };
+    let user = |text: &str| Message::User(text.to_owned());
+    assert_eq!(built.messages, [user("a"), Message::Model(said.clone()), user("go on")]);
+
+    let mut longer = asked.as_array().unwrap().clone();
+    longer.push(json!({"type": "user_input", "content": [{"type": "text", "text": "go on"}]}));
+    longer.push(json!({"type": "model_output", "content": [{"type": "text", "text": "c"}]}));
+    let built = build(Value::Array(longer), json!({"input": "d"})).unwrap();
+    assert_eq!(built.messages.len(), 5);
+    assert_eq!(built.messages[1], Message::Model(said));
 }
