@@ -7,6 +7,8 @@
 use crate::format::{CallFormat, Shape};
 use crate::object::{Arguments, NAME_LIMIT, ObjectReader, started};
 use crate::output::Output;
+use crate::parameter::parameters;
+use crate::tagged::TaggedReader;
 use crate::trigger::{CallSyntax, Mismatch, Start, Words, space};
 
 const FENCE: &str = "```";
@@ -41,6 +43,7 @@ enum Stage {
     Object(ObjectReader),
     Name,
     Arguments(Arguments),
+    Tagged(TaggedReader),
     After,
 }
 
@@ -92,13 +95,15 @@ impl CallReader {
                     Err(Mismatch::Never) => match format.shape {
                         // The object itself is enough.
                         Shape::Object { .. } => words.at = 0,
-                        Shape::Named { .. } => return Err("a call does not begin in the form of the model".to_owned()),
+                        Shape::Named { .. } | Shape::Tagged { .. } => {
+                            return Err("a call does not begin in the form of the model".to_owned());
+                        }
                     },
                 }
                 match format.shape {
                     Shape::Object { .. } if words.rest().len() < 2 => return Ok(Progress::Wait),
                     Shape::Object { .. } => self.doubled = words.rest().starts_with("{{"),
-                    Shape::Named { .. } => {}
+                    Shape::Named { .. } | Shape::Tagged { .. } => {}
                 }
                 let read = words.at + usize::from(self.doubled);
                 pending.drain(..read);
@@ -113,12 +118,14 @@ impl CallReader {
                 progress @ (Progress::On | Progress::Wait) => Ok(progress),
             },
             Stage::Name => {
-                let Shape::Named { between } = format.shape else {
-                    return Err("a call has no name".to_owned());
+                let (between, tag) = match format.shape {
+                    Shape::Object { .. } => return Err("a call has no name".to_owned()),
+                    Shape::Named { between } => (between, None),
+                    Shape::Tagged { after_name, .. } => (after_name, Some('<')),
                 };
                 let text = pending.trim_start();
-                let first = between.trim_start().chars().next();
-                let ends = |character: char| character.is_whitespace() || Some(character) == first;
+                let firsts = [between.trim_start().chars().next(), tag];
+                let ends = |character: char| character.is_whitespace() || firsts.contains(&Some(character));
                 let Some(end) = text.find(ends) else {
                     return if text.len() > NAME_LIMIT {
                         Err("the name of a call has no end".to_owned())
@@ -133,10 +140,18 @@ impl CallReader {
                     Err(Mismatch::Partial) => return Ok(Progress::Wait),
                     Err(Mismatch::Never) => return Err("a call has no arguments".to_owned()),
                 }
-                outputs.push(started(syntax, text[..end].to_owned())?);
+                let name = &text[..end];
+                outputs.push(started(syntax, name.to_owned())?);
+                self.stage = match format.shape {
+                    Shape::Object { .. } | Shape::Named { .. } => Stage::Arguments(Arguments::new(true)),
+                    Shape::Tagged { after_value, .. } => {
+                        let function = syntax.callable.iter().find(|function| function.name == name);
+                        let parameters = function.and_then(|known| parameters(&known.parameters, after_value.trim()));
+                        Stage::Tagged(TaggedReader::new(parameters.unwrap_or_default()))
+                    }
+                };
                 let read = pending.len() - words.rest().len();
                 pending.drain(..read);
-                self.stage = Stage::Arguments(Arguments::new(true));
                 Ok(Progress::On)
             }
             Stage::Arguments(arguments) => {
@@ -147,6 +162,13 @@ impl CallReader {
                 self.stage = Stage::After;
                 Ok(Progress::On)
             }
+            Stage::Tagged(tagged) => match tagged.step(&format.shape, pending, outputs)? {
+                Progress::Over => {
+                    self.stage = Stage::After;
+                    Ok(Progress::On)
+                }
+                progress @ (Progress::On | Progress::Wait) => Ok(progress),
+            },
             Stage::After => Ok(self.after(syntax, pending)),
         }
     }
@@ -262,7 +284,7 @@ impl CallReader {
 fn has_stray_fences(format: &CallFormat) -> bool {
     match format.shape {
         Shape::Object { .. } => true,
-        Shape::Named { .. } => false,
+        Shape::Named { .. } | Shape::Tagged { .. } => false,
     }
 }
 
@@ -270,7 +292,7 @@ impl Stage {
     fn body(format: &CallFormat) -> Self {
         match format.shape {
             Shape::Object { .. } => Self::Object(ObjectReader::default()),
-            Shape::Named { .. } => Self::Name,
+            Shape::Named { .. } | Shape::Tagged { .. } => Self::Name,
         }
     }
 }

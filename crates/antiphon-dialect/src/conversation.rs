@@ -32,6 +32,9 @@ pub struct Tool {
     pub description: Option<String>,
     /// The JSON Schema of its arguments, an object.
     pub parameters: Value,
+    /// The same, normalised for llguidance's `%json`. The model is not shown it; the form
+    /// in which it is told to call depends on it, as do the grammar and the parser.
+    pub enforced: Value,
 }
 
 /// What one side said.

@@ -4,8 +4,11 @@
 //! parser that reads it, the way earlier calls are written into a prompt and the words
 //! in which a model is told of the form are derived from it, so they cannot disagree.
 
+use serde_json::Value;
+
 use crate::conversation::{Call, Segment};
 use crate::jinja::json_text;
+use crate::parameter::parameters;
 
 /// The form of calls. A run of white space in its texts stands for any white space, or none.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +41,16 @@ pub(crate) enum Shape {
     Object { arguments: &'static str },
     /// The name as it is, `between`, and the object of the arguments.
     Named { between: &'static str },
+    /// The name as it is, `after_name`, and each argument in tags: a string as it is and
+    /// any other value as JSON. Where a string stands, white space is taken exactly.
+    Tagged {
+        after_name: &'static str,
+        before_key: &'static str,
+        before_value: &'static str,
+        after_value: &'static str,
+        /// After the last argument.
+        end: &'static str,
+    },
 }
 
 /// Qwen, Hermes and many others; also what a model is told that has no form of its own.
@@ -143,8 +156,49 @@ const HARMONY: CallFormat = CallFormat {
     shape: Shape::Named { between: " <|constrain|>json<|message|>" },
 };
 
+/// Qwen3-Coder.
+const QWEN_TAGGED: CallFormat = CallFormat {
+    markers: &["<tool_call>", "</tool_call>"],
+    trigger: "<tool_call>",
+    prelude: "",
+    begin: "",
+    end: "",
+    after_text: "\n\n",
+    separator: "\n",
+    open: "<tool_call>\n<function=",
+    close: "\n</tool_call>",
+    shape: Shape::Tagged {
+        after_name: ">\n",
+        before_key: "<parameter=",
+        before_value: ">\n",
+        after_value: "\n</parameter>\n",
+        end: "</function>",
+    },
+};
+
+/// GLM 4.5 and later.
+const GLM_TAGGED: CallFormat = CallFormat {
+    markers: &["<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"],
+    trigger: "<tool_call>",
+    prelude: "",
+    begin: "",
+    end: "",
+    after_text: "\n",
+    separator: "\n",
+    open: "<tool_call>",
+    close: "",
+    shape: Shape::Tagged {
+        after_name: "\n",
+        before_key: "<arg_key>",
+        before_value: "</arg_key>\n<arg_value>",
+        after_value: "</arg_value>\n",
+        end: "</tool_call>",
+    },
+};
+
 /// Words by which a template shows that its model writes each argument in tags of its
-/// own. Such a template's declaration of tools would teach a form that is not read here.
+/// own. The declaration of tools of one whose tags are not known would teach a form that
+/// is not read here.
 const ARGUMENTS_IN_TAGS: [&str; 3] = ["<function=", "<arg_key>", "<parameter="];
 
 impl CallFormat {
@@ -162,6 +216,10 @@ impl CallFormat {
             &DEEPSEEK_FENCED
         } else if has("<｜tool▁calls▁begin｜>") {
             &DEEPSEEK_PLAIN
+        } else if has("<function=") && has("<parameter=") {
+            &QWEN_TAGGED
+        } else if has("<arg_key>") && has("<arg_value>") {
+            &GLM_TAGGED
         } else if has("<|start_header_id|>") && (has("<|python_tag|>") || has("\"parameters\"")) {
             &LLAMA
         } else {
@@ -170,8 +228,22 @@ impl CallFormat {
     }
 
     /// Whether a template's own declaration of tools teaches a form that is read here.
-    pub(crate) fn is_taught_by(source: &str) -> bool {
-        !ARGUMENTS_IN_TAGS.iter().any(|tag| source.contains(tag))
+    pub(crate) fn is_taught_by(&self, source: &str) -> bool {
+        match self.shape {
+            Shape::Object { .. } | Shape::Named { .. } => !ARGUMENTS_IN_TAGS.iter().any(|tag| source.contains(tag)),
+            Shape::Tagged { .. } => true,
+        }
+    }
+
+    /// The form for functions whose arguments have these schemas (normalised for
+    /// llguidance's `%json`): this one, or the one of Hermes, which takes any, where one
+    /// of them does not fit.
+    pub(crate) fn taking<'a>(&'static self, mut schemas: impl Iterator<Item = &'a Value>) -> &'static Self {
+        let takes = |schema: &Value| match self.shape {
+            Shape::Object { .. } | Shape::Named { .. } => true,
+            Shape::Tagged { after_value, .. } => parameters(schema, after_value.trim()).is_some(),
+        };
+        if schemas.all(takes) { self } else { &HERMES }
     }
 
     /// What follows the trigger before the first call's name.
@@ -185,22 +257,39 @@ impl CallFormat {
         let mut segments = vec![Segment::Control(self.begin.to_owned())];
         for (index, call) in calls.iter().enumerate() {
             let separator = if index == 0 { "" } else { self.separator };
-            let arguments = Segment::Data(json_text(&call.arguments));
+            let arguments = || Segment::Data(json_text(&call.arguments));
             match self.shape {
                 Shape::Object { arguments: key } => segments.extend([
                     Segment::Control(format!("{separator}{}{{\"name\": ", self.open)),
                     Segment::Data(json_text(&call.name)),
                     Segment::Control(format!(", \"{key}\": ")),
-                    arguments,
+                    arguments(),
                     Segment::Control(format!("}}{}", self.close)),
                 ]),
                 Shape::Named { between } => segments.extend([
                     Segment::Control(format!("{separator}{}", self.open)),
                     Segment::Data(call.name.clone()),
                     Segment::Control(between.to_owned()),
-                    arguments,
+                    arguments(),
                     Segment::Control(self.close.to_owned()),
                 ]),
+                Shape::Tagged { after_name, before_key, before_value, after_value, end } => {
+                    segments.extend([
+                        Segment::Control(format!("{separator}{}", self.open)),
+                        Segment::Data(call.name.clone()),
+                        Segment::Control(after_name.to_owned()),
+                    ]);
+                    for (key, value) in &call.arguments {
+                        segments.extend([
+                            Segment::Control(before_key.to_owned()),
+                            Segment::Data(key.clone()),
+                            Segment::Control(before_value.to_owned()),
+                            Segment::Data(value.as_str().map_or_else(|| json_text(value), str::to_owned)),
+                            Segment::Control(after_value.to_owned()),
+                        ]);
+                    }
+                    segments.push(Segment::Control(format!("{end}{}", self.close)));
+                }
             }
         }
         segments.push(Segment::Control(self.end.to_owned()));
@@ -217,6 +306,11 @@ impl CallFormat {
             Shape::Named { between } => {
                 format!("{begin}{open}<function-name>{between}<arguments-as-a-JSON-object>{close}{end}")
             }
+            Shape::Tagged { after_name, before_key, before_value, after_value, end: last } => format!(
+                "{begin}{open}function-name{after_name}{before_key}parameter-name{before_value}value{after_value}\
+                 {last}{close}{end}\n\nEach parameter has tags of its own, in the order of its declaration. \
+                 A value that is a string stands there as it is, and any other value as JSON."
+            ),
         }
     }
 }

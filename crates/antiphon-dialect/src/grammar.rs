@@ -13,11 +13,13 @@
 //! marker there are two ways on: text that ends with the marker spelled out, and text
 //! followed by the marker.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use crate::format::{CallFormat, Shape};
+use crate::parameter::{Kind, parameters};
 use crate::reasoning::{Place, Reasoning};
 
 /// The most calls of one answer.
@@ -85,7 +87,8 @@ pub(crate) fn constraint(
     if callable.is_empty() && calls != Calls::Forbidden && matches!(answer, Answer::Free) {
         return None;
     }
-    let mut grammar = Grammar { format, callable, rules: String::new(), markers: Vec::new(), untils: 0 };
+    let mut grammar =
+        Grammar { format, callable, rules: String::new(), markers: Vec::new(), untils: 0, shared: HashMap::new() };
     grammar.declare(answer);
     let start = match reasoning {
         Reasoning::Tagged { .. } => grammar.tagged(reasoning, thinks, prompt_tail, calls, answer),
@@ -101,6 +104,8 @@ struct Grammar<'a> {
     rules: String,
     markers: Vec<&'static str>,
     untils: usize,
+    /// The names of rules by what they are.
+    shared: HashMap<String, String>,
 }
 
 const ANY: &str = "/(?s:.*)/";
@@ -115,7 +120,11 @@ impl Grammar<'_> {
             self.rule("answer", &format!("%json {schema}"));
         }
         for (index, function) in self.callable.iter().enumerate() {
-            self.rule(&format!("arguments_{index}"), &format!("%json {}", function.parameters));
+            let arguments = match self.format.shape {
+                Shape::Object { .. } | Shape::Named { .. } => format!("%json {}", function.parameters),
+                Shape::Tagged { .. } => self.tagged_arguments(&function.parameters),
+            };
+            self.rule(&format!("arguments_{index}"), &arguments);
         }
         if self.callable.is_empty() {
             return;
@@ -150,7 +159,90 @@ impl Grammar<'_> {
                 }
                 format!("({})", choices.join(" | "))
             }
+            Shape::Tagged { after_name, end, .. } => {
+                let (after_name, end) = (self.words(after_name), self.words(end));
+                for (index, function) in self.callable.iter().enumerate() {
+                    choices.push(format!("{} {after_name} arguments_{index}", quoted(&function.name)));
+                }
+                format!("({}) {end}", choices.join(" | "))
+            }
         }
+    }
+
+    /// The arguments of a function in tags, in the order of their declaration.
+    fn tagged_arguments(&mut self, schema: &Value) -> String {
+        let Shape::Tagged { before_key, before_value, after_value, .. } = self.format.shape else {
+            return String::new();
+        };
+        let mut arguments = String::new();
+        for parameter in parameters(schema, after_value.trim()).unwrap_or_default() {
+            let (before_key, key) = (self.words(before_key), quoted(&parameter.key));
+            let value = match parameter.kind {
+                Kind::Json(schema) => {
+                    let value = self.shared("json", "", &format!("%json {schema}"));
+                    format!("{} {value} {}", self.words(before_value), self.words(after_value))
+                }
+                Kind::Choice(texts) => {
+                    let choices: Vec<_> =
+                        texts.iter().filter(|text| !text.is_empty()).map(|text| quoted(text)).collect();
+                    let value = match (choices.is_empty(), texts.len() > choices.len()) {
+                        (true, _) => String::new(),
+                        (false, true) => format!("({})?", choices.join(" | ")),
+                        (false, false) => format!("({})", choices.join(" | ")),
+                    };
+                    format!("{} {value} {} GAP?", self.tight(before_value), self.exact(after_value.trim_end()))
+                }
+                Kind::Text { least, most } => {
+                    format!(
+                        "{} {} GAP?",
+                        self.tight(before_value),
+                        self.tagged_text(least, most, after_value.trim_end())
+                    )
+                }
+            };
+            let optional = if parameter.is_required { "" } else { "?" };
+            let _ = write!(arguments, "({before_key} {key} {value}){optional} ");
+        }
+        arguments
+    }
+
+    /// A string as it is, and its closing. It ends where the closing first stands, which
+    /// is spelled out or, if it is a marker, may be one token. The white space of the
+    /// closing may be missing, as for the parser.
+    fn tagged_text(&mut self, least: u64, most: Option<u64>, closing: &'static str) -> String {
+        let most = most.map_or_else(String::new, |most| most.to_string());
+        let (margin, tag) = closing.split_at(closing.len() - closing.trim_start().len());
+        let margin = if margin.is_empty() { String::new() } else { format!("{}?", quoted(margin)) };
+        let tag = quoted(tag);
+        // A lazy lexeme holds no closing before its end, save among the characters that it
+        // has to have. To exclude the closing everywhere is past the library's bounds
+        // together with a bound of 2,000 characters.
+        let long_enough = match least.checked_sub(1) {
+            None => String::new(),
+            Some(short) => format!(" & ~(/(?s:.{{0,{short}}})/ {margin} {tag} {ANY})"),
+        };
+        let spelled = format!("(/(?s:.{{{least},{most}}})/ {margin} {tag}){long_enough}");
+        let spelled = self.shared("SPELLED", "", &spelled);
+        let spelled = self.shared("spelled", "[lazy]", &spelled);
+        if !self.format.markers.contains(&closing) {
+            return spelled;
+        }
+        let marker = self.marker(closing);
+        let text = self.shared("VALUE", "", &format!("/(?s:.{{{},{most}}})/{long_enough}", least.max(1)));
+        let optional = if least == 0 { "?" } else { "" };
+        format!("({spelled} | {text}{optional} {marker})")
+    }
+
+    /// The name of a rule with this body; rules with equal bodies are one.
+    fn shared(&mut self, name: &str, attribute: &str, body: &str) -> String {
+        let key = format!("{name}{attribute}: {body}");
+        if let Some(known) = self.shared.get(&key) {
+            return known.clone();
+        }
+        let known = format!("{name}_{}", self.shared.len());
+        self.rule(&format!("{known}{attribute}"), body);
+        self.shared.insert(key, known.clone());
+        known
     }
 
     /// Calls in the model's own form, and nothing else.
@@ -168,7 +260,7 @@ impl Grammar<'_> {
                 let rest = self.more_bare();
                 Some(format!("(\"```\" \"json\"? GAP?)? (\"[\" GAP?)? call_body {rest}"))
             }
-            Shape::Named { .. } => None,
+            Shape::Named { .. } | Shape::Tagged { .. } => None,
         }
     }
 
@@ -251,7 +343,7 @@ impl Grammar<'_> {
             return "| TEXT".to_owned();
         }
         match self.format.shape {
-            Shape::Named { .. } => self.rule("TRIGGER", &quoted(self.format.trigger)),
+            Shape::Named { .. } | Shape::Tagged { .. } => self.rule("TRIGGER", &quoted(self.format.trigger)),
             Shape::Object { .. } => {
                 self.rule("LEAD", &format!("\"{{\" WS {} WS \":\" WS {}", quoted("\"name\""), quoted("\"")));
                 self.rule("TRIGGER", &format!("{} | LEAD", quoted(self.format.trigger)));
@@ -281,7 +373,7 @@ impl Grammar<'_> {
             "| TEXT{upper} | (head{suffix} | TEXT{upper}? {marker}) {rest} call_body {close} more_calls {end} GAP?"
         );
         match self.format.shape {
-            Shape::Named { .. } => {}
+            Shape::Named { .. } | Shape::Tagged { .. } => {}
             Shape::Object { .. } => {
                 self.rule(&format!("LEADING{upper}"), &format!("({ANY} LEAD) & {condition}"));
                 self.rule(&format!("leading{suffix}[lazy]"), &format!("LEADING{upper}"));
@@ -332,6 +424,23 @@ impl Grammar<'_> {
 
     /// A text of the format: markers, white space and words. A trigger is taken exactly.
     fn words(&mut self, text: &str) -> String {
+        let trigger = self.format.trigger;
+        self.spelled(text, if text.starts_with(trigger) { trigger.len() } else { 0 })
+    }
+
+    /// A text of the format whose white space at its end is taken exactly.
+    fn tight(&mut self, text: &str) -> String {
+        let (words, margin) = text.split_at(text.trim_end().len());
+        format!("{} {}", self.words(words), self.exact(margin))
+    }
+
+    /// A text of the format whose white space is taken exactly.
+    fn exact(&mut self, text: &str) -> String {
+        self.spelled(text, text.len())
+    }
+
+    /// As `words`; the first `exact` bytes are taken exactly.
+    fn spelled(&mut self, text: &str, exact: usize) -> String {
         let format = self.format;
         let known = move |text: &str| {
             let markers = format.markers.iter().chain(&["<|end|>"]);
@@ -339,7 +448,6 @@ impl Grammar<'_> {
         };
         let mut words = String::new();
         let mut rest = text;
-        let exact = if text.starts_with(format.trigger) { format.trigger.len() } else { 0 };
         while let Some(first) = rest.chars().next() {
             if let Some(marker) = known(rest) {
                 let _ = write!(words, "{} ", self.marker(marker));

@@ -18,9 +18,11 @@ mod grammar;
 mod jinja;
 mod object;
 mod output;
+mod parameter;
 mod reasoning;
 mod sentinel;
 mod stop;
+mod tagged;
 mod template;
 mod trigger;
 

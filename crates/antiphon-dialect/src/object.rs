@@ -13,11 +13,11 @@ use crate::trigger::{CallSyntax, space};
 /// The longest name or key, in bytes.
 pub(crate) const NAME_LIMIT: usize = 1024;
 /// The longest call, in bytes.
-const CALL_BYTES_LIMIT: usize = 4 * 1024 * 1024;
+pub(crate) const CALL_BYTES_LIMIT: usize = 4 * 1024 * 1024;
 
 /// A call of one of the functions that may be called.
 pub(crate) fn started(syntax: &CallSyntax, name: String) -> Result<Output, String> {
-    if syntax.callable.contains(&name) {
+    if syntax.callable.iter().any(|function| function.name == name) {
         Ok(Output::CallStarted { name })
     } else {
         Err("the function that was called is not one that may be called".to_owned())
@@ -241,7 +241,7 @@ impl Arguments {
 
 /// Finds the end of a value of JSON without understanding it.
 #[derive(Debug, Default)]
-struct Scanner {
+pub(crate) struct Scanner {
     depth: usize,
     in_string: bool,
     escaped: bool,
@@ -249,7 +249,7 @@ struct Scanner {
 
 impl Scanner {
     /// How many bytes belong to the value, and whether it ends with them.
-    fn scan(&mut self, text: &str) -> (usize, bool) {
+    pub(crate) fn scan(&mut self, text: &str) -> (usize, bool) {
         for (at, byte) in text.bytes().enumerate() {
             if self.in_string {
                 match byte {
@@ -270,7 +270,7 @@ impl Scanner {
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' if self.depth > 1 => self.depth -= 1,
                 b'}' | b']' if self.depth == 1 => return (at + 1, true),
-                b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => return (at, true),
+                b'}' | b']' | b',' | b'<' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => return (at, true),
                 _ => {}
             }
         }

@@ -3,6 +3,7 @@
 
 use crate::call::{CallReader, Progress};
 use crate::format::CallFormat;
+use crate::grammar::Callable;
 use crate::reasoning::{Marker, Place, Reasoning};
 use crate::stop::{Stops, held_back};
 use crate::trigger::{CallSyntax, Mismatch, Start};
@@ -56,7 +57,7 @@ impl OutputParser {
         format: &'static CallFormat,
         prompt_tail: &str,
         stop: Vec<String>,
-        callable: Vec<String>,
+        callable: Vec<Callable>,
     ) -> Self {
         let opened = reasoning.opened_by(prompt_tail);
         let place = opened.map_or(Place::Opening, |(_, place)| place);

@@ -157,7 +157,7 @@ impl ChatTemplate {
             template.system = SystemRole::Native;
             template.default_system = template.find_default_system(scene)?;
         }
-        if CallFormat::is_taught_by(source) && template.keeps_tools(scene) {
+        if template.format.is_taught_by(source) && template.keeps_tools(scene) {
             template.tools = Place::Native;
         }
         // A template that has never heard of tools writes any role, and its model knows none.
@@ -179,11 +179,14 @@ impl ChatTemplate {
     /// [`TemplateError`], which names the turn, the message or the field. It never quotes content.
     pub fn render(&self, conversation: &Conversation) -> Result<Vec<Segment>, TemplateError> {
         let today: Date = conversation.today.parse().map_err(|_| TemplateError::Today(conversation.today.clone()))?;
-        let mut turns = self.turns(&conversation.messages);
+        let format = self.format.taking(conversation.tools.iter().map(|tool| &tool.enforced));
+        // The template teaches its own form only.
+        let place = if format == self.format { self.tools } else { Place::Told };
+        let mut turns = self.turns(&conversation.messages, format);
         let Some(first_user) = turns.iter_mut().find(|turn| turn.role == "user") else {
             return Err(TemplateError::NoUserMessage);
         };
-        let system = self.system_turn(conversation);
+        let system = self.system_turn(conversation, format, place);
         if !system.is_empty() {
             match self.system {
                 SystemRole::Native => turns.insert(0, Turn::new("system", system)),
@@ -195,7 +198,7 @@ impl ChatTemplate {
         }
         let begun = turns.pop_if(|turn| turn.role == "assistant");
 
-        let tools = match self.tools {
+        let tools = match place {
             Place::Native => conversation.tools.len(),
             Place::Told => 0,
         };
@@ -251,17 +254,22 @@ impl ChatTemplate {
         prompt_tail: &str,
     ) -> Option<Constraint> {
         let answer = answer.map_or(Answer::Free, Answer::Json);
-        grammar::constraint(self.format, self.reasoning, self.thinks, prompt_tail, callable, calls, answer)
+        let format = self.format_of(callable);
+        grammar::constraint(format, self.reasoning, self.thinks, prompt_tail, callable, calls, answer)
     }
 
     /// A parser for one answer.
     ///
     /// `prompt_tail` is the prompt's last control text: a generation prompt that opens a
     /// thought makes the answer begin inside it. `stop` are the stop sequences of the
-    /// request; they are looked for in visible text only. `callable` are the names of
-    /// the functions that may be called; without any, calls are just text.
-    pub fn parser(&self, prompt_tail: &str, stop: Vec<String>, callable: Vec<String>) -> OutputParser {
-        OutputParser::new(self.reasoning, self.format, prompt_tail, stop, callable)
+    /// request; they are looked for in visible text only. `callable` are the functions
+    /// that may be called, as the constraint has them; without any, calls are just text.
+    pub fn parser(&self, prompt_tail: &str, stop: Vec<String>, callable: Vec<Callable>) -> OutputParser {
+        OutputParser::new(self.reasoning, self.format_of(&callable), prompt_tail, stop, callable)
+    }
+
+    fn format_of(&self, callable: &[Callable]) -> &'static CallFormat {
+        self.format.taking(callable.iter().map(|function| &function.parameters))
     }
 
     /// The special tokens that have to be visible in the text given to the parser. A

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::format::{CallFormat, Shape};
-use crate::grammar::SPACE_LIMIT;
+use crate::grammar::{Callable, SPACE_LIMIT};
 
 /// The longest word after a code fence, in letters.
 const LANGUAGE_LIMIT: usize = 16;
@@ -39,7 +39,7 @@ pub(crate) struct Start {
 pub(crate) struct CallSyntax {
     pub(crate) format: &'static CallFormat,
     /// The functions that may be called; without any nothing is a call.
-    pub(crate) callable: Vec<String>,
+    pub(crate) callable: Vec<Callable>,
 }
 
 impl CallSyntax {
@@ -73,7 +73,7 @@ impl CallSyntax {
             Err(mismatch) => partial = partial.or(mismatch),
         }
         match self.format.shape {
-            Shape::Named { .. } => Err(partial),
+            Shape::Named { .. } | Shape::Tagged { .. } => Err(partial),
             Shape::Object { .. } => {
                 let list = words.rest().starts_with('[');
                 if list {
@@ -100,8 +100,8 @@ impl CallSyntax {
         words.literal(":")?;
         words.space()?;
         let mut mismatch = Mismatch::Never;
-        for name in &self.callable {
-            match words.clone().literal(&Value::from(name.as_str()).to_string()) {
+        for function in &self.callable {
+            match words.clone().literal(&Value::from(function.name.as_str()).to_string()) {
                 Ok(()) => return Ok(()),
                 Err(other) => mismatch = mismatch.or(other),
             }

@@ -15,8 +15,18 @@ fn calling_parser(template: &str, prompt_tail: &str, stop: &[&str], callable: &[
         CallFormat::of_template(template),
         prompt_tail,
         stop,
-        callable.iter().map(|&name| name.to_owned()).collect(),
+        callable.iter().map(|&name| Callable { name: name.to_owned(), parameters: parameters() }).collect(),
     )
+}
+
+fn parameters() -> serde_json::Value {
+    serde_json::json!({
+        "type": "object",
+        "properties": {
+            "a": {"type": "integer"}, "s": {"type": "string"}, "e": {"enum": ["x", "y z"]}, "o": {"type": "object"},
+        },
+        "additionalProperties": false,
+    })
 }
 
 /// The outputs of all pieces: thoughts in (), calls in <>, what is malformed after !.
@@ -176,6 +186,8 @@ const MISTRAL_NAMED: &str = "[TOOL_CALLS] [ARGS]";
 const DEEPSEEK_FENCED: &str = "<｜tool▁calls▁begin｜> ```json";
 const DEEPSEEK_PLAIN: &str = "<｜tool▁calls▁begin｜>";
 const HARMONY: &str = "<|channel|> <|message|>";
+const QWEN_TAGGED: &str = "<function= <parameter=";
+const GLM_TAGGED: &str = "<arg_key> <arg_value>";
 
 /// As `check`, with two functions that may be called.
 #[track_caller]
@@ -285,6 +297,75 @@ fn every_form_is_read() {
          <|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>",
         "<f {}><f {}>",
     );
+}
+
+#[test]
+fn arguments_in_tags_become_json() {
+    for (generated, expected) in [
+        ("<function=f>\n</function>", "{}"),
+        ("<function=f>\n<parameter=a>\n1\n</parameter>\n</function>", "{\"a\": 1}"),
+        ("<function=f>\n<parameter=s>\n1\n</parameter>\n</function>", "{\"s\": \"1\"}"),
+        ("<function=f><parameter=s>x</parameter><parameter=a>1</parameter></function>", "{\"s\": \"x\", \"a\": 1}"),
+        (
+            "<function=f>\n<parameter=s>\n\n  a \"b\"\\\n\n\n</parameter>\n</function>",
+            "{\"s\": \"\\n  a \\\"b\\\"\\\\\\n\\n\"}",
+        ),
+        (
+            "<function=f>\n<parameter=s>\n</param></function>\n</parameter>\n</function>",
+            "{\"s\": \"</param></function>\"}",
+        ),
+        ("<function=f>\n<parameter=s>\n</parameter>\n</function>", "{\"s\": \"\"}"),
+        ("<function=f>\n<parameter=e>\ny z\n</parameter>\n</function>", "{\"e\": \"y z\"}"),
+        (
+            "<function=f>\n<parameter=o>\n{\"b\": [\"\\n</parameter>\"]}\n</parameter>\n</function>",
+            "{\"o\": {\"b\": [\"\\n</parameter>\"]}}",
+        ),
+    ] {
+        let call = format!("<tool_call>\n{generated}\n</tool_call>");
+        check_calls(
+            QWEN_TAGGED,
+            &format!("Hm.\n\n{call}\n{call}\n"),
+            &format!("Hm.{}", format!("<f {expected}>").repeat(2)),
+        );
+        check_calls(QWEN_TAGGED, &format!("<tool_call>{generated}"), &format!("<f {expected}>"));
+    }
+    for (generated, expected) in [
+        ("f\n", "{}"),
+        ("f", "{}"),
+        ("f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n", "{\"a\": 1}"),
+        (
+            "f<arg_key>s</arg_key><arg_value> x\n</arg_value><arg_key>a</arg_key><arg_value> -1.5 </arg_value>",
+            "{\"s\": \" x\\n\", \"a\": -1.5}",
+        ),
+        ("f\n<arg_key>s</arg_key>\n<arg_value></tool_call></arg></arg_value>\n", "{\"s\": \"</tool_call></arg>\"}"),
+    ] {
+        let call = format!("<tool_call>{generated}</tool_call>");
+        check_calls(
+            GLM_TAGGED,
+            &format!("Hm.\n{call}\n{call}\n"),
+            &format!("Hm.{}", format!("<f {expected}>").repeat(2)),
+        );
+    }
+}
+
+#[test]
+fn what_is_no_argument_is_malformed() {
+    for (generated, expected) in [
+        ("<function=g>", "!the function that was called is not one that may be called"),
+        ("{\"name\": \"f\"}", "!a call does not begin in the form of the model"),
+        ("<function=f>\n<parameter=z>\n1", "<f !a call has an argument that is not declared, or has it twice"),
+        ("<function=f>\n<parameter=a>\nx\n</parameter>", "<f {\"a\": x!an argument of a call is not valid JSON"),
+        ("<function=f>\n<parameter=a>\n</parameter>", "<f {\"a\": !an argument of a call is not valid JSON"),
+        ("<function=f>\n<parameter=a>\n1 2\n</parameter>", "<f {\"a\": 1!an argument of a call has no end"),
+        ("<function=f>\nHello", "<f !the arguments of a call are not in tags"),
+        ("<function=f>\n<parameter=s>\nHello", "<f {\"s\": \"Hello!the answer ended inside a call"),
+        (
+            "<function=f>\n<parameter=a>\n1\n</parameter>\n<parameter=a>",
+            "<f {\"a\": 1!a call has an argument that is not declared, or has it twice",
+        ),
+    ] {
+        check_calls(QWEN_TAGGED, &format!("<tool_call>\n{generated}"), expected);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{ChatTemplate, PARAGRAPH, Place};
 use crate::conversation::{Conversation, Message, ModelTurn, Part, Segment, Tool, ToolResult};
+use crate::format::CallFormat;
 use crate::jinja::json_text;
 use crate::reasoning::Reasoning;
 
@@ -32,9 +33,9 @@ impl Turn<'_> {
 impl ChatTemplate {
     /// What stands in the system turn: the instruction, and what has to be told because
     /// the template does not say it. Empty when there is nothing.
-    pub(super) fn system_turn(&self, conversation: &Conversation) -> Vec<Segment> {
+    pub(super) fn system_turn(&self, conversation: &Conversation, format: &CallFormat, tools: Place) -> Vec<Segment> {
         let mut paragraphs: Vec<Vec<Segment>> = Vec::new();
-        if self.tools == Place::Told && !conversation.tools.is_empty() {
+        if tools == Place::Told && !conversation.tools.is_empty() {
             let mut told = vec![Segment::Control(
                 "# Tools\n\nYou may call one or more functions to answer the user. \
                  These are the functions, one JSON object each:\n<tools>\n"
@@ -45,7 +46,7 @@ impl ChatTemplate {
             }
             told.push(Segment::Control(format!(
                 "</tools>\n\nTo call a function, write the call in exactly this form, once for each call:\n{}",
-                self.format.example()
+                format.example()
             )));
             paragraphs.push(told);
         }
@@ -76,7 +77,7 @@ impl ChatTemplate {
     }
 
     /// The turns of the messages: those of one role that follow one another are one turn.
-    pub(super) fn turns<'a>(&self, messages: &'a [Message]) -> Vec<Turn<'a>> {
+    pub(super) fn turns<'a>(&self, messages: &'a [Message], format: &CallFormat) -> Vec<Turn<'a>> {
         let last_user = messages.iter().rposition(|message| matches!(message, Message::User(_)));
         let mut turns: Vec<Turn<'a>> = Vec::new();
         for (index, message) in messages.iter().enumerate() {
@@ -84,7 +85,7 @@ impl ChatTemplate {
                 Message::User(text) => Turn::new("user", vec![Segment::Data(text.clone())]),
                 Message::Model(turn) => {
                     let is_recent = last_user.is_none_or(|user| index > user);
-                    self.model_turn(turn, is_recent)
+                    self.model_turn(turn, is_recent, format)
                 }
                 Message::Tool(result) => self.result_turn(result),
             };
@@ -106,7 +107,7 @@ impl ChatTemplate {
         turns
     }
 
-    fn model_turn(&self, turn: &ModelTurn, is_recent: bool) -> Turn<'static> {
+    fn model_turn(&self, turn: &ModelTurn, is_recent: bool, format: &CallFormat) -> Turn<'static> {
         let mut segments = Vec::new();
         if let Some(reasoning) = turn.reasoning.as_ref().filter(|_| is_recent && self.thinks) {
             let (open, close) = self.reasoning.around_thought();
@@ -135,12 +136,12 @@ impl ChatTemplate {
                 segments.push(Segment::Control("<|end|><|start|>assistant".to_owned()));
             }
         } else {
-            let after = (!content.is_empty() && !turn.calls.is_empty()).then_some(self.format.after_text);
+            let after = (!content.is_empty() && !turn.calls.is_empty()).then_some(format.after_text);
             segments.extend(content);
             segments.extend(after.map(|text| Segment::Control(text.to_owned())));
         }
         if !turn.calls.is_empty() {
-            segments.extend(self.format.write(&turn.calls));
+            segments.extend(format.write(&turn.calls));
         }
         Turn { in_channels, ..Turn::new("assistant", segments) }
     }

@@ -19,7 +19,7 @@ macro_rules! fixture {
     };
 }
 
-pub(crate) static FIXTURES: LazyLock<[Fixture; 16]> = LazyLock::new(|| {
+pub(crate) static FIXTURES: LazyLock<[Fixture; 17]> = LazyLock::new(|| {
     [
         fixture!("chatml", "", "<|im_end|>"),
         fixture!("qwen2", "", "<|im_end|>"),
@@ -36,7 +36,8 @@ pub(crate) static FIXTURES: LazyLock<[Fixture; 16]> = LazyLock::new(|| {
         fixture!("mistral_list", "<s>", "</s>"),
         fixture!("deepseek_tools", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
         fixture!("deepseek_fenced", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
-        fixture!("arguments_in_tags", "", "<|im_end|>"),
+        fixture!("qwen3_coder", "", "<|im_end|>"),
+        fixture!("glm", "", "<|user|>"),
     ]
 });
 

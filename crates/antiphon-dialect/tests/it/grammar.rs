@@ -268,6 +268,25 @@ fn every_form_has_its_grammar() {
             ],
         ),
         (
+            "qwen3_coder",
+            &[
+                "<tool_call>\n<function=get>\n</function>\n</tool_call>",
+                "<tool_call>\n<function=get_weather>\n<parameter=location>\n\n Paris \"é\" </p>\n\n</parameter>\n\
+                 <parameter=days>\n2\n</parameter>\n</function>\n</tool_call>\n\
+                 <tool_call>\n<function=get_weather>\n<parameter=location>\n\n</parameter>\n</function>\n</tool_call>",
+            ],
+        ),
+        (
+            "glm",
+            &[
+                "<tool_call>get\n</tool_call>",
+                "<tool_call>get</tool_call>",
+                "<tool_call>get_weather\n<arg_key>location</arg_key>\n<arg_value> Paris </b>\n</arg_value>\n\
+                 <arg_key>days</arg_key>\n<arg_value>2</arg_value>\n</tool_call>\n\
+                 <tool_call>get_weather\n<arg_key>location</arg_key>\n<arg_value></arg_value>\n</tool_call>",
+            ],
+        ),
+        (
             "harmony",
             &[
                 "<|channel|>commentary to=functions.get <|constrain|>json<|message|>{}",
@@ -299,6 +318,101 @@ fn every_form_has_its_grammar() {
 }
 
 #[test]
+fn arguments_in_tags_follow_their_schema() {
+    let schema = json!({
+        "x-guidance": {"whitespace_pattern": "\\x20"},
+        "type": "object",
+        "properties": {
+            "unit": {"$ref": "#/$defs/unit"},
+            "at": {"type": "array", "items": {"$ref": "#/$defs/number"}, "maxItems": 2},
+            "note": {"type": "string", "minLength": 1, "maxLength": 3},
+            "never": false,
+        },
+        "required": ["unit"],
+        "additionalProperties": false,
+        "$defs": {"unit": {"type": "string", "enum": ["C", "F", "C F"]}, "number": {"type": "integer"}},
+    });
+    let schema = [Callable { name: "f".to_owned(), parameters: schema }];
+    for (dialect, [before_key, before_value, after_value], [begin, end]) in [
+        (
+            "qwen3_coder",
+            ["<parameter=", ">\n", "\n</parameter>\n"],
+            ["<tool_call>\n<function=f>\n", "</function>\n</tool_call>"],
+        ),
+        ("glm", ["<arg_key>", "</arg_key>\n<arg_value>", "</arg_value>\n"], ["<tool_call>f\n", "</tool_call>"]),
+    ] {
+        let constraint = template(dialect).constraint(&schema, Calls::Allowed, None, "").expect("a constraint");
+        let part = |key: &str, value: &str| format!("{before_key}{key}{before_value}{value}{after_value}");
+        let unit = part("unit", "C F");
+        let whole = [begin, &unit, &part("at", "[1, 2]"), &part("note", "é\n<"), end].concat();
+        check_accepted(&constraint, &[&whole, &[begin, &unit, end].concat(), &format!("Hm. {whole}\n{whole}")]);
+        let close = after_value.trim_end();
+        check_stopped(
+            &constraint,
+            &[
+                &format!("{begin}{before_key}¦at"),
+                &format!("{begin}{before_key}unit{before_value}¦K"),
+                &format!("{begin}{before_key}unit{before_value}C¦C"),
+                &format!("{begin}{unit}{before_key}n¦ever"),
+                &format!("{begin}{unit}{before_key}¦unit"),
+                &format!("{begin}{unit}{before_key}at{before_value}[1, ¦x"),
+                &format!("{begin}{unit}{before_key}note{before_value}abc¦d"),
+            ],
+        );
+        // In ordinary tokens the closing is one, too.
+        let matcher = SPECIAL.matcher(&constraint);
+        let spelled = format!("{unit}{before_key}note{before_value}").replacen(begin, "", 1);
+        let mut matcher = matcher.deep_clone();
+        for (_, token) in SPECIAL.tokens(&format!("{begin}{spelled}")) {
+            assert_eq!(matcher.try_consume_tokens(&[token]).expect("a sound matcher"), 1);
+        }
+        let raw: Vec<u32> = format!("a{close}b").bytes().map(u32::from).collect();
+        assert_eq!(matcher.try_consume_tokens(&raw).expect("a sound matcher"), raw.len() - 1);
+        // Not shorter than its schema has it, either.
+        for vocabulary in [&SPELLED, &SPECIAL] {
+            let short = format!("{begin}{unit}{before_key}note{before_value}{close}");
+            assert_ne!(vocabulary.accepted(&vocabulary.matcher(&constraint), &short).0, short);
+        }
+    }
+}
+
+#[test]
+fn functions_that_do_not_fit_into_tags_are_called_with_json() {
+    let plain = json!({"type": "object", "properties": {}, "additionalProperties": false});
+    for schema in [
+        json!({"type": "object"}),
+        json!({"type": "object", "patternProperties": {"a": {}}, "additionalProperties": false}),
+        json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "^b$"}}, "additionalProperties": false}),
+        json!({"type": "object", "properties": {"a <b": {"type": "string"}}, "additionalProperties": false}),
+        json!({"type": "object", "properties": {"a": {"enum": ["</parameter></arg_value>"]}}, "additionalProperties": false}),
+        json!({"anyOf": [&plain, &plain]}),
+        json!({"$ref": "#"}),
+    ] {
+        let function =
+            |name: &str, parameters: &Value| Callable { name: name.to_owned(), parameters: parameters.clone() };
+        let callable = [function("f", &plain), function("g", &schema)];
+        let call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
+        for dialect in ["qwen3_coder", "glm"] {
+            let template = template(dialect);
+            if schema.get("$ref").is_none() {
+                let constraint = template.constraint(&callable, Calls::Required, None, "").expect("a constraint");
+                check_accepted(&constraint, &[call]);
+            }
+            let mut parser = template.parser("", Vec::new(), callable.to_vec());
+            assert_eq!(
+                parser.push(call),
+                [
+                    Output::CallStarted { name: "f".to_owned() },
+                    Output::CallArguments("{}".to_owned()),
+                    Output::CallEnded
+                ],
+                "{schema}"
+            );
+        }
+    }
+}
+
+#[test]
 fn without_functions_and_schema_anything_goes() {
     for fixture in FIXTURES.iter() {
         assert_eq!(fixture.template.constraint(&functions(), Calls::None, None, ""), None);
@@ -322,16 +436,40 @@ fn a_strange_name_does_not_break_the_grammar() {
 
 #[test]
 fn many_functions_are_no_harder_than_one() {
-    let function = |index| Callable { name: format!("function_{index}"), parameters: json!({"type": "object"}) };
+    let properties = json!({
+        "text": {"type": "string", "maxLength": 2000},
+        "more": {"type": "string", "minLength": 1, "maxLength": 1999},
+        "list": {"type": "array", "items": {"type": "string"}},
+    });
+    let parameters = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let function = |index| Callable { name: format!("function_{index}"), parameters: parameters.clone() };
     let callable: Vec<_> = (0..128).map(function).collect();
-    let constraint = template("chatml").constraint(&callable, Calls::Allowed, None, "").expect("a constraint");
-    for vocabulary in [&SPELLED, &SPECIAL] {
-        vocabulary.matcher(&constraint).compute_mask().expect("a mask");
+    for (dialect, texts) in [
+        ("chatml", ["Hm {\"name\": \"function_127\", \"arguments\": {}}", "{\"name\": \"function_128\"}"]),
+        (
+            "qwen3_coder",
+            [
+                "<tool_call>\n<function=function_127>\n<parameter=text>\na\n</parameter>\n</function>\n</tool_call>",
+                "<function=function_128>",
+            ],
+        ),
+        (
+            "glm",
+            [
+                "<tool_call>function_127\n<arg_key>more</arg_key>\n<arg_value>a</arg_value>\n</tool_call>",
+                "function_128",
+            ],
+        ),
+    ] {
+        let constraint = template(dialect).constraint(&callable, Calls::Allowed, None, "").expect("a constraint");
+        for vocabulary in [&SPELLED, &SPECIAL] {
+            vocabulary.matcher(&constraint).compute_mask().expect("a mask");
+        }
+        check_accepted(&constraint, &texts);
+        let long = "é</par</arg_v\n\n".repeat(120);
+        let long = texts[0].replace("\na\n", &format!("\n{long}\n")).replace(">a<", &format!(">{long}<"));
+        check_accepted(&constraint, &[&long]);
     }
-    check_accepted(
-        &constraint,
-        &["Hm {\"name\": \"function_127\", \"arguments\": {}}", "{\"name\": \"function_128\"}"],
-    );
 }
 
 /// Chance that a test can repeat.
@@ -376,7 +514,9 @@ fn walk(vocabulary: &Vocabulary, constraint: &Constraint, begun: &str, chance: &
         let closers: Vec<u32> = allowed
             .iter()
             .copied()
-            .filter(|&token| token > END || matches!(u8::try_from(token), Ok(b'"' | b'}' | b'{' | b']' | b'<')))
+            .filter(|&token| {
+                token > END || matches!(u8::try_from(token), Ok(b'"' | b'}' | b'{' | b']' | b'<' | b'>' | b'/'))
+            })
             .collect();
         let choice = if chance.below(3) > 0 && !closers.is_empty() { &closers } else { &allowed };
         let Some(&token) = choice.get(chance.below(choice.len().max(1))) else {
@@ -388,7 +528,7 @@ fn walk(vocabulary: &Vocabulary, constraint: &Constraint, begun: &str, chance: &
     None
 }
 
-const BEGINNINGS: [&str; 9] = [
+const BEGINNINGS: [&str; 13] = [
     "",
     "Well, ",
     "<think>",
@@ -398,6 +538,10 @@ const BEGINNINGS: [&str; 9] = [
     "[TOOL_CALLS]",
     "<｜tool▁calls▁begin｜>",
     "<|channel|>commentary to=",
+    "<tool_call>\n<function=get",
+    "<tool_call>\n<function=get_weather>\n<parameter=location>\na\n</parameter>\n<",
+    "<tool_call>get",
+    "Well\n<tool_call>get_weather\n<arg_key>location</arg_key>\n<arg_value>a</arg_value>\n<",
 ];
 
 proptest! {
@@ -416,8 +560,7 @@ proptest! {
         let tail = if fixture.name == "harmony" { "<|start|>assistant" } else { "" };
         let constraint = fixture.template.constraint(&functions(), calls, None, tail).expect("a constraint");
         if let Some(text) = walk(vocabulary, &constraint, begun, &mut Chance(seed)) {
-            let names = functions().into_iter().map(|function| function.name).collect();
-            let mut parser = fixture.template.parser(tail, Vec::new(), names);
+            let mut parser = fixture.template.parser(tail, Vec::new(), functions());
             let mut outputs = parser.push(&text);
             outputs.extend(parser.finish());
             let mut arguments = String::new();

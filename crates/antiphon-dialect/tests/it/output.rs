@@ -2,11 +2,12 @@
 
 use std::sync::LazyLock;
 
-use antiphon_dialect::{ChatTemplate, Output};
+use antiphon_dialect::{Callable, ChatTemplate, Output};
 use proptest::prelude::*;
+use serde_json::json;
 
 /// Words by which a dialect is known, in a template that says nothing else of it.
-const TEMPLATES: [&str; 9] = [
+const TEMPLATES: [&str; 11] = [
     "",
     "<thought>",
     "[THINK]",
@@ -16,8 +17,10 @@ const TEMPLATES: [&str; 9] = [
     "[TOOL_CALLS][ARGS]",
     "<｜tool▁calls▁begin｜>```json",
     "<｜tool▁calls▁begin｜>",
+    "<function=<parameter=",
+    "<arg_key><arg_value>",
 ];
-static COMPILED: LazyLock<[ChatTemplate; 9]> = LazyLock::new(|| {
+static COMPILED: LazyLock<[ChatTemplate; 11]> = LazyLock::new(|| {
     TEMPLATES.map(|words| {
         let source = format!("{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}{{# {words} #}}");
         ChatTemplate::compile(&source, "", "").expect(words)
@@ -38,6 +41,9 @@ fn generated() -> impl Strategy<Value = String> {
             "commentary to=functions.f <|constrain|>json<|message|>{\"a\":1}", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
             "<｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{}\n```<｜tool▁call▁end｜>",
             "<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜>",
+            "<tool_call>\n<function=f>\n<parameter=a>\n", "<parameter=b>\n", "1\n</parameter>\n", "\n</parameter>\n",
+            "</function>\n</tool_call>", "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>", "1</arg_value>\n</tool_call>",
+            "</arg_value>\n<arg_key>b</arg_key>\n<arg_value>", "\n</par", "</arg_",
         ]).prop_map(str::to_owned),
         1 => ".{0,3}",
     ];
@@ -55,7 +61,10 @@ fn parse(template: &str, tail: &str, stop: &[String], pieces: &[&str]) -> (Vec<O
 
 fn parse_calls(template: &str, tail: &str, stop: &[String], callable: &[&str], pieces: &[&str]) -> (Vec<Output>, bool) {
     let template = &COMPILED[TEMPLATES.iter().position(|known| *known == template).expect("a known template")];
-    let mut parser = template.parser(tail, stop.to_vec(), callable.iter().map(|&name| name.to_owned()).collect());
+    let properties = json!({"a": {"type": "string"}, "b": {"type": "object"}});
+    let parameters = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let function = |&name: &&str| Callable { name: name.to_owned(), parameters: parameters.clone() };
+    let mut parser = template.parser(tail, stop.to_vec(), callable.iter().map(function).collect());
     let mut outputs: Vec<Output> = pieces.iter().flat_map(|piece| parser.push(piece)).collect();
     outputs.extend(parser.finish());
     let mut joined: Vec<Output> = Vec::new();

@@ -28,7 +28,12 @@ fn result(text: &str) -> Message {
 }
 
 fn tool(name: &str) -> Tool {
-    Tool { name: name.to_owned(), description: None, parameters: json!({"type": "object"}) }
+    Tool { name: name.to_owned(), description: None, parameters: json!({"type": "object"}), enforced: fitting() }
+}
+
+/// A schema that every form of calls takes.
+fn fitting() -> Value {
+    json!({"type": "object", "additionalProperties": false})
 }
 
 fn conversation(system: Option<&str>, messages: Vec<Message>) -> Conversation {
@@ -138,6 +143,7 @@ struct Shape {
     has_system: bool,
     has_schema: bool,
     tools: usize,
+    is_fitting: bool,
     thinking: Option<bool>,
     turns: Vec<Kind>,
 }
@@ -161,8 +167,8 @@ fn shape() -> impl Strategy<Value = Shape> {
     ];
     let turns = prop::collection::vec(kind, 0..8);
     let thinking = prop_oneof![3 => Just(None), 1 => Just(Some(false)), 1 => Just(Some(true))];
-    (any::<bool>(), any::<bool>(), 0..3_usize, thinking, turns).prop_map(
-        |(has_system, has_schema, tools, thinking, mut turns)| {
+    (any::<bool>(), any::<bool>(), 0..3_usize, any::<bool>(), thinking, turns).prop_map(
+        |(has_system, has_schema, tools, is_fitting, thinking, mut turns)| {
             turns.insert(0, Kind::User);
             // Results follow an answer, or one another; two answers do not.
             let mut kept: Vec<Kind> = Vec::new();
@@ -186,7 +192,7 @@ fn shape() -> impl Strategy<Value = Shape> {
             while let Some(Kind::Text | Kind::Tokens | Kind::Calls { .. }) = kept.last() {
                 kept.pop();
             }
-            Shape { has_system, has_schema, tools, thinking, turns: kept }
+            Shape { has_system, has_schema, tools, is_fitting, thinking, turns: kept }
         },
     )
 }
@@ -195,8 +201,14 @@ impl Shape {
     fn conversation(&self, text: &mut impl FnMut() -> String) -> Conversation {
         let system = self.has_system.then(&mut *text);
         let answer_schema = self.has_schema.then(&mut *text);
+        let enforced = if self.is_fitting { fitting() } else { json!({"type": "object"}) };
         let tools = (0..self.tools)
-            .map(|_| Tool { name: text(), description: Some(text()), parameters: json!({ "description": text() }) })
+            .map(|_| Tool {
+                name: text(),
+                description: Some(text()),
+                parameters: json!({ "description": text() }),
+                enforced: enforced.clone(),
+            })
             .collect();
         let messages = self
             .turns
@@ -418,8 +430,14 @@ fn a_template_without_tools_has_them_told_in_its_system_turn() {
              {calls}<end_of_turn>\n<start_of_turn>user\n{results}<end_of_turn>\n<start_of_turn>model\n"
         )
     );
-    // Its own declaration would teach a form that is not read.
-    assert!(show("arguments_in_tags", &with_tools(None)).contains(&hermes));
+    // What does not fit into tags is told in the form that takes anything.
+    let mut open = with_tools(None);
+    open.tools[0].enforced = json!({"type": "object"});
+    for name in ["qwen3_coder", "glm"] {
+        let shown = show(name, &open);
+        assert!(shown.contains(&hermes) && shown.contains(calls), "{shown}");
+        assert!(!shown.contains("<function=") && !shown.contains("<arg_key>"), "{shown}");
+    }
     let plain = told(
         "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜><function-name><｜tool▁sep｜><arguments-as-a-JSON-object>\
          <｜tool▁call▁end｜><｜tool▁calls▁end｜>",
@@ -434,6 +452,31 @@ fn a_template_without_tools_has_them_told_in_its_system_turn() {
              <｜tool▁output▁begin｜>«Error: FOUR»<｜tool▁output▁end｜><｜Assistant｜>"
         )
     );
+}
+
+#[test]
+fn calls_with_arguments_in_tags_are_told_and_written() {
+    let mut conversation = with_tools(None);
+    if let Message::Model(turn) = &mut conversation.messages[1] {
+        turn.calls[1].arguments =
+            Map::from_iter([("s".to_owned(), Value::from("</parameter>\n 1")), ("o".to_owned(), json!({"s": "x"}))]);
+    }
+    let shown = show("qwen3_coder", &conversation);
+    let told = "once for each call:\n<tool_call>\n<function=function-name>\n<parameter=parameter-name>\nvalue\n\
+                </parameter>\n</function>\n</tool_call>\n\nEach parameter has tags";
+    let calls = "<|im_start|>assistant\n«TWO»\n\n\
+                 <tool_call>\n<function=«f»>\n<parameter=«a»>\n«1»\n</parameter>\n</function>\n</tool_call>\n\
+                 <tool_call>\n<function=«f»>\n<parameter=«s»>\n«</parameter>\n 1»\n</parameter>\n\
+                 <parameter=«o»>\n«{\"s\": \"x\"}»\n</parameter>\n</function>\n</tool_call><|im_end|>\n";
+    assert!(shown.contains(told) && shown.contains(calls), "{shown}");
+
+    let shown = show("glm", &conversation);
+    let calls = "<|assistant|>\n«TWO»\n<tool_call>«f»\n<arg_key>«a»</arg_key>\n<arg_value>«1»</arg_value>\n</tool_call>\n\
+                 <tool_call>«f»\n<arg_key>«s»</arg_key>\n<arg_value>«</parameter>\n 1»</arg_value>\n\
+                 <arg_key>«o»</arg_key>\n<arg_value>«{\"s\": \"x\"}»</arg_value>\n</tool_call>";
+    assert!(shown.contains(calls), "{shown}");
+    // Its template declares functions by itself.
+    assert!(shown.starts_with("[gMASK]<sop><|system|>\nFunctions, a line each:\n<tools>\n«{"), "{shown}");
 }
 
 #[test]
