@@ -34,14 +34,11 @@ pub(crate) fn model_request(
         .transpose()?;
     let mut conversation = Conversation::new(project, seal);
     for PastStep { step, trace } in history.steps {
-        if matches!(step, Step::UserInput(_)) {
-            conversation.drop_unanswered();
-        }
+        // What was accepted then needs no result now.
+        conversation.optional = matches!(step, Step::UserInput(_));
         conversation.take(step, trace, "previous_interaction_id")?;
     }
-    if !history.waits {
-        conversation.drop_unanswered();
-    }
+    conversation.optional = !history.waits;
     for (at, step) in request.input.iter().enumerate() {
         conversation.take(step.clone(), None, &format!("input[{at}]"))?;
     }
@@ -113,7 +110,11 @@ fn parameters(function: &Function, path: &str) -> Result<Schema, Error> {
         Some(kind) if *kind == "object" || *kind == json!(["object"]) => {}
         Some(_) => return Err(Error::invalid(&format!("{path}.type"), "expected `object`: arguments are named")),
     }
-    Schema::read(schema).map_err(|error| schema_error(path, &error))
+    let schema = Schema::read(schema).map_err(|error| schema_error(path, &error))?;
+    if !schema.allows_only_objects() {
+        return Err(Error::invalid(path, "expected a schema of objects alone: arguments are named"));
+    }
+    Ok(schema)
 }
 
 fn schema_error(path: &str, error: &SchemaError) -> Error {
@@ -136,6 +137,8 @@ struct Conversation<'a> {
     calls: HashMap<String, String>,
     /// Calls without a result, in their order.
     waiting: Vec<String>,
+    /// Whether these may stay without: then they are left out.
+    optional: bool,
 }
 
 impl<'a> Conversation<'a> {
@@ -148,6 +151,7 @@ impl<'a> Conversation<'a> {
             reasoning: None,
             calls: HashMap::new(),
             waiting: Vec::new(),
+            optional: false,
         }
     }
 
@@ -168,6 +172,10 @@ impl<'a> Conversation<'a> {
                 if self.calls.insert(id.clone(), name.clone()).is_some() {
                     let message = format!("another call of this conversation is `{}`", shorten(&id));
                     return Err(Error::invalid(&format!("{path}.id"), message));
+                }
+                if self.optional {
+                    self.drop_unanswered();
+                    self.optional = false;
                 }
                 self.waiting.push(id.clone());
                 self.turn(trace).calls.push(Call { id, name, arguments });
@@ -240,7 +248,10 @@ impl<'a> Conversation<'a> {
 
     /// # Errors
     /// When the conversation goes on though calls still wait for their results.
-    fn check_answered(&self, path: &str) -> Result<(), Error> {
+    fn check_answered(&mut self, path: &str) -> Result<(), Error> {
+        if self.optional {
+            self.drop_unanswered();
+        }
         if self.waiting.is_empty() {
             return Ok(());
         }

@@ -1,5 +1,5 @@
 //! The form that llguidance enforces: definitions of its own, one per recursive reference and level, and in each
-//! only keywords that llguidance 1.9 follows to the letter.
+//! only keywords that llguidance 1.9 follows to the letter. Here is how schemas refer, combine and nest.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -7,9 +7,18 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 
 use crate::SchemaError;
-use crate::format;
-use crate::plain::{All, Bound, Plain, Site, Types, asserts};
-use crate::read::{MAX_COUNT, Meaning, join, target};
+use crate::plain::{All, Plain, Site, Types, asserts, discriminator};
+use crate::read::{MAX_COUNT, Meaning, Patterns, target};
+
+mod arrangement;
+mod object;
+mod recursion;
+mod scalar;
+
+use arrangement::{arrangements, different_values};
+use object::name_pattern;
+use recursion::recursive_targets;
+use scalar::{literals_of, number, string};
 
 /// How often a recursive reference is followed, the deepest that fits. The last level takes the branches that
 /// do not recurse.
@@ -24,25 +33,14 @@ const MAX_STEPS: usize = 64;
 const MAX_NODES: usize = 20_000;
 const MAX_ALTERNATIVES: usize = 64;
 
-/// Where the schema sets no limit. A string of 2,000 characters compiles as quickly as a short one and costs
-/// its mask nothing measurable.
+/// Where the schema sets no limit.
 const ITEMS: u64 = 64;
-const LENGTH: u64 = 2_000;
-const NAME_LENGTH: u64 = 128;
-const MAGNITUDE: f64 = 1e15;
-/// With six digits after the point a double keeps its decimal digits up to here, so that the last check of a
-/// `multipleOf` sees the number that was written.
-const FRACTIONAL_MAGNITUDE: f64 = 1e9;
-const GRAIN: f64 = 1e-6;
-/// The largest double that llguidance's integers hold.
-const LARGEST: f64 = 9_223_372_036_854_774_784.0;
-
 pub(crate) fn grammar(meaning: &Meaning) -> Result<Value, SchemaError> {
     let recursive = recursive_targets(&meaning.root);
     let mut refusal = SchemaError::new("", "no value can follow this schema");
     for levels in LEVELS {
-        let mut builder = Builder::new(&meaning.root, &recursive, levels);
-        let root = Site { schema: &meaning.root, pointer: "".into(), level: 0 };
+        let mut builder = Builder::new(&meaning.root, &meaning.patterns, &recursive, levels);
+        let root = Site { schema: &meaning.root, pointer: "".into(), level: 0, discriminator: None };
         match builder.build(&vec![root]) {
             Ok(Some(built)) if built.nesting <= MAX_NESTING => return Ok(builder.finish(built.schema)),
             Ok(Some(_)) => {
@@ -57,6 +55,30 @@ pub(crate) fn grammar(meaning: &Meaning) -> Result<Value, SchemaError> {
         }
     }
     Err(refusal)
+}
+
+/// Whether all that a finished grammar admits are objects.
+pub(crate) fn allows_only_objects(grammar: &Value) -> bool {
+    let mut followed = HashSet::new();
+    let mut open = vec![grammar];
+    while let Some(form) = open.pop() {
+        if let Some(reference) = form.get("$ref").and_then(target) {
+            if let Some(definition) = grammar.pointer(&reference)
+                && followed.insert(reference)
+            {
+                open.push(definition);
+            }
+        } else if let Some(Value::Array(branches)) = form.get("anyOf") {
+            open.extend(branches);
+        } else if let Some(Value::Array(literals)) = form.get("enum") {
+            if !literals.iter().all(Value::is_object) {
+                return false;
+            }
+        } else if form.get("type") != Some(&json!("object")) {
+            return false;
+        }
+    }
+    true
 }
 
 enum Trouble {
@@ -89,11 +111,12 @@ type Outcome = Result<Option<Built>, Trouble>;
 
 struct Builder<'a> {
     root: &'a Value,
+    patterns: &'a Patterns,
     recursive: &'a HashSet<String>,
     levels: usize,
     definitions: Map<String, Value>,
-    /// Definitions by pointer and level.
-    built: HashMap<(String, usize), Option<Built>>,
+    /// Definitions by pointer, level and discriminator.
+    built: HashMap<(String, usize, Option<&'a str>), Option<Built>>,
     /// References that are followed without having gone into a value.
     following: Vec<Rc<str>>,
     any: Option<Built>,
@@ -102,9 +125,10 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(root: &'a Value, recursive: &'a HashSet<String>, levels: usize) -> Self {
+    fn new(root: &'a Value, patterns: &'a Patterns, recursive: &'a HashSet<String>, levels: usize) -> Self {
         Self {
             root,
+            patterns,
             recursive,
             levels,
             definitions: Map::new(),
@@ -158,13 +182,15 @@ impl<'a> Builder<'a> {
                 ("$ref", reference) => self.build_reference(site, reference),
                 ("anyOf" | "oneOf", Value::Array(branches)) => {
                     let branches = branches.iter().enumerate();
-                    let branches =
-                        branches.map(|(index, branch)| vec![site.below(branch, &[keyword, &index.to_string()])]);
+                    let discriminator = discriminator_of(site, keyword, keywords);
+                    let branches = branches.map(|(index, branch)| {
+                        vec![site.below(branch, &[keyword, &index.to_string()]).told_by(discriminator)]
+                    });
                     let built = branches.map(|branch| self.build(&branch)).collect::<Result<Vec<_>, _>>()?;
                     Ok(either(built.into_iter().flatten()))
                 }
                 ("allOf", Value::Array(parts)) if parts.len() == 1 => {
-                    self.build(&vec![site.below(&parts[0], &[keyword, "0"])])
+                    self.build(&vec![site.below(&parts[0], &[keyword, "0"]).told_by(site.discriminator)])
                 }
                 _ => self.build_merged(all),
             },
@@ -174,7 +200,7 @@ impl<'a> Builder<'a> {
 
     fn build_reference(&mut self, site: &Site<'a>, reference: &Value) -> Outcome {
         let Some(target) = self.follow(site, reference)? else { return Ok(None) };
-        let key = (target.pointer.to_string(), target.level);
+        let key = (target.pointer.to_string(), target.level, target.discriminator);
         if let Some(built) = self.built.get(&key) {
             return Ok(built.clone());
         }
@@ -204,7 +230,8 @@ impl<'a> Builder<'a> {
             return Err(SchemaError::new(&*site.pointer, "the reference leads to nothing"));
         };
         let level = site.level + usize::from(self.recursive.contains(&pointer));
-        Ok((level <= self.levels).then(|| Site { schema, pointer: pointer.into(), level }))
+        let discriminator = site.discriminator;
+        Ok((level <= self.levels).then(|| Site { schema, pointer: pointer.into(), level, discriminator }))
     }
 
     /// A reference that comes back to itself before any value begins says nothing.
@@ -268,9 +295,11 @@ impl<'a> Builder<'a> {
                     }
                 }
                 "anyOf" | "oneOf" => {
+                    let discriminator = discriminator_of(site, keyword, keywords);
                     let mut more = Vec::new();
                     for (index, part) in parts() {
-                        more.extend(self.expand(&site.below(part, &[keyword, &index.to_string()]))?);
+                        let branch = site.below(part, &[keyword, &index.to_string()]);
+                        more.extend(self.expand(&branch.told_by(discriminator))?);
                     }
                     alternatives = both(alternatives, &more)?;
                 }
@@ -298,7 +327,7 @@ impl<'a> Builder<'a> {
             return self.build_any().map(Some);
         }
         if let Some(literals) = &plain.literals {
-            return Ok(literals_of(plain, literals));
+            return Ok(literals_of(plain, literals, self.patterns));
         }
         let types = plain.types();
         let mut built = Vec::new();
@@ -339,18 +368,33 @@ impl<'a> Builder<'a> {
             prefix.push(built.schema);
         }
         let prefixed = prefix.len() as u64;
-        // A tuple ends where its description ends, unless more is described, and is written whole.
-        let ends = plain.closed_array || (plain.items.is_empty() && !plain.prefix.is_empty());
+        // A tuple ends where its description ends, unless more is described or wanted, and is written whole.
+        let described = plain.items.is_empty() && !plain.prefix.is_empty();
+        let ends = plain.closed_array || described && plain.min_items <= prefixed;
         let rest =
             if ends || most.is_some_and(|most| most <= prefixed) { None } else { self.build_inside(&plain.items)? };
         let whole = ends && most.is_none();
         let least = if whole { plain.min_items.max(prefixed) } else { plain.min_items };
-        let most = match &rest {
+        let mut most = match &rest {
             None => most.map_or(prefixed, |most| most.min(prefixed)),
+            Some(_) if described => most.map_or(plain.min_items, |most| most.min(plain.min_items)),
             Some(_) => most.map_or(ITEMS.max(plain.min_items).max(prefixed), |most| most.min(MAX_COUNT)),
         };
+        let different =
+            rest.as_ref().filter(|_| plain.unique).and_then(|rest| different_values(&rest.schema, &self.definitions));
+        if let Some(values) = &different {
+            most = most.min(prefixed + values.len() as u64);
+        }
         if least > most {
             return Ok(None);
+        }
+        if prefix.is_empty()
+            && let Some(values) = different
+            && let Some(arrangements) = arrangements(&values, least, most)
+        {
+            let nesting = rest.map_or(0, |rest| rest.nesting) + 1;
+            self.nodes += arrangements.len();
+            return Ok(either(arrangements.into_iter().map(|schema| Built { schema, nesting })));
         }
         let mut array = Map::new();
         array.insert("type".to_owned(), json!("array"));
@@ -364,147 +408,6 @@ impl<'a> Builder<'a> {
         }
         array.insert("maxItems".to_owned(), json!(most));
         Ok(Some(Built { schema: Value::Object(array), nesting: nesting + 1 }))
-    }
-
-    fn build_object(&mut self, plain: &Plain<'a>) -> Outcome {
-        let mut declared = plain.properties.clone();
-        let mut patterned = plain.patterned.clone();
-        let mut open = !plain.closed_object && plain.properties.is_empty() && plain.patterned.is_empty()
-            || !plain.additional.is_empty();
-        let mut like_names = None;
-        if open && !plain.names.is_empty() {
-            match self.names(plain)? {
-                Names::Any => {}
-                Names::These(names) => {
-                    open = false;
-                    for name in names {
-                        if declared.iter().all(|(known, _)| *known != name) {
-                            declared.push((name, plain.additional.clone()));
-                        }
-                    }
-                }
-                Names::Like(pattern) => like_names = Some(pattern),
-            }
-        }
-        if patterned.is_empty() {
-            for name in &plain.required {
-                if declared.iter().all(|(known, _)| known != name) {
-                    declared.push(((*name).to_owned(), plain.additional.clone()));
-                }
-            }
-        }
-        let rank = |name: &str| plain.ordering.iter().position(|ordered| *ordered == name).unwrap_or(usize::MAX);
-        declared.sort_by_key(|(name, _)| rank(name));
-
-        let mut nesting = 0;
-        let mut optional = 0_u64;
-        let mut properties = Map::new();
-        for (name, all) in declared {
-            let required = plain.required.contains(&name.as_str());
-            match self.build_inside(&all)? {
-                Some(built) => {
-                    nesting = nesting.max(built.nesting);
-                    optional += u64::from(!required);
-                    properties.insert(name, built.schema);
-                }
-                None if required => return Ok(None),
-                // The name stays taken.
-                None => drop(properties.insert(name, Value::Bool(false))),
-            }
-        }
-        // llguidance has no bound for names beside declared ones: it would hold the declared ones to it as well.
-        let mut beside = None;
-        if open && properties.is_empty() && patterned.is_empty() {
-            patterned.push((like_names.unwrap_or_else(|| name_pattern(0, None)), plain.additional.clone()));
-        } else if open && like_names.is_some() {
-            let message = "`propertyNames` with a pattern cannot be enforced beside `properties`";
-            return Err(SchemaError::new(&*plain.pointer, message).into());
-        } else if open {
-            beside = self.build_inside(&plain.additional)?;
-        }
-        let mut like = Map::new();
-        for (pattern, all) in patterned {
-            if let Some(built) = self.build_inside(&all)? {
-                nesting = nesting.max(built.nesting);
-                like.insert(pattern, built.schema);
-            }
-        }
-
-        nesting = nesting.max(beside.as_ref().map_or(0, |beside| beside.nesting));
-        let more = !like.is_empty() || beside.is_some();
-
-        let required = plain.required.len() as u64;
-        let total = required + optional;
-        let least = plain.min_properties.max(required);
-        let most = plain.max_properties.unwrap_or(u64::MAX);
-        if least > most || (!more && least > total) {
-            return Ok(None);
-        }
-        let mut object = Map::new();
-        object.insert("type".to_owned(), json!("object"));
-        if optional > 0 {
-            // llguidance counts optional properties only where one of them, or at most one, is wanted.
-            let exact = |least: u64, most: u64| {
-                most == u64::MAX && least == required + 1 || most == required + 1 && least <= most
-            };
-            let bounded = least > required || (most < total || more && most < u64::MAX);
-            if bounded {
-                let most = if most >= total { u64::MAX } else { most };
-                if more || !exact(least, most) {
-                    let message = "`minProperties` and `maxProperties` cannot be enforced beside optional properties";
-                    return Err(SchemaError::new(&*plain.pointer, message).into());
-                }
-                if least > required {
-                    object.insert("minProperties".to_owned(), json!(least));
-                }
-                if most < u64::MAX {
-                    object.insert("maxProperties".to_owned(), json!(most));
-                }
-            }
-        } else if more {
-            if least > required {
-                object.insert("minProperties".to_owned(), json!(least));
-            }
-            let most = if most == u64::MAX { least.max(required + ITEMS) } else { most.min(MAX_COUNT) };
-            object.insert("maxProperties".to_owned(), json!(most));
-        }
-        if !properties.is_empty() {
-            object.insert("properties".to_owned(), Value::Object(properties));
-        }
-        if !like.is_empty() {
-            object.insert("patternProperties".to_owned(), Value::Object(like));
-        }
-        if !plain.required.is_empty() {
-            object.insert("required".to_owned(), json!(plain.required));
-        }
-        object.insert("additionalProperties".to_owned(), beside.map_or(Value::Bool(false), |beside| beside.schema));
-        Ok(Some(Built { schema: Value::Object(object), nesting: nesting + 1 }))
-    }
-
-    /// What `propertyNames` asks of names that are not declared.
-    fn names(&mut self, plain: &Plain<'a>) -> Result<Names, Trouble> {
-        let following = std::mem::take(&mut self.following);
-        let alternatives = self.alternatives(&plain.names);
-        self.following = following;
-        let alternatives = alternatives?;
-        let refused =
-            || SchemaError::new(&*plain.pointer, "`propertyNames` can hold one pattern, one format, lengths or a list");
-        let [names] = alternatives.as_slice() else { return Err(refused().into()) };
-        if let Some(literals) = &names.literals {
-            return Ok(Names::These(literals.iter().filter_map(Value::as_str).map(str::to_owned).collect()));
-        }
-        if !names.types().has(Types::STRING) {
-            return Ok(Names::These(Vec::new()));
-        }
-        let formats = names.formats.iter().filter_map(|format| format::pattern(format));
-        let patterns: Vec<String> = names.patterns.iter().cloned().chain(formats).collect();
-        let sized = names.min_length > 0 || names.max_length.is_some();
-        match (patterns.as_slice(), sized) {
-            ([], false) => Ok(Names::Any),
-            ([], true) => Ok(Names::Like(name_pattern(names.min_length, names.max_length))),
-            ([pattern], false) => Ok(Names::Like(pattern.clone())),
-            _ => Err(refused().into()),
-        }
     }
 
     /// Any JSON, a few levels deep.
@@ -538,15 +441,9 @@ impl<'a> Builder<'a> {
     }
 }
 
-enum Names {
-    Any,
-    These(Vec<String>),
-    Like(String),
-}
-
-fn name_pattern(least: u64, most: Option<u64>) -> String {
-    let most = most.map_or(NAME_LENGTH.max(least), |most| most.min(MAX_COUNT));
-    format!("^(?s:.{{{least},{most}}})$")
+/// The property that tells the branches of a `oneOf` from one another; from outside, it holds for those of an `anyOf`.
+fn discriminator_of<'a>(site: &Site<'a>, keyword: &str, keywords: &'a Map<String, Value>) -> Option<&'a str> {
+    discriminator(keywords).filter(|_| keyword == "oneOf").or(site.discriminator)
 }
 
 /// What follows one of the first and one of the second.
@@ -580,187 +477,4 @@ fn either(built: impl IntoIterator<Item = Built>) -> Option<Built> {
         _ => json!({"anyOf": schemas}),
     };
     Some(Built { schema, nesting })
-}
-
-/// The listed values that the other keywords allow. Those about parts of arrays and objects are checked afterwards.
-fn literals_of(plain: &Plain<'_>, literals: &[Value]) -> Option<Built> {
-    let mut scalar = Map::new();
-    if let Some(bound) = plain.minimum {
-        scalar.insert(if bound.exclusive { "exclusiveMinimum" } else { "minimum" }.to_owned(), json!(bound.value));
-    }
-    if let Some(bound) = plain.maximum {
-        scalar.insert(if bound.exclusive { "exclusiveMaximum" } else { "maximum" }.to_owned(), json!(bound.value));
-    }
-    scalar.insert("minLength".to_owned(), json!(plain.min_length));
-    scalar.extend(plain.max_length.map(|most| ("maxLength".to_owned(), json!(most))));
-    scalar.extend(plain.multiple_of.map(|multiple| ("multipleOf".to_owned(), json!(multiple))));
-    let formats = plain.formats.iter().map(|format| json!({"format": format}));
-    let patterns = plain.patterns.iter().map(|pattern| json!({"pattern": pattern}));
-    let all: Vec<Value> = formats.chain(patterns).chain([Value::Object(scalar)]).collect();
-    // Every pattern was compiled before; without a validator nothing is filtered, and the last check remains.
-    let validator = jsonschema::options().offline().should_validate_formats(true).build(&json!({"allOf": all})).ok();
-    let fits = |literal: &&Value| {
-        plain.types().has(Types::of(literal)) && validator.as_ref().is_none_or(|validator| validator.is_valid(literal))
-    };
-    let kept: Vec<&Value> = literals.iter().filter(fits).collect();
-    let nesting = kept.iter().map(|literal| nesting(literal)).max()?;
-    Some(Built { schema: json!({"enum": kept}), nesting })
-}
-
-fn nesting(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(nesting).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(nesting).max().unwrap_or(0),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
-    }
-}
-
-fn string(plain: &Plain<'_>) -> Option<Built> {
-    let formats = plain.formats.iter().filter_map(|format| format::pattern(format));
-    let formats: Vec<String> = formats.collect();
-    // The patterns of formats are bounded.
-    let implied = if formats.is_empty() { Some(LENGTH.max(plain.min_length)) } else { None };
-    let most = plain.max_length.map(|most| most.min(MAX_COUNT)).or(implied);
-    if most.is_some_and(|most| plain.min_length > most) {
-        return None;
-    }
-    let mut string = Map::new();
-    string.insert("type".to_owned(), json!("string"));
-    if plain.min_length > 0 {
-        string.insert("minLength".to_owned(), json!(plain.min_length));
-    }
-    if let Some(most) = most {
-        string.insert("maxLength".to_owned(), json!(most));
-    }
-    let mut patterns = formats.iter().chain(&plain.patterns);
-    if let Some(pattern) = patterns.next() {
-        string.insert("pattern".to_owned(), json!(pattern));
-    }
-    let more: Vec<Value> = patterns.map(|pattern| json!({"type": "string", "pattern": pattern})).collect();
-    if !more.is_empty() {
-        string.insert("allOf".to_owned(), Value::Array(more));
-    }
-    Built::flat(Value::Object(string))
-}
-
-fn number(plain: &Plain<'_>, integer: bool) -> Option<Built> {
-    let limit = |bound: Option<Bound>, implied: f64| bound.unwrap_or(Bound { value: implied, exclusive: false });
-    // One more power of ten than a bound on the other side needs.
-    let fractional = plain.multiple_of.is_some_and(|multiple| multiple.fract() != 0.0);
-    let magnitude = if fractional { FRACTIONAL_MAGNITUDE } else { MAGNITUDE };
-    let beyond = |other: Option<Bound>| other.map_or(magnitude, |other| magnitude.max(other.value.abs() * 10.0));
-    let mut least = limit(plain.minimum, -beyond(plain.maximum));
-    let mut most = limit(plain.maximum, beyond(plain.minimum));
-    for bound in [&mut least, &mut most] {
-        if bound.value.abs() > LARGEST {
-            *bound = Bound { value: LARGEST.copysign(bound.value), exclusive: false };
-        }
-    }
-    if integer {
-        least = whole(least, 1.0);
-        most = whole(most, -1.0);
-    }
-    if least.value > most.value || (least.value == most.value && (least.exclusive || most.exclusive)) {
-        return None;
-    }
-    let fine = |bound: Bound| (bound.value / GRAIN).fract() == 0.0 || bound.value.abs() > 1e9;
-    let grained = !integer && fine(least) && fine(most) && most.value - least.value > 0.001;
-    let multiple = plain.multiple_of.or(grained.then_some(GRAIN));
-    if let Some(multiple) = plain.multiple_of {
-        let mut first = (least.value / multiple).ceil() * multiple;
-        if least.exclusive && first <= least.value {
-            first += multiple;
-        }
-        if first > most.value || (most.exclusive && first >= most.value) {
-            return None;
-        }
-    }
-    let mut number = Map::new();
-    number.insert("type".to_owned(), json!(if integer { "integer" } else { "number" }));
-    number.insert(if least.exclusive { "exclusiveMinimum" } else { "minimum" }.to_owned(), exact(least.value));
-    number.insert(if most.exclusive { "exclusiveMaximum" } else { "maximum" }.to_owned(), exact(most.value));
-    number.extend(multiple.map(|multiple| ("multipleOf".to_owned(), exact(multiple))));
-    Built::flat(Value::Object(number))
-}
-
-/// The bound of integers, moved inwards (`direction` 1 for a lower, -1 for an upper one).
-fn whole(bound: Bound, direction: f64) -> Bound {
-    let inwards = (bound.value * direction).ceil() * direction;
-    let moved = bound.exclusive && inwards == bound.value;
-    Bound { value: if moved { inwards + direction } else { inwards }, exclusive: false }
-}
-
-fn exact(number: f64) -> Value {
-    #[expect(clippy::cast_possible_truncation, reason = "whole numbers up to that limit are integers")]
-    if number.fract() == 0.0 && number.abs() <= LARGEST { json!(number as i64) } else { json!(number) }
-}
-
-/// The targets of references that lead back to themselves, and those between two such.
-fn recursive_targets(root: &Value) -> HashSet<String> {
-    let mut references: Vec<(String, String)> = Vec::new();
-    let mut open = vec![(root, String::new())];
-    while let Some((value, pointer)) = open.pop() {
-        match value {
-            Value::Object(fields) => {
-                if let Some(target) = fields.get("$ref").and_then(target) {
-                    references.push((pointer.clone(), target));
-                }
-                open.extend(fields.iter().map(|(name, field)| (field, join(&pointer, name))));
-            }
-            Value::Array(items) => {
-                let items = items.iter().enumerate();
-                open.extend(items.map(|(index, item)| (item, join(&pointer, &index.to_string()))));
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
-    // Sorted by place, what is inside a target is one range.
-    references.sort();
-    let inside = |target: &str| {
-        let below = format!("{target}/");
-        let start = references.partition_point(|(place, _)| place.as_str() < below.as_str());
-        let own = references.binary_search_by(|(place, _)| place.as_str().cmp(target)).ok();
-        let within = references[start..].iter().take_while(move |(place, _)| place.starts_with(&below));
-        own.map(|index| &references[index])
-            .into_iter()
-            .chain(within)
-            .map(|(_, target)| target.as_str())
-            .collect::<HashSet<_>>()
-    };
-    let targets: HashSet<&str> = references.iter().map(|(_, target)| target.as_str()).collect();
-    let onwards: Edges<'_> = targets.iter().map(|target| (*target, inside(target))).collect();
-    let mut backwards: Edges<'_> = targets.iter().map(|target| (*target, HashSet::new())).collect();
-    for (from, tos) in &onwards {
-        for to in tos {
-            backwards.entry(to).or_default().insert(from);
-        }
-    }
-    let ends = dead_ends(&onwards, &backwards);
-    let beginnings = dead_ends(&backwards, &onwards);
-    targets
-        .into_iter()
-        .filter(|target| !ends.contains(target) && !beginnings.contains(target))
-        .map(str::to_owned)
-        .collect()
-}
-
-type Edges<'a> = HashMap<&'a str, HashSet<&'a str>>;
-
-/// Places from which every way ends. What is no dead end in either direction is on a cycle or between two.
-fn dead_ends<'a>(onwards: &Edges<'a>, backwards: &Edges<'a>) -> HashSet<&'a str> {
-    let mut left: HashMap<&str, usize> = onwards.iter().map(|(place, next)| (*place, next.len())).collect();
-    let mut open: Vec<&str> = left.iter().filter(|(_, ways)| **ways == 0).map(|(place, _)| *place).collect();
-    let mut ends = HashSet::new();
-    while let Some(place) = open.pop() {
-        ends.insert(place);
-        for before in backwards.get(place).into_iter().flatten() {
-            if let Some(ways) = left.get_mut(before) {
-                *ways -= 1;
-                if *ways == 0 {
-                    open.push(before);
-                }
-            }
-        }
-    }
-    ends
 }

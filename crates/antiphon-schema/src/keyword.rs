@@ -18,7 +18,7 @@ pub(crate) enum Holds {
     Names,
     Reference,
     Schema,
-    /// An array of schemas with at least one element, where `empty` does not allow none.
+    /// An array of at least one schema.
     Schemas,
     SchemaOrSchemas,
     SchemaByName,

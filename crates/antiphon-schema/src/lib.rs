@@ -9,16 +9,19 @@
 //!   `exclusiveMaximum`, `multipleOf`, `minProperties`, `maxProperties`, `nullable`, `unevaluatedProperties: false`,
 //!   `unevaluatedItems: false`, and `format` where `format.rs` knows it;
 //! - checked by [`Schema::validate`] alone: that just one branch of a `oneOf` holds (while decoding it is an
-//!   `anyOf`), `uniqueItems`, other formats that the validator knows, keywords beside an `enum` or `const` of
-//!   arrays or objects, and declared names against `propertyNames`;
+//!   `anyOf`, whose branches require the property that a `discriminator` beside it names), `uniqueItems` beyond
+//!   five different values (up to there it is enforced, if the items are listed), other formats that the validator
+//!   knows, keywords beside an `enum` or `const` of arrays or objects, declared names against `propertyNames`, and
+//!   that a free name does not come twice where `minProperties` wants several;
 //! - refused by [`Schema::read`] with the JSON pointer: everything else that asserts something, such as `not`, `if`
 //!   or `contains`;
 //! - annotations, which assert nothing: `title`, `description`, `default`, unknown keywords (JSON Schema 2020-12,
 //!   core 6.5), unknown formats.
 //!
-//! The enforced form is narrower than the schema where weak models would ramble or loop: objects with declared
-//! properties are closed, and length, count, digits, white space and recursion have a limit where the schema
-//! has none. What it admits still conforms to the schema.
+//! The enforced form is narrower than the schema where weak models would ramble or loop: objects with `properties`
+//! are closed (with an empty list, too) and so are tuples, unless a minimum wants more than they describe, and
+//! length, count, digits, white space and recursion have a limit where the schema has none. What it admits still
+//! conforms to the schema.
 
 mod format;
 mod grammar;
@@ -68,7 +71,8 @@ impl SchemaError {
 }
 
 impl Schema {
-    /// Reads a schema: at most 256 KiB as text, 128 levels of JSON and 4,096 subschemas. Nothing is ever fetched.
+    /// Reads a schema: at most 256 KiB as text, 128 levels of JSON, 4,096 subschemas, and 16 MiB of compiled
+    /// patterns (different ones). Nothing is ever fetched.
     ///
     /// # Errors
     /// What is not a schema, cannot be honoured, contradicts itself, or has no finite instance.
@@ -93,6 +97,12 @@ impl Schema {
     /// It stands alone: what it refers to is in its own `$defs`.
     pub fn grammar(&self) -> &Value {
         &self.0.grammar
+    }
+
+    /// Whether the enforced form admits nothing but objects, as the arguments of a function have to be. A root with
+    /// `nullable: true` admits `null`, too.
+    pub fn allows_only_objects(&self) -> bool {
+        grammar::allows_only_objects(&self.0.grammar)
     }
 
     /// Checks a value against the schema as it was given, all keywords and the formats that the validator knows,

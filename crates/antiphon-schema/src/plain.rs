@@ -94,13 +94,25 @@ pub(crate) struct Site<'a> {
     pub(crate) schema: &'a Value,
     pub(crate) pointer: Rc<str>,
     pub(crate) level: usize,
+    /// A declared property that tells this branch of a `oneOf` from the others, and so has to be there.
+    pub(crate) discriminator: Option<&'a str>,
 }
 
 impl<'a> Site<'a> {
+    /// A schema for another value, or one of several for this one.
     pub(crate) fn below(&self, schema: &'a Value, steps: &[&str]) -> Self {
         let pointer = steps.iter().fold(self.pointer.to_string(), |pointer, step| join(&pointer, step));
-        Self { schema, pointer: pointer.into(), level: self.level }
+        Self { schema, pointer: pointer.into(), level: self.level, discriminator: None }
     }
+
+    pub(crate) fn told_by(self, discriminator: Option<&'a str>) -> Self {
+        Self { discriminator, ..self }
+    }
+}
+
+/// OpenAPI's `discriminator` beside a `oneOf`: the name of the property by which its branches differ.
+pub(crate) fn discriminator(keywords: &Map<String, Value>) -> Option<&str> {
+    keywords.get("discriminator")?.get("propertyName")?.as_str()
 }
 
 /// Schemas that one value must all follow; none of them means any value.
@@ -132,12 +144,17 @@ pub(crate) struct Plain<'a> {
     pub(crate) items: All<'a>,
     pub(crate) min_items: u64,
     pub(crate) max_items: Option<u64>,
+    pub(crate) unique: bool,
+    /// There is a list of properties, even if it is empty.
+    pub(crate) described: bool,
     pub(crate) properties: Vec<(String, All<'a>)>,
     pub(crate) ordering: Vec<&'a str>,
     pub(crate) additional: All<'a>,
     pub(crate) patterned: Vec<(String, All<'a>)>,
     pub(crate) names: All<'a>,
     pub(crate) required: Vec<&'a str>,
+    /// Required where they are declared.
+    pub(crate) discriminators: Vec<&'a str>,
     pub(crate) min_properties: u64,
     pub(crate) max_properties: Option<u64>,
     /// Nothing beside what is declared, by `unevaluatedProperties` or `unevaluatedItems`.
@@ -163,12 +180,15 @@ impl<'a> Plain<'a> {
             items: Vec::new(),
             min_items: 0,
             max_items: None,
+            unique: false,
+            described: false,
             properties: Vec::new(),
             ordering: Vec::new(),
             additional: Vec::new(),
             patterned: Vec::new(),
             names: Vec::new(),
             required: Vec::new(),
+            discriminators: Vec::new(),
             min_properties: 0,
             max_properties: None,
             closed_object: false,
@@ -193,6 +213,7 @@ impl<'a> Plain<'a> {
     /// Reads the keywords of one schema, without those that combine schemas.
     pub(crate) fn read(site: &Site<'a>, keywords: &'a Map<String, Value>) -> Self {
         let mut plain = Self::anything(site.pointer.clone());
+        plain.discriminators.extend(site.discriminator);
         for (keyword, value) in keywords {
             plain.spoken = plain.spoken.or(Types::spoken_of(keyword));
             match keyword.as_str() {
@@ -213,13 +234,17 @@ impl<'a> Plain<'a> {
                 "format" => plain.formats.extend(value.as_str().map(str::to_owned)),
                 "minItems" => plain.min_items = count(value).unwrap_or_default(),
                 "maxItems" => plain.max_items = count(value),
+                "uniqueItems" => plain.unique = value == &Value::Bool(true),
                 "minProperties" => plain.min_properties = count(value).unwrap_or_default(),
                 "maxProperties" => plain.max_properties = count(value),
                 "required" => plain.required = names(value),
                 "propertyOrdering" => plain.ordering = names(value),
                 "additionalProperties" => plain.additional.push(site.below(value, &[keyword])),
                 "propertyNames" => plain.names.push(site.below(value, &[keyword])),
-                "properties" => plain.properties = schemas(site, keyword, value),
+                "properties" => {
+                    plain.described = true;
+                    plain.properties = schemas(site, keyword, value);
+                }
                 "patternProperties" => plain.patterned = schemas(site, keyword, value),
                 "unevaluatedProperties" => plain.closed_object = value == &Value::Bool(false),
                 "unevaluatedItems" => plain.closed_array = value == &Value::Bool(false),
@@ -270,6 +295,7 @@ impl<'a> Plain<'a> {
         self.items.extend(other.items);
         self.min_items = self.min_items.max(other.min_items);
         self.max_items = least(self.max_items, other.max_items);
+        self.unique |= other.unique;
         self.closed_array |= other.closed_array;
 
         if !(self.patterned.is_empty() || other.spoken.and(Types::OBJECT).is_empty())
@@ -287,9 +313,11 @@ impl<'a> Plain<'a> {
                 self.properties.push((name, [self.additional.clone(), schemas].concat()));
             }
         }
+        self.described |= other.described;
         self.additional.extend(other.additional);
         self.names.extend(other.names);
         extend(&mut self.required, other.required);
+        extend(&mut self.discriminators, other.discriminators);
         extend(&mut self.ordering, other.ordering);
         self.min_properties = self.min_properties.max(other.min_properties);
         self.max_properties = least(self.max_properties, other.max_properties);

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternCache, PatternOptions, ValidationOptions, Validator};
 use serde_json::{Map, Value, json};
 
 use crate::SchemaError;
@@ -15,7 +15,11 @@ const MAX_SUBSCHEMAS: usize = 4_096;
 const MAX_LITERALS: usize = 5_000;
 /// Above this no answer could be long enough anyway.
 pub(crate) const MAX_COUNT: u64 = 65_536;
+/// Compiled sizes of a pattern; it counts as the smallest that holds it, and the largest is the limit.
+const PATTERN_BYTES: [usize; 4] = [16 * 1024, 64 * 1024, 256 * 1024, MAX_PATTERN_BYTES];
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+/// Compiled size of all different patterns of a schema. An engine holds several times as much.
+const MAX_PATTERNS_BYTES: usize = 16 * 1024 * 1024;
 /// Up to this every whole number is a double of its own.
 const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
 
@@ -24,6 +28,46 @@ pub(crate) struct Meaning {
     /// The source with `nullable` spelled out and every `$ref` a pointer into this same value.
     pub(crate) root: Value,
     pub(crate) validator: Validator,
+    pub(crate) patterns: Patterns,
+}
+
+/// The patterns of one schema, each compiled once however often it stands there.
+#[derive(Default)]
+pub(crate) struct Patterns {
+    compiled: PatternCache,
+    known: HashSet<String>,
+    bytes: usize,
+}
+
+impl Patterns {
+    pub(crate) fn options(&self) -> ValidationOptions<'static> {
+        sized(MAX_PATTERN_BYTES).with_pattern_cache(self.compiled.clone())
+    }
+
+    fn check(&mut self, pattern: &str, at: &str) -> Result<(), SchemaError> {
+        if !self.known.insert(pattern.to_owned()) {
+            return Ok(());
+        }
+        let schema = json!({"pattern": pattern});
+        let Some(bytes) = PATTERN_BYTES.into_iter().find(|bytes| sized(*bytes).build(&schema).is_ok()) else {
+            return Err(SchemaError::new(
+                at,
+                "expected a regular expression without look-around and back-references, of moderate size",
+            ));
+        };
+        self.bytes += bytes;
+        if self.bytes > MAX_PATTERNS_BYTES {
+            let message =
+                format!("expected patterns of at most {MAX_PATTERNS_BYTES} bytes altogether when compiled, got more");
+            return Err(SchemaError::new(at, message));
+        }
+        Ok(())
+    }
+}
+
+/// Nothing is fetched, and no pattern grows beyond that many bytes.
+fn sized(bytes: usize) -> ValidationOptions<'static> {
+    jsonschema::options().offline().with_pattern_options(PatternOptions::regex().size_limit(bytes))
 }
 
 pub(crate) fn read(source: &Value) -> Result<Meaning, SchemaError> {
@@ -41,16 +85,21 @@ pub(crate) fn read(source: &Value) -> Result<Meaning, SchemaError> {
         root.remove("$schema");
         root.remove("$id")
     });
-    let mut reader = Reader { own_id: own_id.as_ref().and_then(Value::as_str), seen: HashSet::new(), literals: 0 };
+    let mut reader = Reader {
+        own_id: own_id.as_ref().and_then(Value::as_str),
+        seen: HashSet::new(),
+        literals: 0,
+        patterns: Patterns::default(),
+    };
     reader.walk(&mut root)?;
-    let validator = jsonschema::options()
-        .offline()
+    let patterns = reader.patterns;
+    let validator = patterns
+        .options()
         .with_draft(draft)
         .should_validate_formats(true)
-        .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))
         .build(&root)
         .map_err(|error| SchemaError::new(error.instance_path().as_str(), error.masked().to_string()))?;
-    Ok(Meaning { root, validator })
+    Ok(Meaning { root, validator, patterns })
 }
 
 /// Nesting of the whole value, so that what follows may recurse.
@@ -97,6 +146,7 @@ struct Reader<'a> {
     own_id: Option<&'a str>,
     seen: HashSet<String>,
     literals: usize,
+    patterns: Patterns,
 }
 
 impl Reader<'_> {
@@ -208,7 +258,7 @@ impl Reader<'_> {
                     return Err(SchemaError::new(at, format!("expected at most {MAX_COUNT}, got {count}")));
                 }
             }
-            (Holds::Pattern, Value::String(pattern)) => check_pattern(pattern, at)?,
+            (Holds::Pattern, Value::String(pattern)) => self.patterns.check(pattern, at)?,
             (Holds::Names, Value::Array(names)) => {
                 if let Some(other) = names.iter().find(|name| !name.is_string()) {
                     return Err(SchemaError::new(
@@ -229,7 +279,7 @@ impl Reader<'_> {
             (Holds::SchemaByPattern, Value::Object(schemas)) => {
                 for pattern in schemas.keys() {
                     let at = join(at, pattern);
-                    check_pattern(pattern, &at)?;
+                    self.patterns.check(pattern, &at)?;
                     inner.push(at);
                 }
             }
@@ -307,7 +357,10 @@ fn spell_out_nullable(schema: &mut Map<String, Value>, pointer: &str) -> Result<
         }
     } else {
         // Definitions stay where references look for them.
-        let keep = |keyword: &str| matches!(keyword, "$defs" | "definitions") || holds(keyword) == Holds::Annotation;
+        let keep = |keyword: &str| {
+            matches!(keyword, "$defs" | "definitions")
+                || keyword != "discriminator" && holds(keyword) == Holds::Annotation
+        };
         let (kept, asserted) = std::mem::take(schema).into_iter().partition(|(keyword, _)| keep(keyword));
         *schema = kept;
         schema.insert("anyOf".to_owned(), json!([Value::Object(asserted), {"type": "null"}]));
@@ -340,18 +393,10 @@ fn decimal(number: f64) -> Option<(u64, usize)> {
     Some((format!("{whole}{fraction}").parse().ok()?, fraction.len()))
 }
 
-fn check_pattern(pattern: &str, at: &str) -> Result<(), SchemaError> {
-    let options = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES);
-    match jsonschema::options().offline().with_pattern_options(options).build(&json!({"pattern": pattern})) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(SchemaError::new(
-            at,
-            "expected a regular expression without look-around and back-references, of moderate size",
-        )),
-    }
-}
+/// The largest double that llguidance's integers hold.
+pub(crate) const LARGEST: f64 = 9_223_372_036_854_774_784.0;
 
-/// Bounds that nothing can meet.
+/// Bounds that nothing can meet, or no number that can be written.
 fn check_bounds(schema: &Map<String, Value>, pointer: &str) -> Result<(), SchemaError> {
     let number = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
     let pairs = [
@@ -368,6 +413,16 @@ fn check_bounds(schema: &Map<String, Value>, pointer: &str) -> Result<(), Schema
         if least > most || (exclusive && least >= most) {
             let message = format!("`{low}` is {least} and `{high}` is {most}: nothing is between them");
             return Err(SchemaError::new(join(pointer, low), message));
+        }
+    }
+    let sides = [("minimum", "exclusiveMinimum", 1.0), ("maximum", "exclusiveMaximum", -1.0)];
+    for (inclusive, exclusive, direction) in sides {
+        let beyond = |keyword: &str| number(keyword).is_some_and(|bound| bound * direction > LARGEST);
+        let reached = |keyword: &str| number(keyword).is_some_and(|bound| bound * direction >= LARGEST);
+        let found = [(inclusive, beyond(inclusive)), (exclusive, reached(exclusive))];
+        if let Some((keyword, _)) = found.into_iter().find(|(_, found)| *found) {
+            let message = "expected a bound that leaves numbers within 64 bits, which are all that can be written";
+            return Err(SchemaError::new(join(pointer, keyword), message));
         }
     }
     Ok(())

@@ -35,6 +35,10 @@ const STACK: usize = 256 << 20;
 /// after a few dozen tokens never comes near.
 const MOST_SEARCHED: usize = 20_000;
 
+/// The most searches in a row that may find nothing. What does not fit now hardly fits later: each token makes the
+/// way shorter by one at most. But a search may fail inside a character or an escape.
+const MOST_FAILED: usize = 12;
+
 /// The longest explanation of a refusal, in characters: the engine likes to quote whole grammars.
 const MAX_MESSAGE: usize = 300;
 
@@ -225,6 +229,8 @@ pub struct Guide {
     watched: usize,
     /// The most tokens that a completion took so far.
     longest: usize,
+    /// How many searches in a row found nothing.
+    failed: usize,
     /// How many tokens all searches walked through. They hold up everybody's batch.
     searched: usize,
 }
@@ -253,6 +259,7 @@ impl Guide {
             completion: None,
             watched: 0,
             longest: 0,
+            failed: 0,
             searched: 0,
         };
         guide.look(LONGEST);
@@ -336,7 +343,9 @@ impl Guide {
             found
         };
         self.longest = self.longest.max(self.completion.as_ref().map_or(0, Vec::len));
-        self.watched = if self.searched > MOST_SEARCHED { 0 } else { (left / 2).max(2 * self.longest + 16) };
+        self.failed = if self.completion.is_none() && left < LONGEST { self.failed + 1 } else { 0 };
+        let is_hopeless = self.failed > MOST_FAILED || self.searched > MOST_SEARCHED;
+        self.watched = if is_hopeless { 0 } else { (left / 2).max(2 * self.longest + 16) };
     }
 }
 

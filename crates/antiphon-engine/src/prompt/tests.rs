@@ -143,6 +143,10 @@ fn parameters_are_of_an_object_and_their_errors_name_the_place() {
         refused(json!({"type": "string"})),
         "`tools[0].parameters.type`: expected `object`: arguments are named"
     );
+    assert_eq!(
+        refused(json!({"type": "object", "nullable": true})),
+        "`tools[0].parameters`: expected a schema of objects alone: arguments are named"
+    );
     let unknown = refused(json!({"type": "object", "properties": {"a": {"type": "text"}}}));
     assert!(unknown.starts_with("`tools[0].parameters`: at `/properties/a/type`: "), "{unknown}");
     let answer = json!({ "response_format": {"type": "text", "schema": {"type": "text"}} });
@@ -169,6 +173,11 @@ fn calls_of_a_turn_that_was_cut_need_no_results() {
     let said = ModelTurn { text: "b".to_owned(), ..ModelTurn::default() };
     let user = |text: &str| Message::User(text.to_owned());
     assert_eq!(built.messages, [user("a"), Message::Model(said.clone()), user("go on")]);
+
+    let answered = CreateInteraction::read(json!({"model": "m", "input": [result("c1")]})).unwrap();
+    let cut = History { steps: past(asked.clone()), waits: false };
+    let built = model_request(PROJECT, &answered, cut, 0, 10, &Seal::new([7; 32])).unwrap();
+    assert!(matches!(&built.messages[..], [_, Message::Model(turn), Message::Result(_)] if turn.calls.len() == 1));
 
     let mut longer = asked.as_array().unwrap().clone();
     longer.push(json!({"type": "user_input", "content": [{"type": "text", "text": "go on"}]}));

@@ -36,6 +36,37 @@ fn large_schemas_are_refused() {
     refused(json!({"properties": many}), "subschemas");
 }
 
+/// Kilobytes that this process held at most so far.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()).map_or(0, |number| number.parse().unwrap())
+}
+
+#[test]
+fn patterns_have_a_limit_altogether() {
+    let properties = |count: usize, pattern: fn(usize) -> String| {
+        let property = |index: usize| (format!("p{index}"), json!({"type": "string", "pattern": pattern(index)}));
+        json!({"properties": (0..count).map(property).collect::<Map<_, _>>()})
+    };
+    let place = |source: Value| {
+        let error = Schema::read(source).expect_err("too many patterns");
+        assert!(error.message.contains("altogether"), "{error}");
+        let place = error.pointer.strip_prefix("/properties/p").and_then(|place| place.strip_suffix("/pattern"));
+        place.unwrap().parse::<usize>().unwrap()
+    };
+    // Half a megabyte each, however they differ.
+    assert_eq!(place(properties(4_000, |index| format!("^[a-z]{{9000}}{index}$"))), 16);
+    assert_eq!(place(properties(4_000, |index| format!("^a{index}$"))), 1_024);
+    let by_pattern = (0..4_000).map(|index| (format!("^[a-z]{{9000}}{index}$"), json!({"type": "null"})));
+    refused(json!({"patternProperties": by_pattern.collect::<Map<_, _>>()}), "altogether");
+    // One pattern costs once.
+    read(&properties(2_000, |_| "^[a-z]{9000}$".to_owned()));
+    let choices = (0..64).map(|index| json!({"enum": ["aa", index]})).collect::<Vec<_>>();
+    read(&json!({"allOf": [{"anyOf": choices}, {"pattern": "^[a-z]{2,9000}$"}]}));
+    assert!(peak() < 1 << 20, "{} kilobytes", peak());
+}
+
 #[test]
 fn deep_schemas_within_the_limits_work() {
     read(&nested(60, |inner| json!({"allOf": [inner]})));

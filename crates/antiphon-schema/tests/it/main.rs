@@ -4,5 +4,6 @@
 mod guide;
 mod hostile;
 mod laws;
+mod narrow;
 mod refused;
 mod rows;

@@ -74,6 +74,19 @@ fn what_nothing_can_follow_is_refused() {
 }
 
 #[test]
+fn bounds_beyond_what_can_be_written_are_refused() {
+    check(&json!({"type": "number", "minimum": 1e19}), "/minimum", "64 bits");
+    check(
+        &json!({"items": {"type": "integer", "minimum": 9_223_372_036_854_775_807_u64}}),
+        "/items/minimum",
+        "64 bits",
+    );
+    check(&json!({"type": "number", "maximum": -1e300}), "/maximum", "64 bits");
+    check(&json!({"exclusiveMinimum": 9_223_372_036_854_774_784_i64}), "/exclusiveMinimum", "64 bits");
+    check(&json!({"exclusiveMaximum": i64::MIN}), "/exclusiveMaximum", "64 bits");
+}
+
+#[test]
 fn references_stay_inside_the_schema() {
     check(&json!({"$ref": "https://example.com/a.json"}), "/$ref", "nothing is fetched");
     check(&json!({"properties": {"a": {"$ref": "file:///etc/passwd"}}}), "/properties/a/$ref", "nothing is fetched");
