@@ -7,8 +7,8 @@ from setting import Limit, Report, progress
 
 METHOD = """
 The worker's scheduler writes {output} tokens per stream, first freely and then under the grammar of a JSON Schema (a list
-of objects with strings, numbers and enumerations that does not end before the output does), in one process and in turn;
-{repeats} turns (`antiphon-llama bench --constrained`). A mask is what a grammar allows at one place: computed for each
+of objects with strings, numbers and enumerations that does not end before the output does, with a budget of four times
+as much), in one process and in turn; {repeats} turns (`antiphon-llama bench --constrained`). A mask is what a grammar allows at one place: computed for each
 token of what was written, alone. *warm* is once per worker, in the background; *compile* once per request.
 """
 

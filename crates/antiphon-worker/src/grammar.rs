@@ -37,7 +37,7 @@ const MOST_SEARCHED: usize = 20_000;
 
 /// The most searches in a row that may find nothing. What does not fit now hardly fits later: each token makes the
 /// way shorter by one at most. But a search may fail inside a character or an escape.
-const MOST_FAILED: usize = 12;
+const MOST_FAILED: usize = 6;
 
 /// The longest explanation of a refusal, in characters: the engine likes to quote whole grammars.
 const MAX_MESSAGE: usize = 300;
