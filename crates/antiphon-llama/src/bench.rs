@@ -155,69 +155,78 @@ fn scheduled(
     let settings = Settings { idle_cells: decoder.cells() as usize, ..Settings::of(&decoder) };
     let prompts: Vec<Vec<Token>> = (0..streams).map(|stream| tokens(&decoder, stream, prompt)).collect();
     let mut scheduler = Scheduler::new(decoder, settings);
-    // Tokens per second, and all tokens.
-    let mut generate = |wanted: u32, constraint: Option<&Constraint>| -> Result<(f64, Said), Box<dyn Error>> {
-        // Under a grammar no run is to be near its budget, where closing costs more.
-        let max_tokens = if constraint.is_some() { 4 * wanted } else { wanted };
-        for (id, prompt) in (0..).zip(&prompts) {
-            let guide = grammars.zip(constraint).map(|(all, constraint)| all.compile(constraint)).transpose()?;
-            let request = Generate {
-                id,
-                scope: String::new(),
-                prompt: prompt.clone(),
-                resume: Vec::new(),
-                max_tokens,
-                sampling: Sampling {
-                    temperature: 0.7,
-                    top_p: 0.9,
-                    repeat_penalty: 1.1,
-                    repeat_window: 64,
-                    seed: id,
-                    ..Sampling::GREEDY
-                },
-                markers: Vec::new(),
-                constraint: None,
-            };
-            scheduler.submit(request, guide);
-        }
-        let start = Instant::now();
-        let mut out = Vec::new();
-        let mut said = vec![Vec::new(); prompts.len()];
-        let mut goes_on = true;
-        while goes_on && said.iter().any(|tokens: &Vec<Token>| tokens.len() < wanted as usize) {
-            goes_on = scheduler.step(&mut out)?;
-            for message in out.drain(..) {
-                match message {
-                    Message::Chunk { id, tokens, .. } => said[id as usize].extend(tokens),
-                    Message::Failed { message, .. } => return Err(message.into()),
-                    Message::Ready(_)
-                    | Message::Prepared { .. }
-                    | Message::Refused { .. }
-                    | Message::Started { .. }
-                    | Message::Finished { .. } => {}
-                }
-            }
-        }
-        let seconds = start.elapsed().as_secs_f64();
-        for id in (0..).take(prompts.len()) {
-            scheduler.cancel(id);
-        }
-        let count: usize = said.iter().map(Vec::len).sum();
-        Ok((count as f64 / seconds, said))
-    };
-    let (first, _) = generate(1, None)?;
+    let (first, _) = generate(&mut scheduler, &prompts, 1, None)?;
     let prefill = f64::from(prompt) * first;
-    let (decode, _) = generate(output, None)?;
+    let (decode, _) = generate(&mut scheduler, &prompts, output, None)?;
     let mut constrained = None;
     if let Some(grammars) = grammars {
+        // From the same start: what was written so far would make attention slower.
+        scheduler = Scheduler::new(scheduler.into_decoder(), settings);
+        generate(&mut scheduler, &prompts, 1, None)?;
         let constraint = constraint(output);
-        let (speed, said) = generate(output, Some(&constraint))?;
+        let (speed, said) = generate(&mut scheduler, &prompts, output, Some((grammars, &constraint)))?;
         constrained = Some(speed);
         for tokens in said {
             replay(grammars, &constraint, &tokens, costs)?;
         }
     }
     Ok((scheduler.into_decoder(), Speed { prefill, decode, constrained }))
+}
+
+/// Generates so many tokens for each prompt: tokens per second over all, and the tokens.
+fn generate(
+    scheduler: &mut Scheduler<Llama>,
+    prompts: &[Vec<Token>],
+    wanted: u32,
+    constraint: Option<(&Grammars, &Constraint)>,
+) -> Result<(f64, Said), Box<dyn Error>> {
+    // Under a grammar no run is to be near its budget, where closing costs more.
+    let max_tokens = if constraint.is_some() { 4 * wanted } else { wanted };
+    for (id, prompt) in (0..).zip(prompts) {
+        let guide = constraint.map(|(grammars, constraint)| grammars.compile(constraint)).transpose()?;
+        let request = Generate {
+            id,
+            scope: String::new(),
+            prompt: prompt.clone(),
+            resume: Vec::new(),
+            max_tokens,
+            sampling: Sampling {
+                temperature: 0.7,
+                top_p: 0.9,
+                repeat_penalty: 1.1,
+                repeat_window: 64,
+                seed: id,
+                ..Sampling::GREEDY
+            },
+            markers: Vec::new(),
+            constraint: None,
+        };
+        scheduler.submit(request, guide);
+    }
+    let start = Instant::now();
+    let mut out = Vec::new();
+    let mut said = vec![Vec::new(); prompts.len()];
+    let mut goes_on = true;
+    while goes_on && said.iter().any(|tokens: &Vec<Token>| tokens.len() < wanted as usize) {
+        goes_on = scheduler.step(&mut out)?;
+        for message in out.drain(..) {
+            match message {
+                Message::Chunk { id, tokens, .. } => said[id as usize].extend(tokens),
+                Message::Failed { message, .. } => return Err(message.into()),
+                Message::Ready(_)
+                | Message::Prepared { .. }
+                | Message::Refused { .. }
+                | Message::Started { .. }
+                | Message::Finished { .. } => {}
+            }
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    for id in (0..).take(prompts.len()) {
+        scheduler.cancel(id);
+    }
+    let count: usize = said.iter().map(Vec::len).sum();
+    Ok((count as f64 / seconds, said))
 }
 
 /// Objects with strings, numbers and lists in a list that does not end before the output does: one takes at least 17
