@@ -88,7 +88,7 @@ pub(crate) fn constraint(
         return None;
     }
     let mut grammar =
-        Grammar { format, callable, rules: String::new(), markers: Vec::new(), untils: 0, shared: HashMap::new() };
+        Grammar { format, callable, rules: String::new(), markers: Vec::new(), until_count: 0, shared: HashMap::new() };
     grammar.declare(answer);
     let start = match reasoning {
         Reasoning::Tagged { .. } => grammar.tagged(reasoning, thinks, prompt_tail, calls, answer),
@@ -103,7 +103,7 @@ struct Grammar<'a> {
     callable: &'a [Callable],
     rules: String,
     markers: Vec<&'static str>,
-    untils: usize,
+    until_count: usize,
     /// The names of rules by what they are.
     shared: HashMap<String, String>,
 }
@@ -325,8 +325,8 @@ impl Grammar<'_> {
 
     /// Text up to a marker, and the marker.
     fn until(&mut self, marker: &'static str) -> String {
-        let (index, text) = (self.untils, quoted(marker));
-        self.untils += 1;
+        let (index, text) = (self.until_count, quoted(marker));
+        self.until_count += 1;
         self.rule(&format!("UNTIL_{index}"), &format!("{ANY} {text}"));
         self.rule(&format!("until_{index}[lazy]"), &format!("UNTIL_{index}"));
         self.rule(&format!("WITHOUT_{index}"), &format!("/(?s:.+)/ & ~({ANY} {text} {ANY})"));
