@@ -13,9 +13,9 @@ CONTEXT = 32_768
 BATCH = 512
 
 METHOD = """
-Prompts of about {prompt} tokens that share no prefix, {output} generated tokens, temperature 0, {threads} threads,
-batches of {batch}, a cache of {context} cells, plain attention; {repeats} turns. In each turn every contender runs
-alone and fresh from its start, after a short warm-up:
+Prompts of about {prompt} tokens that share no prefix, {output} generated tokens; half of both where several streams
+share the machine. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain attention;
+{repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled (`antiphon-llama bench --streams N`).
 - *scheduler*: the same tokens through the worker's scheduler and sampler, without pipe and server (same command).
@@ -46,14 +46,16 @@ TASKS = {
 
 
 def measure(setting):
-    prompt, output = (128, 32) if setting.quick else (BATCH, 128)
+    whole = (128, 32) if setting.quick else (BATCH, 128)
     speeds = [["tokens/s", "streams", "bare", "scheduler", "HTTP", "xllamacpp", "HTTP, first to last"]]
     ratios = [["ratio", "streams", "HTTP ÷ bare", "scheduler ÷ bare", "HTTP ÷ scheduler", "HTTP ÷ xllamacpp"]]
     limits, short = [], 0
     for model in setting.models:
         weights = setting.weights(model)
-        words = prompt - head_length(setting, model)
+        head = head_length(setting, model)
         for streams in (1, 4, 8):
+            prompt, output = whole if streams == 1 else (length // 2 for length in whole)
+            words = prompt - head
             turns = []
             for turn in range(setting.repeats):
                 progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
@@ -69,10 +71,10 @@ def measure(setting):
 
             for kind in ("prefill", "decode"):
                 of = {who: [turn[who][kind] for turn in turns] for who in turns[0]}
-                whole = [turn["HTTP"]["first to last"] for turn in turns] if kind == "decode" else []
+                later = [turn["HTTP"]["first to last"] for turn in turns] if kind == "decode" else []
                 contenders = ("bare", "scheduler", "HTTP", "xllamacpp")
                 row = [f"{statistics.median(of[who]):.1f}" if who in of else "not there" for who in contenders]
-                row.append(f"{statistics.median(whole):.1f}" if whole else "")
+                row.append(f"{statistics.median(later):.1f}" if later else "")
                 speeds.append([f"{model}, {kind}", str(streams), *row])
                 pairs = (("HTTP", "bare"), ("scheduler", "bare"), ("HTTP", "scheduler"), ("HTTP", "xllamacpp"))
                 row = [f"{ratio(of[a], of[b]):.3f}" if b in of else "not there" for a, b in pairs]
@@ -80,7 +82,7 @@ def measure(setting):
                 name = f"{model}, {kind}, {streams} streams: HTTP ÷ bare"
                 limits.append(Limit(name, ratio(of["HTTP"], of["bare"]), least=0.95))
     method = METHOD.format(
-        prompt=prompt, output=output, threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats
+        prompt=whole[0], output=whole[1], threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats
     )
     if short:
         method += f"\n**{short} answers through HTTP ended early**: fewer streams shared a batch than in the loop.\n"
