@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use antiphon_dialect::{self as dialect, Conversation, Part, Segment};
 use antiphon_engine::{
     Backend, BackendError, Call as FunctionCall, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared,
-    Schema, Tool,
+    Schema, Tool, text_of,
 };
 use antiphon_worker::protocol::{self, Generate, Message as Said, Request, Sampling};
 use async_trait::async_trait;
@@ -214,7 +214,7 @@ struct Prompt {
 fn shows_calls(message: &Message) -> bool {
     match message {
         Message::User(_) => false,
-        Message::Model(turn) => !turn.calls.is_empty(),
+        Message::Model(turn) => turn.calls().next().is_some(),
         Message::Result(_) => true,
     }
 }
@@ -235,17 +235,17 @@ fn declaration(tool: &Tool) -> dialect::Tool {
 /// A message for the dialect; a turn this very model generated goes as its tokens.
 fn said(message: &Message, fingerprint: &str) -> dialect::Message {
     match message {
-        Message::User(text) => dialect::Message::User(text.clone()),
+        Message::User(parts) => dialect::Message::User(text_of(parts)),
         Message::Model(turn) => dialect::Message::Model(match &turn.trace {
             Some(trace) if trace.fingerprint == fingerprint => dialect::ModelTurn {
-                reasoning: turn.reasoning.clone(),
+                reasoning: turn.reasoning().map(str::to_owned),
                 content: vec![Part::Tokens(trace.tokens.clone())],
                 calls: Vec::new(),
             },
             Some(_) | None => dialect::ModelTurn {
-                reasoning: turn.reasoning.clone(),
-                content: vec![Part::Text(turn.text.clone())],
-                calls: turn.calls.iter().map(asked).collect(),
+                reasoning: turn.reasoning().map(str::to_owned),
+                content: vec![Part::Text(turn.joined_text())],
+                calls: turn.calls().map(asked).collect(),
             },
         }),
         Message::Result(result) => dialect::Message::Tool(dialect::ToolResult {

@@ -21,7 +21,7 @@
 use std::time::Duration;
 
 use antiphon_dialect::{Callable, ChatTemplate, TemplateError};
-use antiphon_engine::{Backend, BackendError, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared};
+use antiphon_engine::{Backend, BackendError, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared, text_of};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -132,7 +132,7 @@ impl Scripted {
     }
 
     fn reply(&self, request: &ModelRequest) -> Option<Reply> {
-        let last = request.messages.last().map_or("", text_of);
+        let last = request.messages.last().map(words_of).unwrap_or_default();
         let fits = |reply: &&Reply| reply.when.as_ref().is_none_or(|part| last.contains(part.as_str()));
         self.script.reply.iter().find(fits).cloned()
     }
@@ -154,7 +154,7 @@ impl Backend for Scripted {
     }
 
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
-        let texts = request.messages.iter().map(text_of).chain(request.system_instruction.as_deref());
+        let texts = request.messages.iter().map(words_of).chain(request.system_instruction.clone());
         let input_tokens = texts.map(|text| text.split_whitespace().count() as u64).sum();
         if input_tokens >= self.script.context {
             return Err(BackendError::TooLong { input_tokens, context: self.script.context });
@@ -191,11 +191,11 @@ impl Backend for Scripted {
 }
 
 /// What a `when` is looked for in.
-fn text_of(message: &Message) -> &str {
+fn words_of(message: &Message) -> String {
     match message {
-        Message::User(text) => text,
-        Message::Model(turn) => &turn.text,
-        Message::Result(result) => &result.text,
+        Message::User(parts) => text_of(parts),
+        Message::Model(turn) => turn.joined_text(),
+        Message::Result(result) => result.text.clone(),
     }
 }
 

@@ -11,7 +11,7 @@ use antiphon_wire::{
 };
 use serde_json::{Map, Value};
 
-use crate::backend::{FinishReason, ModelEvent, Tool};
+use crate::backend::{FinishReason, ModelEvent, Signature, Thought, Tool};
 use crate::journal::Draft;
 use crate::store::{ClosedStep, Event, Trace};
 
@@ -39,7 +39,7 @@ pub(crate) struct Assembler {
 /// What the assembler cannot make itself.
 pub(crate) trait Mint {
     /// The signature of a thought.
-    fn signature(&self, reasoning: &str) -> String;
+    fn signature(&self, thought: &Thought) -> String;
 
     /// The id of a call, unlike any other.
     fn call_id(&self) -> String;
@@ -60,6 +60,8 @@ struct OpenStep {
     text: String,
     /// How many bytes of `text` the log holds already.
     logged_bytes: usize,
+    /// What the model wants back with a thought.
+    signature: Option<Signature>,
 }
 
 /// What the assembler made of an event.
@@ -147,11 +149,18 @@ impl Assembler {
     pub(crate) fn push(&mut self, event: ModelEvent, mint: &impl Mint) -> Result<Assembled, Failure> {
         let mut out = Assembled::default();
         match event {
-            ModelEvent::Started { .. } => {}
+            ModelEvent::Started { .. } | ModelEvent::Counted { .. } | ModelEvent::ServedBy { .. } => {}
             ModelEvent::Thought { text, tokens } => {
                 self.take_tokens(tokens);
                 self.open(Opening::Thought, mint, &mut out)?;
                 self.extend(&text, &mut out);
+            }
+            ModelEvent::Signed(signature) => {
+                self.open(Opening::Thought, mint, &mut out)?;
+                if let Some(open) = &mut self.open {
+                    open.signature = Some(signature);
+                }
+                self.close(false, mint, &mut out)?;
             }
             ModelEvent::Text { text, tokens } => {
                 self.take_tokens(tokens);
@@ -241,7 +250,7 @@ impl Assembler {
                 (head, 0)
             }
         };
-        self.open = Some(OpenStep { index, head, text: String::new(), logged_bytes });
+        self.open = Some(OpenStep { index, head, text: String::new(), logged_bytes, signature: None });
         Ok(())
     }
 
@@ -297,7 +306,8 @@ impl Assembler {
             (StepHead::ModelOutput | StepHead::FunctionCall { .. }, _) => None,
             (StepHead::Thought, Some(signature)) => Some(signature),
             (StepHead::Thought, None) => {
-                let signature = mint.signature(&open.text);
+                let signature =
+                    mint.signature(&Thought { text: open.text.clone(), signature: open.signature.clone() });
                 let delta = StepDelta::ThoughtSignature { signature: signature.clone() };
                 out.drafts.push(Draft { body: delta_event(open.index, delta), trace: None });
                 Some(signature)

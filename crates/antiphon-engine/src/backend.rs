@@ -3,6 +3,8 @@
 //! A backend always streams; whoever wants one answer folds. Dropping the stream
 //! cancels the turn and frees what it held.
 
+use std::sync::Arc;
+
 use antiphon_schema::Schema;
 use antiphon_wire::GenerationConfig;
 use async_trait::async_trait;
@@ -64,21 +66,119 @@ pub enum Calls {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
-    User(String),
+    User(Vec<Part>),
     Model(ModelTurn),
     /// What a call gave back.
     Result(CallResult),
 }
 
-/// All that the model said in one turn.
+impl Message {
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User(vec![Part::Text(text.into())])
+    }
+}
+
+/// A part of what a user says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    Text(String),
+    Media(Media),
+}
+
+/// Something to look at, to listen to or to read. Only a backend that says so
+/// ([`Backend::takes`]) gets any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    pub kind: MediaKind,
+    /// As `image/png`.
+    pub mime_type: String,
+    /// Base64 with padding.
+    pub data: Arc<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    Image,
+    Audio,
+    Video,
+    Document,
+}
+
+/// The words of a message's parts, a line each.
+pub fn text_of(parts: &[Part]) -> String {
+    let texts: Vec<_> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Media(_) => None,
+        })
+        .collect();
+    texts.join("\n")
+}
+
+/// All that the model said in one turn, in its order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelTurn {
-    /// What led to it, for models whose prompts keep it.
-    pub reasoning: Option<String>,
-    pub text: String,
-    pub calls: Vec<Call>,
+    pub said: Vec<Said>,
     /// The exact tokens of text and calls, if the same model wrote them.
     pub trace: Option<Trace>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// What led to that which follows, for models whose prompts keep it.
+    Thought(Thought),
+    Text(String),
+    Call(Call),
+}
+
+/// Reasoning that a model did, as far as it is known here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thought {
+    /// Empty when only the signature is known.
+    pub text: String,
+    pub signature: Option<Signature>,
+}
+
+/// What a model wants back, unread and unchanged, when its thought is replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// What kind of backend made it and can read it. None is Google's own, which goes to the
+    /// client and comes back as it is; any other travels sealed.
+    pub origin: Option<String>,
+    pub value: String,
+}
+
+impl ModelTurn {
+    /// A turn that is text alone.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { said: vec![Said::Text(text.into())], trace: None }
+    }
+
+    /// All text of the turn.
+    pub fn joined_text(&self) -> String {
+        let texts = self.said.iter().filter_map(|said| match said {
+            Said::Text(text) => Some(text.as_str()),
+            Said::Thought(_) | Said::Call(_) => None,
+        });
+        texts.collect()
+    }
+
+    /// The last reasoning in words.
+    pub fn reasoning(&self) -> Option<&str> {
+        let texts = self.said.iter().filter_map(|said| match said {
+            Said::Thought(thought) => Some(thought.text.as_str()),
+            Said::Text(_) | Said::Call(_) => None,
+        });
+        texts.filter(|text| !text.is_empty()).next_back()
+    }
+
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.said.iter().filter_map(|said| match said {
+            Said::Call(call) => Some(call),
+            Said::Thought(_) | Said::Text(_) => None,
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -109,13 +209,19 @@ pub struct Prepared {
 }
 
 /// What a model call says, in order: `Started`, pieces of thought, text and calls,
-/// `Finished`.
+/// `Finished`. `Counted` and `ServedBy` may come anywhere before the end.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
     /// The prompt is being read; so many of its tokens were not computed again.
     Started { cached_tokens: u64 },
+    /// What the prompt cost, from a backend that learns it late; the last holds.
+    Counted { input_tokens: u64, cached_tokens: u64 },
+    /// Another model than the one that was called answers, since that could not.
+    ServedBy { name: String },
     /// Reasoning, and the tokens that were generated for it.
     Thought { text: String, tokens: Vec<u32> },
+    /// Ends a thought, or is one without words: what the model wants back with it.
+    Signed(Signature),
     /// The answer. Always whole characters; the text may be empty while tokens come.
     Text { text: String, tokens: Vec<u32> },
     /// A call begins. The one before it, if any, is whole.
@@ -128,7 +234,7 @@ pub enum ModelEvent {
         /// Whether the tokens of this call are exactly what was given out: false when a stop
         /// sequence or a marker was cut from it.
         exact: bool,
-        /// Counts over the whole call, `resume` included; the model's own end token is
+        /// Counts over the whole call, `resume` included; a local model's own end token is
         /// not counted.
         thought_tokens: u64,
         output_tokens: u64,
@@ -162,6 +268,16 @@ pub enum BackendError {
     /// The model died while it worked on this call; the text is for the caller.
     #[error("{0}")]
     Died(String),
+    /// A service behind the backend failed or refused.
+    #[error("{code}: {message} ({detail})")]
+    Upstream {
+        /// Of spec 00 §5, those of failed interactions included.
+        code: &'static str,
+        /// For the caller.
+        message: String,
+        /// What the service said, for the log only.
+        detail: String,
+    },
     /// Anything else; the text is for the log only.
     #[error("{0}")]
     Internal(String),
@@ -180,6 +296,11 @@ pub trait Backend: Send + Sync {
 
     /// Whether a call could start now without waiting for the model to load.
     fn is_ready(&self) -> bool;
+
+    /// Whether messages may hold media of this kind.
+    fn takes(&self, _kind: MediaKind) -> bool {
+        false
+    }
 
     /// Understands and measures a request before its interaction is accepted.
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError>;

@@ -15,7 +15,7 @@ use tracing::{error, warn};
 
 use crate::ambient::{Ambient, wire_time};
 use crate::assemble::Assembler;
-use crate::backend::ModelRequest;
+use crate::backend::{ModelRequest, Thought};
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
 use crate::models::Models;
@@ -341,6 +341,7 @@ impl Inner {
             journal: Arc::clone(&live.journal),
             call,
             assembler: Assembler::new(live.request.generation_config.thinking_summaries, fingerprint, tools, &log),
+            served_by: None,
             cancel: live.cancel,
             suspend: if live.request.background { self.closing.clone() } else { self.closed.clone() },
         };
@@ -376,8 +377,8 @@ impl Inner {
         })
     }
 
-    pub(crate) fn sign(&self, project: ProjectId, reasoning: &str) -> String {
-        self.seal.sign(project, reasoning, &*self.ambient)
+    pub(crate) fn sign(&self, project: ProjectId, thought: &Thought) -> String {
+        self.seal.sign(project, thought, &*self.ambient)
     }
 
     /// The id of a function call: 12 random characters, so unique in any conversation.

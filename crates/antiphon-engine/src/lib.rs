@@ -28,8 +28,8 @@ mod store;
 pub use ambient::{Ambient, wire_time};
 pub use antiphon_schema::Schema;
 pub use backend::{
-    Backend, BackendError, Call, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream,
-    ModelTurn, Prepared, Resume, Tool,
+    Backend, BackendError, Call, CallResult, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
+    ModelStream, ModelTurn, Part, Prepared, Resume, Said, Signature, Thought, Tool, text_of,
 };
 pub use engine::{Caller, Created, Engine, EngineParts, Limits};
 pub use handle::Handle;

@@ -9,7 +9,7 @@ use antiphon_wire::{
 };
 use serde_json::{Value, json};
 
-use crate::backend::{Call, CallResult, Calls, Message, ModelRequest, ModelTurn, Tool};
+use crate::backend::{Call, CallResult, Calls, Message, ModelRequest, ModelTurn, Part, Said, Thought, Tool};
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
 
@@ -132,7 +132,7 @@ struct Conversation<'a> {
     /// What the model said since somebody else did.
     turn: Option<ModelTurn>,
     /// What led to the step that comes.
-    reasoning: Option<String>,
+    thoughts: Vec<Thought>,
     /// The name of the function of each call.
     calls: HashMap<String, String>,
     /// Calls without a result, in their order.
@@ -148,7 +148,7 @@ impl<'a> Conversation<'a> {
             seal,
             messages: Vec::new(),
             turn: None,
-            reasoning: None,
+            thoughts: Vec::new(),
             calls: HashMap::new(),
             waiting: Vec::new(),
             optional: false,
@@ -161,12 +161,12 @@ impl<'a> Conversation<'a> {
                 self.check_answered(path)?;
                 self.end_turn();
                 // A thought without an answer led nowhere.
-                self.reasoning = None;
-                self.messages.push(Message::User(text_of(&step.content, "\n")?));
+                self.thoughts.clear();
+                self.messages.push(Message::User(vec![Part::Text(text_of(&step.content, "\n")?)]));
             }
             Step::ModelOutput(step) => {
                 let text = text_of(&step.content, "")?;
-                self.turn(trace).text.push_str(&text);
+                self.say(Said::Text(text), trace);
             }
             Step::FunctionCall(FunctionCallStep { id, name, arguments, .. }) => {
                 if self.calls.insert(id.clone(), name.clone()).is_some() {
@@ -178,7 +178,7 @@ impl<'a> Conversation<'a> {
                     self.optional = false;
                 }
                 self.waiting.push(id.clone());
-                self.turn(trace).calls.push(Call { id, name, arguments });
+                self.say(Said::Call(Call { id, name, arguments }), trace);
             }
             Step::FunctionResult(step) => {
                 let name = self.answered(&step, path)?;
@@ -191,20 +191,20 @@ impl<'a> Conversation<'a> {
                 }));
             }
             Step::Thought(thought) => {
-                self.reasoning = thought.signature.and_then(|signature| self.seal.open(self.project, &signature));
+                let signature = thought.signature.filter(|signature| !signature.is_empty());
+                self.thoughts.extend(signature.map(|signature| self.seal.open(self.project, &signature)));
             }
             Step::Other(_) => return Err(unsayable()),
         }
         Ok(())
     }
 
-    /// The turn of the model, with one step more. The last step's trace is of all of it.
-    fn turn(&mut self, trace: Option<Trace>) -> &mut ModelTurn {
-        let reasoning = self.reasoning.take();
+    /// Adds to the turn of the model. The last step's trace is of all of it.
+    fn say(&mut self, said: Said, trace: Option<Trace>) {
         let turn = self.turn.get_or_insert_default();
-        turn.reasoning = reasoning.or(turn.reasoning.take());
+        turn.said.extend(self.thoughts.drain(..).map(Said::Thought));
+        turn.said.push(said);
         turn.trace = trace;
-        turn
     }
 
     fn end_turn(&mut self) {
@@ -239,8 +239,8 @@ impl<'a> Conversation<'a> {
                 Message::Model(turn) => Some(turn),
                 Message::User(_) | Message::Result(_) => None,
             });
-            if let Some(turn) = open.into_iter().chain(said).find(|turn| turn.calls.iter().any(|call| call.id == id)) {
-                turn.calls.retain(|call| call.id != id);
+            if let Some(turn) = open.into_iter().chain(said).find(|turn| turn.calls().any(|call| call.id == id)) {
+                turn.said.retain(|said| !matches!(said, Said::Call(call) if call.id == id));
                 turn.trace = None;
             }
         }

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::admission::Ticket;
 use crate::ambient::wire_time;
 use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, check_answer};
-use crate::backend::{BackendError, FinishReason, ModelEvent, ModelRequest, Prepared};
+use crate::backend::{BackendError, FinishReason, ModelEvent, ModelRequest, Prepared, Thought};
 use crate::engine::Inner;
 use crate::journal::{Draft, Journal};
 use crate::models::Served;
@@ -38,6 +38,8 @@ pub(crate) struct Run {
     /// What is to be run, or why it cannot be (for a run taken up after a restart).
     pub(crate) call: Result<Call, Failure>,
     pub(crate) assembler: Assembler,
+    /// Who answers instead of the model that was called.
+    pub(crate) served_by: Option<String>,
     /// The client, a delete, or the drop of an unstored handle asked for the end.
     pub(crate) cancel: CancellationToken,
     /// The server stops; a stored run goes on at its next start.
@@ -170,6 +172,9 @@ impl Run {
                 Some(Err(error)) => return Ok(Input::TurnFailed(self.failure(error))),
                 None => return Ok(Input::TurnFailed(Error::internal().failure())),
             };
+            if let ModelEvent::ServedBy { name } = &event {
+                self.served_by = Some(name.clone());
+            }
             let finished = counts.take(&event);
             let is_cut = may_be_cut && matches!(event, ModelEvent::Finished { exact: false, .. });
             match self.assembler.push(event, &mint) {
@@ -214,6 +219,7 @@ impl Run {
         interaction.steps = None;
         interaction.status = status;
         interaction.updated = Some(wire_time(now));
+        interaction.served_by.clone_from(&self.served_by);
         interaction.usage = Some(Usage::of_text(counts.input, counts.cached, counts.output, counts.thought));
         interaction.errors = failure.clone().into_iter().collect();
         interaction.error.clone_from(&failure);
@@ -282,6 +288,7 @@ impl Run {
         warn!(interaction.id = %self.journal.id(), %error, "A model call failed");
         match error {
             BackendError::MalformedCall(message) => Failure { code: MALFORMED_CALL.to_owned(), message },
+            BackendError::Upstream { code, message, .. } => Failure { code: code.to_owned(), message },
             error => backend_error(error).failure(),
         }
     }
@@ -294,8 +301,8 @@ struct Minted {
 }
 
 impl Mint for Minted {
-    fn signature(&self, reasoning: &str) -> String {
-        self.engine.sign(self.project, reasoning)
+    fn signature(&self, thought: &Thought) -> String {
+        self.engine.sign(self.project, thought)
     }
 
     fn call_id(&self) -> String {
@@ -308,7 +315,9 @@ pub(crate) fn backend_error(error: BackendError) -> Error {
     match error {
         BackendError::TooLong { .. } => Error::invalid("input", error.to_string()),
         BackendError::Rejected(message) => Error::new(Code::InvalidRequest, message),
-        BackendError::Unavailable(message) | BackendError::Died(message) => {
+        BackendError::Unavailable(message)
+        | BackendError::Died(message)
+        | BackendError::Upstream { message, .. } => {
             Error::new(Code::ServiceUnavailable, message)
         }
         BackendError::MalformedCall(_) | BackendError::Internal(_) => Error::internal(),
@@ -320,6 +329,11 @@ impl Counts {
     fn take(&mut self, event: &ModelEvent) -> Option<FinishReason> {
         match event {
             ModelEvent::Started { cached_tokens } => self.cached = *cached_tokens,
+            ModelEvent::Counted { input_tokens, cached_tokens } => {
+                self.input = *input_tokens;
+                self.cached = *cached_tokens;
+            }
+            ModelEvent::ServedBy { .. } | ModelEvent::Signed(_) => {}
             ModelEvent::Thought { tokens, .. } => self.thought += tokens.len() as u64,
             ModelEvent::Text { tokens, .. }
             | ModelEvent::CallStarted { tokens, .. }

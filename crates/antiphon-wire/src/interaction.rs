@@ -28,6 +28,10 @@ pub struct Interaction {
     /// The name that was asked for, not the one that served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The model that answered in place of the one that was to serve; an addition of this
+    /// server, there only when that happened.
+    #[serde(default, rename = "antiphon_served_by", skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_interaction_id: Option<InteractionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +70,7 @@ impl Interaction {
             created: None,
             updated: None,
             model: None,
+            served_by: None,
             previous_interaction_id: None,
             service_tier: None,
             labels: BTreeMap::new(),

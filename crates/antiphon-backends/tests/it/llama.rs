@@ -115,7 +115,7 @@ async fn turn(llama: &Llama, request: ModelRequest, prepared: Prepared) -> Resul
 #[tokio::test]
 async fn the_next_turns_prompt_extends_the_tokens_of_this_one() {
     let llama = llama(&[]);
-    let mut messages = vec![Message::User("I have 2 dogs. São Paulo 🐕".to_owned())];
+    let mut messages = vec![Message::user("I have 2 dogs. São Paulo 🐕")];
     let mut said: Vec<u32> = Vec::new();
     for round in 0..4 {
         let request = request(messages.clone(), 40);
@@ -127,8 +127,8 @@ async fn the_next_turns_prompt_extends_the_tokens_of_this_one() {
         }
         said = prepared.prompt.iter().chain(&turn.tokens).copied().collect();
         let trace = Trace { fingerprint: prepared.fingerprint, tokens: turn.tokens };
-        messages.push(Message::Model(ModelTurn { text: turn.text, trace: Some(trace), ..ModelTurn::default() }));
-        messages.push(Message::User("And how many paws?".to_owned()));
+        messages.push(Message::Model(ModelTurn { trace: Some(trace), ..ModelTurn::text(turn.text) }));
+        messages.push(Message::user("And how many paws?"));
     }
 }
 
@@ -143,7 +143,7 @@ async fn an_answer_conforms_to_its_schema_whatever_the_seed() {
     let answer = Schema::read(schema).unwrap();
     for seed in 0..12 {
         let request =
-            ModelRequest { answer: Some(answer.clone()), seed, ..request(vec![Message::User("Go".to_owned())], 200) };
+            ModelRequest { answer: Some(answer.clone()), seed, ..request(vec![Message::user("Go")], 200) };
         let prepared = llama.prepare(&request).await.unwrap();
         let turn = turn(&llama, request, prepared).await.unwrap();
         assert_eq!(turn.reason, FinishReason::Stop, "seed {seed}: {}", turn.text);
@@ -161,7 +161,7 @@ async fn a_required_call_comes_with_arguments_that_conform() {
             tools: vec![weather(), clock.clone()],
             calls: Calls::Required,
             seed,
-            ..request(vec![Message::User("Weather?".to_owned())], 400)
+            ..request(vec![Message::user("Weather?")], 400)
         };
         let prepared = llama.prepare(&request).await.unwrap();
         let turn = turn(&llama, request, prepared).await.unwrap();
@@ -178,7 +178,7 @@ async fn a_required_call_comes_with_arguments_that_conform() {
 #[tokio::test]
 async fn a_turn_with_calls_and_their_results_extends_its_own_tokens() {
     let llama = llama(&[]);
-    let mut messages = vec![Message::User("Weather?".to_owned())];
+    let mut messages = vec![Message::user("Weather?")];
     let mut said: Vec<u32> = Vec::new();
     for round in 0..3 {
         let request = ModelRequest {
@@ -192,7 +192,7 @@ async fn a_turn_with_calls_and_their_results_extends_its_own_tokens() {
         let turn = turn(&llama, request, prepared.clone()).await.unwrap();
         said = prepared.prompt.iter().chain(&turn.tokens).copied().collect();
         let trace = Trace { fingerprint: prepared.fingerprint, tokens: turn.tokens };
-        messages.push(Message::Model(ModelTurn { text: turn.text, trace: Some(trace), ..ModelTurn::default() }));
+        messages.push(Message::Model(ModelTurn { trace: Some(trace), ..ModelTurn::text(turn.text) }));
         for (at, (name, _)) in turn.calls.into_iter().enumerate() {
             messages.push(Message::Result(CallResult {
                 call_id: format!("call_{round}_{at}"),
@@ -207,7 +207,7 @@ async fn a_turn_with_calls_and_their_results_extends_its_own_tokens() {
 #[tokio::test]
 async fn usage_counts_every_token_once() {
     let llama = llama(&[]);
-    let request = request(vec![Message::User("Count".to_owned())], 12);
+    let request = request(vec![Message::user("Count")], 12);
     let prepared = llama.prepare(&request).await.unwrap();
     let turn = turn(&llama, request, prepared).await.unwrap();
     assert_eq!(turn.output_tokens, turn.tokens.len() as u64);
@@ -217,7 +217,7 @@ async fn usage_counts_every_token_once() {
 #[tokio::test]
 async fn a_prompt_that_fills_the_context_is_refused_with_both_numbers() {
     let llama = llama(&[]);
-    let request = request(vec![Message::User("x".repeat(3000))], 10);
+    let request = request(vec![Message::user("x".repeat(3000))], 10);
     let error = llama.prepare(&request).await.unwrap_err();
     let BackendError::TooLong { input_tokens, context } = error else { panic!("{error}") };
     assert_eq!(context, 2048);
@@ -227,7 +227,7 @@ async fn a_prompt_that_fills_the_context_is_refused_with_both_numbers() {
 #[tokio::test]
 async fn a_call_taken_up_again_goes_on_with_the_same_answer() {
     let llama = llama(&[]);
-    let whole = request(vec![Message::User("Tell me".to_owned())], 60);
+    let whole = request(vec![Message::user("Tell me")], 60);
     let prepared = llama.prepare(&whole).await.unwrap();
     let uncut = turn(&llama, whole.clone(), prepared.clone()).await.unwrap();
     for cut in 0..uncut.tokens.len() {
@@ -245,7 +245,7 @@ async fn a_dropped_stream_frees_its_slot() {
     let llama = llama(&[]);
     // More calls than slots, each left after its first event: every one gets its turn.
     for _ in 0..8 {
-        let request = request(vec![Message::User("Go on".to_owned())], 1000);
+        let request = request(vec![Message::user("Go on")], 1000);
         let prepared = llama.prepare(&request).await.unwrap();
         let mut stream = llama.generate(request, prepared).await.unwrap();
         assert!(matches!(stream.next().await, Some(Ok(ModelEvent::Started { .. }))));
@@ -255,7 +255,7 @@ async fn a_dropped_stream_frees_its_slot() {
 #[tokio::test]
 async fn a_worker_that_dies_fails_its_calls_and_serves_the_next() {
     let llama = llama(&["--crash-after-chunks", "3"]);
-    let request = request(vec![Message::User("Tell me".to_owned())], 50);
+    let request = request(vec![Message::user("Tell me")], 50);
     for _ in 0..2 {
         let prepared = llama.prepare(&request).await.unwrap();
         let died = turn(&llama, request.clone(), prepared).await.err();
@@ -278,7 +278,7 @@ async fn a_worker_that_is_not_there_is_said_aloud() {
         today: || "2026-06-09".to_owned(),
     })
     .unwrap();
-    let error = missing.prepare(&request(vec![Message::User("Hello".to_owned())], 5)).await.unwrap_err();
+    let error = missing.prepare(&request(vec![Message::user("Hello")], 5)).await.unwrap_err();
     let BackendError::Unavailable(text) = error else { panic!("{error}") };
     assert!(text.contains("no/such/worker"), "{text}");
 }

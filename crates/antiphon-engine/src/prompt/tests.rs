@@ -50,11 +50,14 @@ fn a_turn_of_the_model_is_one_message_and_results_follow_it() {
     assert_eq!(
         said,
         [
-            Message::User("a".to_owned()),
+            Message::user("a"),
             Message::Model(ModelTurn {
-                text: "Let me see.".to_owned(),
-                calls: vec![asked("c1", "f"), asked("c2", "g")],
-                ..ModelTurn::default()
+                said: vec![
+                    Said::Text("Let me see.".to_owned()),
+                    Said::Call(asked("c1", "f")),
+                    Said::Call(asked("c2", "g")),
+                ],
+                trace: None,
             }),
             answered("c2", "g", r#"{"deep":[1]}"#, true),
             answered("c1", "f", "p\nq", false),
@@ -170,14 +173,14 @@ fn calls_of_a_turn_that_was_cut_need_no_results() {
     let request = CreateInteraction::read(json!({"model": "m", "input": "go on"})).unwrap();
     let cut = History { steps: past(asked.clone()), waits: false };
     let built = model_request(PROJECT, &request, cut, 0, 10, &Seal::new([7; 32])).unwrap();
-    let said = ModelTurn { text: "b".to_owned(), ..ModelTurn::default() };
-    let user = |text: &str| Message::User(text.to_owned());
+    let said = ModelTurn::text("b");
+    let user = |text: &str| Message::user(text);
     assert_eq!(built.messages, [user("a"), Message::Model(said.clone()), user("go on")]);
 
     let answered = CreateInteraction::read(json!({"model": "m", "input": [result("c1")]})).unwrap();
     let cut = History { steps: past(asked.clone()), waits: false };
     let built = model_request(PROJECT, &answered, cut, 0, 10, &Seal::new([7; 32])).unwrap();
-    assert!(matches!(&built.messages[..], [_, Message::Model(turn), Message::Result(_)] if turn.calls.len() == 1));
+    assert!(matches!(&built.messages[..], [_, Message::Model(turn), Message::Result(_)] if turn.calls().count() == 1));
 
     let mut longer = asked.as_array().unwrap().clone();
     longer.push(json!({"type": "user_input", "content": [{"type": "text", "text": "go on"}]}));
@@ -185,4 +188,38 @@ fn calls_of_a_turn_that_was_cut_need_no_results() {
     let built = build(Value::Array(longer), json!({"input": "d"})).unwrap();
     assert_eq!(built.messages.len(), 5);
     assert_eq!(built.messages[1], Message::Model(said));
+}
+
+struct Still;
+
+impl crate::ambient::Ambient for Still {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        bytes.fill(1);
+    }
+}
+
+#[test]
+fn a_thought_comes_back_with_what_its_model_wants_back() {
+    let seal = Seal::new([7; 32]);
+    let thought = |text: &str, signature: Option<(Option<&str>, &str)>| Thought {
+        text: text.to_owned(),
+        signature: signature
+            .map(|(origin, value)| Signature { origin: origin.map(str::to_owned), value: value.to_owned() }),
+    };
+    for thought in [
+        thought("Think.", None),
+        thought("\0{", None),
+        thought("", Some((Some("anthropic"), "EvEF/+=="))),
+        thought("Think.", Some((Some("responses"), "{\"id\": \"\u{1F415}\"}"))),
+        thought("", Some((None, "CpcBAdHtim8="))),
+    ] {
+        let signature = seal.sign(PROJECT, &thought, &Still);
+        assert_eq!(seal.open(PROJECT, &signature), thought);
+        let other = seal.open(ProjectId(2), &signature);
+        assert_eq!((other.text.as_str(), other.signature.map(|kept| kept.value)), ("", Some(signature)));
+    }
 }

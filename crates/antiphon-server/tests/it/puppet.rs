@@ -62,7 +62,7 @@ impl Backend for Puppet {
     }
 
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
-        let asked = |message: &Message| *message == Message::User("panic".to_owned());
+        let asked = |message: &Message| *message == Message::user("panic");
         assert!(!request.messages.iter().any(asked), "the test asked for it");
         Ok(Prepared { input_tokens: 1, ..Prepared::default() })
     }

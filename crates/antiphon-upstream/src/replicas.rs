@@ -1,0 +1,1 @@
+//! Which of several addresses a call goes to.
