@@ -14,8 +14,8 @@ BATCH = 512
 
 METHOD = """
 Prompts of about {prompt} tokens that share no prefix, {output} generated tokens; half of both where several streams
-share the machine. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain attention;
-{repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up:
+share a larger model. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain
+attention; {repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled (`antiphon-llama bench --streams N`).
 - *scheduler*: the same tokens through the worker's scheduler and sampler, without pipe and server (same command).
@@ -38,6 +38,9 @@ WORDS = (
     "research girl guy moment air teacher force education"
 ).split()
 
+# Its figures come in seconds, where a larger model takes minutes.
+SMALL = "smollm2-135m-instruct"
+
 # What each model writes on for longer than is measured, with any of these words.
 TASKS = {
     "smollm2-135m-instruct": "Now write a very long story with these words, with many chapters.",
@@ -54,7 +57,8 @@ def measure(setting):
         weights = setting.weights(model)
         head = head_length(setting, model)
         for streams in (1, 4, 8):
-            prompt, output = whole if streams == 1 else (length // 2 for length in whole)
+            half = streams > 1 and model != SMALL
+            prompt, output = (length // 2 for length in whole) if half else whole
             words = prompt - head
             turns = []
             for turn in range(setting.repeats):
