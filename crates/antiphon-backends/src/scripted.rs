@@ -21,7 +21,9 @@
 use std::time::Duration;
 
 use antiphon_dialect::{Callable, ChatTemplate, TemplateError};
-use antiphon_engine::{Backend, BackendError, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared, text_of};
+use antiphon_engine::{
+    Backend, BackendError, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared, text_of,
+};
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -29,4 +29,5 @@ mod trigger;
 pub use conversation::{Call, Conversation, Message, ModelTurn, Part, Segment, Tool, ToolResult};
 pub use grammar::{Callable, Calls, Constraint};
 pub use output::{Output, OutputParser};
+pub use stop::Stops;
 pub use template::{ChatTemplate, TemplateError};

@@ -5,7 +5,7 @@
 /// The sequence that is complete first wins, and of those that end together the longest:
 /// this is what a reader one character at a time would find, however the text is cut.
 #[derive(Debug)]
-pub(crate) struct Stops {
+pub struct Stops {
     sequences: Vec<String>,
     /// The end of the text so far, which may be the beginning of a sequence.
     held: String,
@@ -14,17 +14,17 @@ pub(crate) struct Stops {
 
 impl Stops {
     /// Empty sequences, which would stop everything, are left out.
-    pub(crate) fn new(mut sequences: Vec<String>) -> Self {
+    pub fn new(mut sequences: Vec<String>) -> Self {
         sequences.retain(|sequence| !sequence.is_empty());
         Self { sequences, held: String::new(), stopped: false }
     }
 
-    pub(crate) fn stopped(&self) -> bool {
+    pub fn stopped(&self) -> bool {
         self.stopped
     }
 
     /// Takes text and gives back what can be shown.
-    pub(crate) fn push(&mut self, text: &str) -> String {
+    pub fn push(&mut self, text: &str) -> String {
         if self.stopped {
             return String::new();
         }
@@ -45,7 +45,7 @@ impl Stops {
     }
 
     /// Gives back what was held, when no sequence can follow any more.
-    pub(crate) fn flush(&mut self) -> String {
+    pub fn flush(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 }

@@ -101,7 +101,7 @@ impl Assembler {
                         | StepDelta::ThoughtSummary { content: Content::Text(TextContent { text, .. }) } => {
                             step.text.push_str(text);
                         }
-                        StepDelta::ThoughtSummary { content: Content::Other(_) } => {}
+                        StepDelta::ThoughtSummary { .. } => {}
                         StepDelta::ThoughtSignature { signature } => step.signature = Some(signature.clone()),
                     }
                 }
@@ -306,8 +306,7 @@ impl Assembler {
             (StepHead::ModelOutput | StepHead::FunctionCall { .. }, _) => None,
             (StepHead::Thought, Some(signature)) => Some(signature),
             (StepHead::Thought, None) => {
-                let signature =
-                    mint.signature(&Thought { text: open.text.clone(), signature: open.signature.clone() });
+                let signature = mint.signature(&Thought { text: open.text.clone(), signature: open.signature.clone() });
                 let delta = StepDelta::ThoughtSignature { signature: signature.clone() };
                 out.drafts.push(Draft { body: delta_event(open.index, delta), trace: None });
                 Some(signature)

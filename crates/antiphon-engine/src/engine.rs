@@ -15,10 +15,10 @@ use tracing::{error, warn};
 
 use crate::ambient::{Ambient, wire_time};
 use crate::assemble::Assembler;
-use crate::backend::{ModelRequest, Thought};
+use crate::backend::{MediaKind, ModelRequest, Thought};
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
-use crate::models::Models;
+use crate::models::{Models, Served};
 use crate::prompt::{self, History};
 use crate::run::{Call, Run, backend_error};
 use crate::seal::Seal;
@@ -151,7 +151,7 @@ impl Engine {
             Some(seed) => seed.cast_unsigned(),
             None => inner.random(),
         };
-        let (request, call) = inner.model_request(caller.project, request, history, seed).await?;
+        let (request, call) = inner.model_request(caller.project, request, history, seed, &served).await?;
         let prepared = served.backend.prepare(&call).await.map_err(|error| {
             warn!(model = served.name, %error, "A request could not be prepared");
             backend_error(error)
@@ -365,11 +365,15 @@ impl Inner {
         request: CreateInteraction,
         history: History,
         seed: u64,
+        served: &Served,
     ) -> Result<(CreateInteraction, ModelRequest), Error> {
         let inner = Arc::clone(self);
         let most = request.generation_config.max_output_tokens.unwrap_or(self.limits.default_output_tokens);
+        let kinds = [MediaKind::Image, MediaKind::Audio, MediaKind::Video, MediaKind::Document];
+        let takes: Vec<_> = kinds.into_iter().filter(|kind| served.backend.takes(*kind)).collect();
         let built = tokio::task::spawn_blocking(move || {
-            prompt::model_request(project, &request, history, seed, most, &inner.seal).map(|call| (request, call))
+            prompt::model_request(project, &request, history, seed, most, &inner.seal, &takes)
+                .map(|call| (request, call))
         });
         built.await.unwrap_or_else(|failed| {
             error!(error = %failed, "Building a model call failed");

@@ -4,16 +4,19 @@ use std::collections::HashMap;
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
-    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, FunctionResultStep, Step,
-    ThinkingLevel, ToolMode,
+    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, FunctionResultStep, MediaContent,
+    Step, ThinkingLevel, ToolMode,
 };
 use serde_json::{Value, json};
 
-use crate::backend::{Call, CallResult, Calls, Message, ModelRequest, ModelTurn, Part, Said, Thought, Tool};
+use crate::backend::{
+    Call, CallResult, Calls, Media, MediaKind, Message, ModelRequest, ModelTurn, Part, Said, Thought, Tool,
+};
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
 
-/// Builds the call for a request that continues `history`.
+/// Builds the call for a request that continues `history`, of a model that takes media
+/// of these kinds.
 ///
 /// # Errors
 /// `invalid_request` naming the step or the schema when it cannot be said to a model, or
@@ -25,6 +28,7 @@ pub(crate) fn model_request(
     seed: u64,
     max_output_tokens: u32,
     seal: &Seal,
+    takes: &[MediaKind],
 ) -> Result<ModelRequest, Error> {
     let (calls, tools) = tools(request)?;
     let answer = request
@@ -32,7 +36,7 @@ pub(crate) fn model_request(
         .as_ref()
         .map(|answer| Schema::read(answer.schema.clone()).map_err(|error| schema_error(&answer.path, &error)))
         .transpose()?;
-    let mut conversation = Conversation::new(project, seal);
+    let mut conversation = Conversation::new(project, seal, takes);
     for PastStep { step, trace } in history.steps {
         // What was accepted then needs no result now.
         conversation.optional = matches!(step, Step::UserInput(_));
@@ -128,6 +132,7 @@ fn schema_error(path: &str, error: &SchemaError) -> Error {
 struct Conversation<'a> {
     project: ProjectId,
     seal: &'a Seal,
+    takes: &'a [MediaKind],
     messages: Vec<Message>,
     /// What the model said since somebody else did.
     turn: Option<ModelTurn>,
@@ -142,10 +147,11 @@ struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    fn new(project: ProjectId, seal: &'a Seal) -> Self {
+    fn new(project: ProjectId, seal: &'a Seal, takes: &'a [MediaKind]) -> Self {
         Self {
             project,
             seal,
+            takes,
             messages: Vec::new(),
             turn: None,
             thoughts: Vec::new(),
@@ -162,7 +168,8 @@ impl<'a> Conversation<'a> {
                 self.end_turn();
                 // A thought without an answer led nowhere.
                 self.thoughts.clear();
-                self.messages.push(Message::User(vec![Part::Text(text_of(&step.content, "\n")?)]));
+                let parts = self.parts(step.content, path)?;
+                self.messages.push(Message::User(parts));
             }
             Step::ModelOutput(step) => {
                 let text = text_of(&step.content, "")?;
@@ -197,6 +204,30 @@ impl<'a> Conversation<'a> {
             Step::Other(_) => return Err(unsayable()),
         }
         Ok(())
+    }
+
+    /// What a user said. `path` is that of the step.
+    fn parts(&self, content: Vec<Content>, path: &str) -> Result<Vec<Part>, Error> {
+        let mut parts = Vec::new();
+        for (at, content) in content.into_iter().enumerate() {
+            let (kind, name, MediaContent { data, mime_type }) = match content {
+                Content::Text(part) => {
+                    parts.push(Part::Text(part.text));
+                    continue;
+                }
+                Content::Image(media) => (MediaKind::Image, "image", media),
+                Content::Audio(media) => (MediaKind::Audio, "audio", media),
+                Content::Video(media) => (MediaKind::Video, "video", media),
+                Content::Document(media) => (MediaKind::Document, "document", media),
+                Content::Other(_) => return Err(unsayable()),
+            };
+            if !self.takes.contains(&kind) {
+                let message = format!("the model takes no {name} input; `content[{at}]` holds some");
+                return Err(Error::invalid(path, message));
+            }
+            parts.push(Part::Media(Media { kind, mime_type, data }));
+        }
+        Ok(parts)
     }
 
     /// Adds to the turn of the model. The last step's trace is of all of it.
@@ -277,14 +308,8 @@ fn result_text(result: &FunctionResult) -> Result<String, Error> {
 }
 
 fn text_of(content: &[Content], separator: &str) -> Result<String, Error> {
-    let parts: Result<Vec<_>, _> = content
-        .iter()
-        .map(|content| match content {
-            Content::Text(part) => Ok(part.text.as_str()),
-            Content::Other(_) => Err(unsayable()),
-        })
-        .collect();
-    Ok(parts?.join(separator))
+    let parts: Option<Vec<_>> = content.iter().map(Content::as_text).collect();
+    Ok(parts.ok_or_else(unsayable)?.join(separator))
 }
 
 /// Requests with such parts were refused when they came; only a conversation stored by

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::admission::Ticket;
 use crate::ambient::wire_time;
 use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, check_answer};
-use crate::backend::{BackendError, FinishReason, ModelEvent, ModelRequest, Prepared, Thought};
+use crate::backend::{BackendError, FinishReason, Message, ModelEvent, ModelRequest, Part, Prepared, Thought};
 use crate::engine::Inner;
 use crate::journal::{Draft, Journal};
 use crate::models::Served;
@@ -68,6 +68,8 @@ struct Counts {
     cached: u64,
     thought: u64,
     output: u64,
+    /// Whether the input holds media.
+    mixed: bool,
 }
 
 /// Drafts that wait to be appended together.
@@ -107,6 +109,7 @@ impl Run {
             Err(failure) => (Input::TurnFailed(failure), None),
             Ok(Call { served, request, prepared, ticket }) => {
                 counts.input = prepared.input_tokens;
+                counts.mixed = request.messages.iter().any(has_media);
                 tokio::select! {
                     biased;
                     () = self.cancel.cancelled() => (Input::CancelRequested, None),
@@ -220,7 +223,12 @@ impl Run {
         interaction.status = status;
         interaction.updated = Some(wire_time(now));
         interaction.served_by.clone_from(&self.served_by);
-        interaction.usage = Some(Usage::of_text(counts.input, counts.cached, counts.output, counts.thought));
+        let mut usage = Usage::of_text(counts.input, counts.cached, counts.output, counts.thought);
+        if counts.mixed {
+            // How much of the input is text nobody has said.
+            usage.input_tokens_by_modality.clear();
+        }
+        interaction.usage = Some(usage);
         interaction.errors = failure.clone().into_iter().collect();
         interaction.error.clone_from(&failure);
         let id = self.journal.id().clone();
@@ -310,14 +318,19 @@ impl Mint for Minted {
     }
 }
 
+fn has_media(message: &Message) -> bool {
+    match message {
+        Message::User(parts) => parts.iter().any(|part| matches!(part, Part::Media(_))),
+        Message::Model(_) | Message::Result(_) => false,
+    }
+}
+
 /// A backend's error as the API says it.
 pub(crate) fn backend_error(error: BackendError) -> Error {
     match error {
         BackendError::TooLong { .. } => Error::invalid("input", error.to_string()),
         BackendError::Rejected(message) => Error::new(Code::InvalidRequest, message),
-        BackendError::Unavailable(message)
-        | BackendError::Died(message)
-        | BackendError::Upstream { message, .. } => {
+        BackendError::Unavailable(message) | BackendError::Died(message) | BackendError::Upstream { message, .. } => {
             Error::new(Code::ServiceUnavailable, message)
         }
         BackendError::MalformedCall(_) | BackendError::Internal(_) => Error::internal(),

@@ -39,7 +39,8 @@ impl Seal {
             signature => {
                 let (origin, value) =
                     signature.as_ref().map_or((None, ""), |own| (own.origin.as_deref(), own.value.as_str()));
-                let signed = Signed { text: Cow::Borrowed(&thought.text), origin: origin.map(Into::into), value: value.into() };
+                let signed =
+                    Signed { text: Cow::Borrowed(&thought.text), origin: origin.map(Into::into), value: value.into() };
                 format!("{SIGNED}{}", serde_json::to_string(&signed).unwrap_or_default())
             }
         };
@@ -63,10 +64,9 @@ impl Seal {
             return Thought { text: message, signature: None };
         };
         let Ok(signed) = serde_json::from_str::<Signed<'_>>(signed) else { return Thought::default() };
-        let signature = signed.origin.map(|origin| Signature {
-            origin: Some(origin.into_owned()),
-            value: signed.value.into_owned(),
-        });
+        let signature = signed
+            .origin
+            .map(|origin| Signature { origin: Some(origin.into_owned()), value: signed.value.into_owned() });
         Thought { text: signed.text.into_owned(), signature }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use antiphon_engine::MediaKind;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One model of one service.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub enum ProtocolKind {
 }
 
 /// Who serves chat completions: they differ in what they take beyond OpenAI's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flavor {
     #[default]
@@ -67,7 +67,7 @@ pub struct Capabilities {
     pub media: Vec<MediaKind>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolSupport {
     /// The service has tools.
@@ -78,7 +78,7 @@ pub enum ToolSupport {
     Refused,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchemaSupport {
     /// The service cannot answer otherwise; the answer is shown as it comes.
@@ -113,11 +113,7 @@ impl Default for Capabilities {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first: Duration::from_secs(120),
-            idle: Duration::from_secs(60),
-        }
+        Self { connect: Duration::from_secs(5), first: Duration::from_secs(120), idle: Duration::from_secs(60) }
     }
 }
 

@@ -108,8 +108,15 @@ impl Problem {
     pub(crate) fn of_status(status: u16, body: &str) -> Self {
         let detail = format!("{status}: {}", message_of(body));
         let lower = detail.to_ascii_lowercase();
-        let too_long = ["context length", "context_length", "context size", "context window", "too many tokens",
-            "prompt is too long", "exceeds the maximum number of tokens"];
+        let too_long = [
+            "context length",
+            "context_length",
+            "context size",
+            "context window",
+            "too many tokens",
+            "prompt is too long",
+            "exceeds the maximum number of tokens",
+        ];
         let kind = match status {
             429 => ProblemKind::RateLimited,
             408 | 504 => ProblemKind::Timeout,

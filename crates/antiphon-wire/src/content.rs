@@ -1,5 +1,9 @@
 //! The parts of a message (spec 03, "Content").
 
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -7,11 +11,16 @@ use crate::error::Error;
 use crate::fields::Fields;
 
 /// One part of a message. Parts that are not built yet survive in stored data as
-/// [`Content::Other`]; a request that holds one is refused by name.
+/// [`Content::Other`]; a request that holds one is refused by name. Which media a model
+/// takes is another matter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Content {
     Text(TextContent),
+    Image(MediaContent),
+    Audio(MediaContent),
+    Video(MediaContent),
+    Document(MediaContent),
     #[serde(untagged)]
     Other(Value),
 }
@@ -22,6 +31,15 @@ pub struct TextContent {
     pub text: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub annotations: Vec<Value>,
+}
+
+/// An image, a recording, a video or a document, whole and inline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaContent {
+    /// Base64 (RFC 4648 §4, padded), never empty. Shared, since it may be long.
+    pub data: Arc<str>,
+    /// As `image/png`.
+    pub mime_type: String,
 }
 
 impl Content {
@@ -59,13 +77,36 @@ impl Content {
                 fields.finish()?;
                 Ok(Self::Text(TextContent { text, annotations }))
             }
-            Some(media @ ("image" | "audio" | "video" | "document")) => Err(Error::invalid(
-                &fields.path_of("type"),
-                format!("{media} input is not supported by this server yet; supported: text"),
-            )),
+            Some("image") => MediaContent::read(fields, "image/").map(Self::Image),
+            Some("audio") => MediaContent::read(fields, "audio/").map(Self::Audio),
+            Some("video") => MediaContent::read(fields, "video/").map(Self::Video),
+            Some("document") => MediaContent::read(fields, "").map(Self::Document),
             Some(other) => Err(Error::invalid(
                 &fields.path_of("type"),
-                format!("unknown content type `{}`; supported: text", crate::fields::excerpt(other)),
+                format!(
+                    "unknown content type `{}`; supported: text, image, audio, video, document",
+                    crate::fields::excerpt(other)
+                ),
+            )),
+        }
+    }
+
+    /// The text of a part, or nothing for media.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(part) => Some(&part.text),
+            Self::Image(_) | Self::Audio(_) | Self::Video(_) | Self::Document(_) | Self::Other(_) => None,
+        }
+    }
+
+    /// # Errors
+    /// When a part of `content`, which came at `path`, is no text.
+    pub(crate) fn text_alone(content: &[Self], path: &str) -> Result<(), Error> {
+        match content.iter().position(|part| part.as_text().is_none()) {
+            None => Ok(()),
+            Some(at) => Err(Error::invalid(
+                &format!("{path}[{at}].type"),
+                "media are supported in `user_input` only, by this server yet; supported here: text",
             )),
         }
     }
@@ -74,5 +115,47 @@ impl Content {
     /// the step types).
     pub(crate) fn is_content_type(kind: &str) -> bool {
         matches!(kind, "text" | "image" | "audio" | "video" | "document")
+    }
+}
+
+/// Longer names of types are none.
+const LONGEST_MIME_TYPE: usize = 127;
+
+impl MediaContent {
+    /// Reads what is left of a part after its `type`; `family` is what its type begins with.
+    fn read(mut fields: Fields, family: &str) -> Result<Self, Error> {
+        for (name, why) in [
+            ("uri", "media are not fetched by this server yet; expected `data`, the bytes in base64"),
+            ("resolution", "it is not supported by this server yet"),
+            ("processing", "it is not supported by this server yet"),
+            ("sample_rate", "raw audio is not supported by this server yet; expected a file such as WAV"),
+            ("channels", "raw audio is not supported by this server yet; expected a file such as WAV"),
+            ("name", "it is not supported by this server yet"),
+        ] {
+            fields.refuse(name, why)?;
+        }
+        let expected = format!("expected the type of the data, as `{family}…`");
+        let Some(mime_type) = fields.string("mime_type")? else {
+            return Err(Error::invalid(&fields.path_of("mime_type"), format!("{expected}, nothing came")));
+        };
+        let mime_type = mime_type.to_ascii_lowercase();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.+-_;= ".contains(&byte);
+        if !mime_type.starts_with(family)
+            || !mime_type.contains('/')
+            || mime_type.len() > LONGEST_MIME_TYPE
+            || !mime_type.bytes().all(plain)
+        {
+            let message = format!("{expected}, got `{}`", crate::fields::excerpt(&mime_type));
+            return Err(Error::invalid(&fields.path_of("mime_type"), message));
+        }
+        let data = fields.string("data")?.unwrap_or_default();
+        let bytes = STANDARD
+            .decode(&data)
+            .map_err(|error| Error::invalid(&fields.path_of("data"), format!("expected bytes in base64: {error}")))?;
+        if bytes.is_empty() {
+            return Err(Error::invalid(&fields.path_of("data"), "expected bytes in base64, nothing came"));
+        }
+        fields.finish()?;
+        Ok(Self { data: data.into(), mime_type })
     }
 }

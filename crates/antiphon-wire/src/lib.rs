@@ -24,7 +24,7 @@ mod step;
 mod tool;
 mod usage;
 
-pub use content::{Content, TextContent};
+pub use content::{Content, MediaContent, TextContent};
 pub use error::{Code, Error, ErrorBody, Failure};
 pub use event::{ErrorEvent, InteractionEvent, StatusUpdate, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop};
 pub use fold::EventFold;

@@ -280,10 +280,42 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured("model", r#""gemini-3.5-flash""#, "served by the configured default when it is a `gemini-*` text model"),
     refused("agent", r#""antigravity-preview-05-2026""#, "agents come later"),
     honoured("input", r#""Hello""#, "string, content part, step, and lists of them"),
-    refused("input[0].type", r#"[{"type":"image","data":"aGk=","mime_type":"image/png"}]"#, "image input comes later"),
-    refused("input[0].type", r#"[{"type":"audio","data":"aGk=","mime_type":"audio/wav"}]"#, "audio input comes later"),
-    refused("input[0].type", r#"[{"type":"video","uri":"https://example.com/a.mp4"}]"#, "video input comes later"),
-    refused("input[0].type", r#"[{"type":"document","uri":"https://example.com/a.pdf"}]"#, "documents come later"),
+    honoured(
+        "input",
+        r#"[{"type":"image","data":"aGk=","mime_type":"image/png"}]"#,
+        "where the model takes images; `docs/backends.md`",
+    ),
+    honoured(
+        "input",
+        r#"[{"type":"audio","data":"aGk=","mime_type":"audio/wav"}]"#,
+        "where the model takes audio; `docs/backends.md`",
+    ),
+    honoured(
+        "input",
+        r#"[{"type":"video","data":"aGk=","mime_type":"video/mp4"}]"#,
+        "where the model takes videos; `docs/backends.md`",
+    ),
+    honoured(
+        "input",
+        r#"[{"type":"document","data":"aGk=","mime_type":"application/pdf"}]"#,
+        "where the model takes documents; `docs/backends.md`",
+    ),
+    refused("input[0].uri", r#"[{"type":"image","uri":"https://example.com/a.png"}]"#, "media are not fetched yet"),
+    refused(
+        "input[0].resolution",
+        r#"[{"type":"image","data":"aGk=","mime_type":"image/png","resolution":"low"}]"#,
+        "the model's own is used",
+    ),
+    refused(
+        "input[0].processing",
+        r#"[{"type":"document","data":"aGk=","mime_type":"application/pdf","processing":"static"}]"#,
+        "media are passed on whole",
+    ),
+    refused(
+        "input[0].sample_rate",
+        r#"[{"type":"audio","data":"aGk=","mime_type":"audio/l16","sample_rate":16000}]"#,
+        "raw audio comes later",
+    ),
     honoured(
         "input",
         r#"[{"type":"user_input","content":"Hi"},{"type":"function_call","id":"call_1","name":"f","arguments":{}},{"type":"function_result","call_id":"call_1","result":"ok"}]"#,
@@ -292,7 +324,7 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     refused(
         "input[0].result[0].type",
         r#"[{"type":"function_result","call_id":"call_1","result":[{"type":"image","data":"aGk=","mime_type":"image/png"}]}]"#,
-        "image input comes later",
+        "media in results come later",
     ),
     refused(
         "input[0].type",

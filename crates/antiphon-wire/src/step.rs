@@ -164,6 +164,9 @@ impl Step {
                     None => Vec::new(),
                     Some(content) => Content::read_list(content, &fields.path_of("content"))?,
                 };
+                if kind == "model_output" {
+                    Content::text_alone(&content, &fields.path_of("content"))?;
+                }
                 let step = MessageStep { content, extra: fields.rest() };
                 Ok(if kind == "user_input" { Self::UserInput(step) } else { Self::ModelOutput(step) })
             }
@@ -173,6 +176,7 @@ impl Step {
                     None => Vec::new(),
                     Some(summary) => Content::read_list(summary, &fields.path_of("summary"))?,
                 };
+                Content::text_alone(&summary, &fields.path_of("summary"))?;
                 Ok(Self::Thought(ThoughtStep { signature, summary, extra: fields.rest() }))
             }
             "function_call" => Ok(Self::FunctionCall(FunctionCallStep {
@@ -219,7 +223,12 @@ impl FunctionResult {
         match fields.take("result") {
             Some(Value::String(text)) => Ok(Self::Text(text)),
             Some(Value::Object(object)) => Ok(Self::Object(object)),
-            Some(parts @ Value::Array(_)) => Content::read_list(parts, &fields.path_of("result")).map(Self::Parts),
+            Some(parts @ Value::Array(_)) => {
+                let path = fields.path_of("result");
+                let parts = Content::read_list(parts, &path)?;
+                Content::text_alone(&parts, &path)?;
+                Ok(Self::Parts(parts))
+            }
             other => Err(fields.mismatch(
                 "result",
                 "a string, a list of content parts or an object",

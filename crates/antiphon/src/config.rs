@@ -1,36 +1,23 @@
-//! The configuration file. Every key is optional; an unknown one is an error.
+//! The configuration: one file, and what the environment says differently.
 //!
-//! ```toml
-//! [server]
-//! listen = "127.0.0.1:8080"
-//! body_bytes = 104857600       # the largest body of a request
-//! strict_models = false        # true: `gemini-*` names no longer reach the default
-//!
-//! [store]
-//! retention_days = 55
-//!
-//! [limits]
-//! default_output_tokens = 2048 # when a request does not say
-//! waiting = 64                 # interactions that may wait for one model
-//!
-//! [[models]]                   # the first is the default
-//! name = "qwen2.5-coder-1.5b-instruct"
-//! aliases = []
-//! backend = "llama"            # or "scripted"
-//! file = "model.gguf"          # unless an installed model has the name
-//! context = 32768              # in tokens, shared by the slots
-//! slots = 4
-//! threads = 2
-//! script = "replies.toml"      # for "scripted"
-//! ```
+//! Every key is optional and an unknown one is an error; `docs/configuration.md` has them
+//! all. `ANTIPHON__SECTION__KEY` overrides one key of the file: its value is read as TOML,
+//! or as a string when it is none.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 use crate::Failed;
 
-#[derive(Clone, Debug, Default, Deserialize)]
+mod model;
+
+pub(crate) use model::{
+    Backend, DEFAULT_ATTEMPTS, DEFAULT_CONCURRENCY, DEFAULT_UPSTREAM_CONTEXT, HeaderValue, Kept, Model,
+};
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
@@ -39,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) models: Vec<Model>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Server {
     pub(crate) listen: Option<String>,
@@ -47,40 +34,17 @@ pub(crate) struct Server {
     pub(crate) strict_models: bool,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Store {
     pub(crate) retention_days: u32,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Limits {
     pub(crate) default_output_tokens: u32,
     pub(crate) waiting: usize,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Model {
-    pub(crate) name: String,
-    #[serde(default)]
-    pub(crate) aliases: Vec<String>,
-    #[serde(default)]
-    pub(crate) backend: Backend,
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) context: Option<u32>,
-    pub(crate) slots: Option<u32>,
-    pub(crate) threads: Option<u32>,
-    pub(crate) script: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Backend {
-    #[default]
-    Llama,
-    Scripted,
 }
 
 impl Default for Store {
@@ -95,73 +59,111 @@ impl Default for Limits {
     }
 }
 
-impl Model {
-    /// An installed model with everything as the catalogue has it.
-    pub(crate) fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            aliases: Vec::new(),
-            backend: Backend::Llama,
-            file: None,
-            context: None,
-            slots: None,
-            threads: None,
-            script: None,
-        }
-    }
-}
+/// Where the server listens unless it is told.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+/// What the names of variables that override a key begin with.
+const PREFIX: &str = "ANTIPHON__";
 
 impl Config {
-    /// Reads the file; paths inside are relative to it.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
-        let failed =
-            |error: &dyn std::fmt::Display| Failed::new(format!("configuration `{}`: {error}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| failed(&error))?;
-        let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        for model in &mut config.models {
-            for file in [&mut model.file, &mut model.script].into_iter().flatten() {
-                *file = folder.join(&file);
+    /// Reads the file, if there is one, under what the environment says. Paths inside are
+    /// relative to the file.
+    ///
+    /// # Errors
+    /// All that is wrong with it, a line each.
+    pub(crate) fn read(path: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Self, Failed> {
+        let name = path.map_or("environment".to_owned(), |path| format!("`{}`", path.display()));
+        let failed = |error: &dyn std::fmt::Display| Failed::new(format!("configuration {name}: {error}"));
+        let text = match path {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path).map_err(|error| failed(&error))?,
+        };
+        let overrides: Vec<_> = variables
+            .filter_map(|(variable, value)| Some((variable.strip_prefix(PREFIX)?.to_owned(), value)))
+            .collect();
+        let mut config: Self = if overrides.is_empty() {
+            // Read so, errors tell the line.
+            toml::from_str(&text).map_err(|error| failed(&error))?
+        } else {
+            let mut table: Table = toml::from_str(&text).map_err(|error| failed(&error))?;
+            for (key, value) in overrides {
+                let path: Vec<_> = key.split("__").map(str::to_ascii_lowercase).collect();
+                set(&mut table, &path, &value).map_err(|why| failed(&format!("{PREFIX}{key}: {why}")))?;
             }
-        }
-        config.check().map_err(|error| failed(&error))?;
-        Ok(config)
+            Value::Table(table).try_into().map_err(|error| failed(&error))?
+        };
+        let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
+        config.models.iter_mut().for_each(|model| model.place_in(folder));
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config) } else { Err(failed(&problems.join("\n  "))) }
     }
 
-    fn check(&self) -> Result<(), Failed> {
+    /// Everything that is wrong, each led by its key.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.limits.default_output_tokens == 0 {
+            problems.push("`limits.default_output_tokens`: expected at least 1".to_owned());
+        }
+        if self.store.retention_days == 0 {
+            problems.push("`store.retention_days`: expected at least 1".to_owned());
+        }
         let mut names = std::collections::HashSet::new();
         for (at, model) in self.models.iter().enumerate() {
             for name in std::iter::once(&model.name).chain(&model.aliases) {
                 if !names.insert(name) {
-                    return Err(Failed::new(format!("`models[{at}]`: the name `{name}` is taken already")));
+                    problems.push(format!("`models[{at}]`: the name `{name}` is taken already"));
                 }
             }
-            let (script, file) = (model.script.is_some(), model.file.is_some());
-            match model.backend {
-                Backend::Scripted if !script => {
-                    return Err(Failed::new(format!("`models[{at}].script`: a scripted model needs its script")));
+            for name in &model.fallbacks {
+                let known = self.models.iter().any(|other| other.name == *name);
+                if !known || *name == model.name {
+                    problems.push(format!("`models[{at}].fallbacks`: expected names of other models, got `{name}`"));
                 }
-                Backend::Scripted if file => {
-                    return Err(Failed::new(format!("`models[{at}].file`: a scripted model has no weights")));
-                }
-                Backend::Llama if script => {
-                    return Err(Failed::new(format!("`models[{at}].script`: only scripted models have a script")));
-                }
-                Backend::Scripted | Backend::Llama => {}
             }
-            if model.context.is_some_and(|context| !(512..=1_048_576).contains(&context)) {
-                return Err(Failed::new(format!("`models[{at}].context`: expected 512 to 1048576 tokens")));
-            }
-            if model.slots.is_some_and(|slots| !(1..=64).contains(&slots)) {
-                return Err(Failed::new(format!("`models[{at}].slots`: expected 1 to 64")));
-            }
+            problems.extend(model.problems().into_iter().map(|(key, why)| format!("`models[{at}].{key}`: {why}")));
         }
-        if self.limits.default_output_tokens == 0 {
-            return Err(Failed::new("`limits.default_output_tokens`: expected at least 1"));
-        }
-        if self.store.retention_days == 0 {
-            return Err(Failed::new("`store.retention_days`: expected at least 1"));
-        }
-        Ok(())
+        problems
     }
 }
+
+/// Sets one key of the tables and lists inside a table.
+fn set(table: &mut Table, path: &[String], value: &str) -> Result<(), String> {
+    let [key, rest @ ..] = path else { return Err("expected a key".to_owned()) };
+    if rest.is_empty() {
+        table.insert(key.clone(), read_value(value));
+        return Ok(());
+    }
+    let inner = table.entry(key.clone()).or_insert_with(|| match rest[0].parse::<usize>() {
+        Ok(_) => Value::Array(Vec::new()),
+        Err(_) => Value::Table(Table::new()),
+    });
+    match inner {
+        Value::Table(inner) => set(inner, rest, value),
+        Value::Array(items) => {
+            let at: usize =
+                rest[0].parse().map_err(|_| format!("`{key}` is a list; expected a number, got `{}`", rest[0]))?;
+            if at > items.len() {
+                return Err(format!("`{key}` has {} entries; the next is {}", items.len(), items.len()));
+            }
+            if at == items.len() {
+                items.push(Value::Table(Table::new()));
+            }
+            match &mut items[at] {
+                Value::Table(inner) if rest.len() > 1 => set(inner, &rest[1..], value),
+                item => {
+                    *item = read_value(value);
+                    Ok(())
+                }
+            }
+        }
+        _ => Err(format!("`{key}` holds no keys")),
+    }
+}
+
+fn read_value(text: &str) -> Value {
+    let parsed = toml::from_str::<Table>(&format!("value = {text}"));
+    parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

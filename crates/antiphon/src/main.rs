@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod ambient;
 mod config;
+mod configuration;
 mod data;
 mod keys;
 mod models;
@@ -30,6 +31,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Create, list and revoke API keys.
     Keys(keys::Arguments),
+    /// Check and print the configuration.
+    Config(configuration::Arguments),
     /// Pull, list and remove models.
     Models(models::Arguments),
 }
@@ -50,6 +53,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Keys(arguments) => keys::run(arguments).await,
+        Command::Config(arguments) => configuration::run(&arguments),
         Command::Models(arguments) => models::run(arguments).await,
     };
     match done {

@@ -1,16 +1,17 @@
 //! `antiphon serve`: puts the parts together and serves until it is told to stop.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use antiphon_backends::{Llama, LlamaOptions, Script, ScriptError, Scripted};
-use antiphon_engine::{Engine, EngineParts, Limits, Models, Served, Store, StoreError};
+use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, Served, Store, StoreError};
 use antiphon_models::Library;
 use antiphon_store::{DataLock, FaultHook, FaultPoint, SqliteStore, StoreOptions};
+use antiphon_upstream::{Fallbacks, Secret, Upstream, UpstreamOptions};
 use antiphon_worker::protocol::Sampling;
 use clap::Args;
 use jiff::SignedDuration;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::ambient::Machine;
-use crate::config::{self, Backend, Config};
+use crate::config::{self, Config, HeaderValue, Kept};
 use crate::data::DataFolder;
 use crate::{Failed, keys, models, paths, print};
 
@@ -58,11 +59,8 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     log_to_stderr();
-    let config = match &arguments.config {
-        None => Config::default(),
-        Some(path) => Config::read(path)?,
-    };
-    let listen = arguments.listen.or(config.server.listen.clone()).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let config = Config::read(arguments.config.as_deref(), std::env::vars())?;
+    let listen = arguments.listen.or(config.server.listen.clone()).unwrap_or_else(|| config::DEFAULT_LISTEN.to_owned());
     let address = resolve(&listen)?;
     let data = DataFolder::open(paths::data_folder(arguments.data_dir)?)?;
     let _lock = DataLock::take(data.path()).map_err(|error| Failed::new(error.to_string()))?;
@@ -71,13 +69,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
 
     let library = arguments.place.library()?;
     let worker = paths::worker(arguments.place.worker);
-    let mut served = Vec::new();
+    let mut bare = Vec::new();
     for model in wanted_models(&config, arguments.model.as_deref(), &library)? {
         // The default is loaded now, others when they are first asked for.
-        let load = served.is_empty();
-        let model = serve_model(&model, &library, worker.as_ref(), arguments.worker_fault, &config, load)?;
-        served.push(Arc::new(model));
+        let load = bare.is_empty();
+        let built = match upstream(&model)? {
+            Some(built) => built,
+            None => local_model(&model, &library, worker.as_ref(), arguments.worker_fault, load)?,
+        };
+        bare.push((model, built));
     }
+    let served = bare.iter().map(|(model, built)| Arc::new(serve_model(model, built, &bare, &config))).collect();
     let key = first_key(&data, &*store, &address).await?;
     let engine = Engine::new(EngineParts {
         store,
@@ -135,70 +137,160 @@ fn wanted_models(config: &Config, chosen: Option<&str>, library: &Library) -> Re
     Ok(models)
 }
 
-fn serve_model(
+/// A model's backend, and what is known of it.
+struct Built {
+    name: String,
+    aliases: Vec<String>,
+    description: String,
+    context: u64,
+    output_limit: Option<u64>,
+    backend: Arc<dyn Backend>,
+}
+
+/// A model as it is asked: with its fallbacks behind it.
+fn serve_model(model: &config::Model, built: &Built, all: &[(config::Model, Built)], config: &Config) -> Served {
+    let mut links = vec![(built.name.clone(), Arc::clone(&built.backend))];
+    for name in &model.fallbacks {
+        let found = all.iter().find(|(other, _)| other.name == *name);
+        links.extend(found.map(|(_, other)| (other.name.clone(), Arc::clone(&other.backend))));
+    }
+    let backend: Arc<dyn Backend> =
+        if links.len() > 1 { Arc::new(Fallbacks::new(links)) } else { Arc::clone(&built.backend) };
+    let mut served = Served::new(&built.name, backend, built.context, config.limits.waiting);
+    served.output_limit = built.output_limit.unwrap_or(built.context);
+    served.description.clone_from(&built.description);
+    served.aliases = built.aliases.iter().chain(&model.aliases).cloned().collect();
+    served
+}
+
+/// The backend of a model behind a service; none when it is on this machine.
+fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
+    let Some(protocol) = model.protocol() else { return Ok(None) };
+    let failed = |error: &dyn std::fmt::Display| Failed::new(format!("model `{}`: {error}", model.name));
+    let key = match (&model.api_key_env, &model.api_key_file) {
+        (Some(name), _) => Some(secret_variable(name).map_err(|error| failed(&error))?),
+        (None, Some(file)) => Some(secret_file(file).map_err(|error| failed(&error))?),
+        (None, None) => None,
+    };
+    let headers: Result<Vec<_>, Failed> = model
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let value = match value {
+                HeaderValue::Plain(text) => Secret::new(text),
+                HeaderValue::Kept(Kept::Env(variable)) => secret_variable(variable)?,
+                HeaderValue::Kept(Kept::File(file)) => secret_file(file)?,
+            };
+            Ok((name.clone(), value))
+        })
+        .collect();
+    let urls = model.addresses();
+    let backend = Upstream::new(UpstreamOptions {
+        name: model.name.clone(),
+        protocol,
+        urls: urls.clone(),
+        model: model.upstream_model().to_owned(),
+        key,
+        headers: headers.map_err(|error| failed(&error))?,
+        session_header: model.session_header.clone(),
+        capabilities: model.capabilities(),
+        timeouts: model.timeouts(),
+        concurrency: model.concurrency.unwrap_or(config::DEFAULT_CONCURRENCY) as usize,
+        attempts: model.attempts.unwrap_or(config::DEFAULT_ATTEMPTS),
+    })
+    .map_err(|error| failed(&error))?;
+    let host = |url: &String| url.split('/').nth(2).unwrap_or_default().to_owned();
+    let hosts: Vec<_> = urls.iter().map(host).collect();
+    Ok(Some(Built {
+        name: model.name.clone(),
+        aliases: Vec::new(),
+        description: format!("`{}` at {}", model.upstream_model(), hosts.join(", ")),
+        context: u64::from(model.context.unwrap_or(config::DEFAULT_UPSTREAM_CONTEXT)),
+        output_limit: model.output_limit,
+        backend: Arc::new(backend),
+    }))
+}
+
+fn secret_variable(name: &str) -> Result<Secret, Failed> {
+    #[expect(clippy::disallowed_methods, reason = "the executable reads the environment, and nothing else does")]
+    let value = std::env::var(name).unwrap_or_default();
+    if value.is_empty() {
+        return Err(Failed::new(format!("the environment variable `{name}` is not set")));
+    }
+    Ok(Secret::new(value))
+}
+
+fn secret_file(file: &Path) -> Result<Secret, Failed> {
+    let text = std::fs::read_to_string(file).map_err(|error| Failed::new(format!("`{}`: {error}", file.display())))?;
+    let value = text.trim_end_matches(['\r', '\n']);
+    if value.is_empty() {
+        return Err(Failed::new(format!("`{}` is empty", file.display())));
+    }
+    Ok(Secret::new(value))
+}
+
+fn local_model(
     model: &config::Model,
     library: &Library,
     worker: Option<&PathBuf>,
     worker_fault: Option<u32>,
-    config: &Config,
     load: bool,
-) -> Result<Served, Failed> {
-    let mut served = match model.backend {
-        Backend::Scripted => {
-            let path = model.script.clone().unwrap_or_default();
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| Failed::new(format!("script `{}`: {error}", path.display())))?;
-            let failed = |error: ScriptError| Failed::new(format!("script `{}`: {error}", path.display()));
-            let script = Script::parse(&text).map_err(failed)?;
-            let context = script.context();
-            let scripted = Scripted::new(script).map_err(failed)?;
-            let mut served = Served::new(&model.name, Arc::new(scripted), context, config.limits.waiting);
-            served.description = "Replies from a script".to_owned();
-            served
-        }
-        Backend::Llama => {
-            let wanted = model.file.as_ref().map_or_else(|| model.name.clone(), |path| path.display().to_string());
-            let installed = library.find(&wanted).map_err(|error| Failed::new(error.to_string()))?;
-            let Some(worker) = worker.filter(|path| path.is_file()) else {
-                return Err(Failed::new(
-                    "the worker `antiphon-llama` is not beside this executable; `--worker` names it",
-                ));
-            };
-            let entry = installed.entry.as_ref();
-            let name = if model.file.is_some() { model.name.clone() } else { installed.name.clone() };
-            let most = entry.map_or(DEFAULT_CONTEXT, |entry| entry.context);
-            let context = model.context.unwrap_or_else(|| most.min(DEFAULT_CONTEXT));
-            let mut arguments = Vec::new();
-            if let Some(threads) = model.threads {
-                arguments.extend(["--threads".to_owned(), threads.to_string()]);
-            }
-            if let Some(chunks) = worker_fault {
-                arguments.extend(["--crash-after-chunks".to_owned(), chunks.to_string()]);
-            }
-            let llama = Llama::new(LlamaOptions {
-                executable: worker.clone(),
-                model: installed.path.clone(),
-                name: name.clone(),
-                context,
-                slots: model.slots.unwrap_or(DEFAULT_SLOTS),
-                arguments,
-                sampling: entry.map_or(DEFAULT_SAMPLING, |entry| sampling(&entry.sampling)),
-                system_prompt: entry.map(|entry| entry.system_prompt.clone()),
-                result_prompt: entry.and_then(|entry| entry.result_prompt.clone()),
-                today: || jiff::Zoned::now().date().to_string(),
-            })
-            .map_err(|error| Failed::new(format!("model `{name}`: {error}")))?;
-            if load {
-                llama.load();
-            }
-            let mut served = Served::new(name, Arc::new(llama), u64::from(context), config.limits.waiting);
-            served.description = entry.map(|entry| entry.description.clone()).unwrap_or_default();
-            served.aliases = entry.map(|entry| entry.aliases.clone()).unwrap_or_default();
-            served
-        }
+) -> Result<Built, Failed> {
+    if model.backend == config::Backend::Scripted {
+        let path = model.script.clone().unwrap_or_default();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failed::new(format!("script `{}`: {error}", path.display())))?;
+        let failed = |error: ScriptError| Failed::new(format!("script `{}`: {error}", path.display()));
+        let script = Script::parse(&text).map_err(failed)?;
+        return Ok(Built {
+            name: model.name.clone(),
+            aliases: Vec::new(),
+            description: "Replies from a script".to_owned(),
+            context: script.context(),
+            output_limit: None,
+            backend: Arc::new(Scripted::new(script).map_err(failed)?),
+        });
+    }
+    let wanted = model.file.as_ref().map_or_else(|| model.name.clone(), |path| path.display().to_string());
+    let installed = library.find(&wanted).map_err(|error| Failed::new(error.to_string()))?;
+    let Some(worker) = worker.filter(|path| path.is_file()) else {
+        return Err(Failed::new("the worker `antiphon-llama` is not beside this executable; `--worker` names it"));
     };
-    served.aliases.extend(model.aliases.iter().cloned());
-    Ok(served)
+    let entry = installed.entry.as_ref();
+    let name = if model.file.is_some() { model.name.clone() } else { installed.name.clone() };
+    let most = entry.map_or(DEFAULT_CONTEXT, |entry| entry.context);
+    let context = model.context.unwrap_or_else(|| most.min(DEFAULT_CONTEXT));
+    let mut arguments = Vec::new();
+    if let Some(threads) = model.threads {
+        arguments.extend(["--threads".to_owned(), threads.to_string()]);
+    }
+    if let Some(chunks) = worker_fault {
+        arguments.extend(["--crash-after-chunks".to_owned(), chunks.to_string()]);
+    }
+    let llama = Llama::new(LlamaOptions {
+        executable: worker.clone(),
+        model: installed.path.clone(),
+        name: name.clone(),
+        context,
+        slots: model.slots.unwrap_or(DEFAULT_SLOTS),
+        arguments,
+        sampling: entry.map_or(DEFAULT_SAMPLING, |entry| sampling(&entry.sampling)),
+        system_prompt: entry.map(|entry| entry.system_prompt.clone()),
+        result_prompt: entry.and_then(|entry| entry.result_prompt.clone()),
+        today: || jiff::Zoned::now().date().to_string(),
+    })
+    .map_err(|error| Failed::new(format!("model `{name}`: {error}")))?;
+    if load {
+        llama.load();
+    }
+    Ok(Built {
+        name,
+        aliases: entry.map(|entry| entry.aliases.clone()).unwrap_or_default(),
+        description: entry.map(|entry| entry.description.clone()).unwrap_or_default(),
+        context: u64::from(context),
+        output_limit: None,
+        backend: Arc::new(llama),
+    })
 }
 
 /// For weights that the catalogue does not know.

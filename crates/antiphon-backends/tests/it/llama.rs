@@ -90,6 +90,7 @@ async fn turn(llama: &Llama, request: ModelRequest, prepared: Prepared) -> Resul
     while let Some(event) = stream.next().await {
         match event? {
             ModelEvent::Started { cached_tokens } => turn.cached = cached_tokens,
+            ModelEvent::Counted { .. } | ModelEvent::ServedBy { .. } | ModelEvent::Signed(_) => {}
             ModelEvent::Thought { text, tokens } | ModelEvent::Text { text, tokens } => {
                 turn.text += &text;
                 turn.tokens.extend(tokens);
@@ -142,8 +143,7 @@ async fn an_answer_conforms_to_its_schema_whatever_the_seed() {
     });
     let answer = Schema::read(schema).unwrap();
     for seed in 0..12 {
-        let request =
-            ModelRequest { answer: Some(answer.clone()), seed, ..request(vec![Message::user("Go")], 200) };
+        let request = ModelRequest { answer: Some(answer.clone()), seed, ..request(vec![Message::user("Go")], 200) };
         let prepared = llama.prepare(&request).await.unwrap();
         let turn = turn(&llama, request, prepared).await.unwrap();
         assert_eq!(turn.reason, FinishReason::Stop, "seed {seed}: {}", turn.text);

@@ -75,7 +75,7 @@ impl Inner {
             })?,
         };
         let (_, call) = self
-            .model_request(claim.project, request.clone(), history, claim.stored.seed)
+            .model_request(claim.project, request.clone(), history, claim.stored.seed, &served)
             .await
             .map_err(|error| error.failure())?;
         let prepared = served.backend.prepare(&call).await.map_err(|error| backend_error(error).failure())?;

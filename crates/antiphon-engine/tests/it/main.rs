@@ -4,5 +4,6 @@
 
 mod calls;
 mod crash;
+mod services;
 mod support;
 mod views;
