@@ -68,6 +68,7 @@ impl EventFold {
                 if let Some(known) = &mut self.interaction {
                     known.status = interaction.status;
                     known.updated.clone_from(&interaction.updated);
+                    known.served_by.clone_from(&interaction.served_by);
                     known.usage.clone_from(&interaction.usage);
                     known.errors.clone_from(&interaction.errors);
                     known.error.clone_from(&interaction.error);

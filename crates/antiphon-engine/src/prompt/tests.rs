@@ -4,6 +4,7 @@ use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use super::*;
+use crate::backend::Signature;
 
 const PROJECT: ProjectId = ProjectId(1);
 

@@ -1,1 +1,139 @@
+use pretty_assertions::assert_eq;
 
+use super::*;
+
+fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("antiphon.toml");
+    std::fs::write(&path, text).unwrap();
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::read(Some(&path), variables).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_example_of_the_document_is_right_and_every_key_is_in_it() {
+    let document = include_str!("../../../../docs/configuration.md");
+    let examples: Vec<_> = document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 3);
+    for example in &examples {
+        read(example, &[]).unwrap();
+    }
+    let mut whole = Config { models: vec![Model::default()], ..Config::default() };
+    whole.models[0].name = "m".to_owned();
+    whole.models[0].backend = Backend::OpenAi;
+    whole.models[0].url = Some("http://h/v1".to_owned());
+    whole.models[0].fill_in();
+    let toml::Value::Table(shown) = toml::Value::try_from(&whole).unwrap() else { panic!("no table") };
+    let mut keys = Vec::new();
+    for (section, value) in &shown {
+        let table = value.as_table().or_else(|| value.get(0).and_then(toml::Value::as_table)).unwrap();
+        for (key, value) in table {
+            keys.push(if section == "models" { key.clone() } else { format!("{section}.{key}") });
+            keys.extend(value.as_table().into_iter().flatten().map(|(inner, _)| inner.clone()));
+        }
+    }
+    // Keys without a default are not shown; serde lists them when it meets an unknown one.
+    let unknown = read("[[models]]\nname = \"m\"\nno_such_key = 1\n", &[]).unwrap_err();
+    keys.extend(
+        unknown
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .filter(|key| !key.contains(' ') && key != "no_such_key"),
+    );
+    assert!(keys.len() > 30, "{keys:?}");
+    for key in keys {
+        assert!(document.contains(&format!("`{key}`")), "`{key}` is not in docs/configuration.md");
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_file_with_values_of_any_type() {
+    let text = "[limits]\nwaiting = 3\n[[models]]\nname = \"a\"\nbackend = \"openai\"\nurl = \"http://a/v1\"\n";
+    let config = read(
+        text,
+        &[
+            ("ANTIPHON__LIMITS__WAITING", "8"),
+            ("ANTIPHON__SERVER__LISTEN", "127.0.0.1:9"),
+            ("ANTIPHON__SERVER__STRICT_MODELS", "true"),
+            ("ANTIPHON__MODELS__0__URL", "http://b/v1"),
+            ("ANTIPHON__MODELS__0__CAPABILITIES__MEDIA", "[\"image\"]"),
+            ("ANTIPHON__MODELS__0__TIMEOUTS__IDLE_S", "2.5"),
+            ("ANTIPHON_LISTEN", "not a key"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.limits.waiting, 8);
+    assert_eq!(config.server.listen.as_deref(), Some("127.0.0.1:9"));
+    assert!(config.server.strict_models);
+    assert_eq!(config.models[0].addresses(), ["http://b/v1"]);
+    assert_eq!(config.models[0].capabilities().media, [antiphon_engine::MediaKind::Image]);
+    assert_eq!(config.models[0].timeouts().idle.as_secs_f64(), 2.5);
+
+    for (variable, why) in [
+        ("ANTIPHON__LIMITS__NOPE", "unknown field `nope`"),
+        ("ANTIPHON__NOPE__X", "unknown field `nope`"),
+        ("ANTIPHON__MODELS__5__NAME", "has 1 entries"),
+        ("ANTIPHON__MODELS__X__NAME", "expected a number"),
+        ("ANTIPHON__LIMITS__WAITING__X", "holds no keys"),
+    ] {
+        let error = read(text, &[(variable, "1")]).unwrap_err();
+        assert!(error.contains(why), "{variable}: {error}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_by_its_key_all_at_once() {
+    let error = read(
+        "[limits]\ndefault_output_tokens = 0\n[[models]]\nname = \"a\"\nbackend = \"openai\"\nslots = 2\n\
+         fallbacks = [\"a\", \"b\"]\n[[models]]\nname = \"a\"\nbackend = \"anthropic\"\nflavor = \"vllm\"\n\
+         url = \"ftp://x\"\nattempts = 0\ntimeouts = { idle_s = -1.0 }\n",
+        &[],
+    )
+    .unwrap_err();
+    for key in [
+        "`limits.default_output_tokens`",
+        "`models[0].slots`",
+        "`models[0].url`",
+        "`models[0].fallbacks`: expected names of other models, got `a`",
+        "`models[0].fallbacks`: expected names of other models, got `b`",
+        "`models[1]`: the name `a` is taken",
+        "`models[1].flavor`",
+        "`models[1].url`",
+        "`models[1].attempts`",
+        "`models[1].timeouts.idle_s`",
+    ] {
+        assert!(error.contains(key), "{key} is not in: {error}");
+    }
+}
+
+#[test]
+fn a_secret_has_no_place_in_the_file() {
+    let model = "[[models]]\nname = \"a\"\nbackend = \"openai\"\nurl = \"http://a/v1\"\n";
+    for (line, why) in [
+        ("api_key = \"sk-1\"", "unknown field `api_key`"),
+        ("headers = { Authorization = \"Bearer sk-1\" }", "a secret is not written here"),
+    ] {
+        let error = read(&format!("{model}{line}\n"), &[]).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+    let error = read(&model.replace("http://a", "http://me:sk-1@a"), &[]).unwrap_err();
+    assert!(error.contains("it holds a password") && !error.contains("sk-1"), "{error}");
+}
+
+#[test]
+fn defaults_are_what_services_can_do() {
+    let model = |backend: Backend, flavor: Option<antiphon_upstream::Flavor>, name: &str| Model {
+        backend,
+        flavor,
+        ..Model::named(name)
+    };
+    use antiphon_upstream::{Flavor, SchemaSupport};
+    let vllm = model(Backend::OpenAi, Some(Flavor::Vllm), "m").capabilities();
+    assert_eq!((vllm.schema, vllm.thinking), (SchemaSupport::Enforced, true));
+    let openai = model(Backend::OpenAi, None, "gpt").capabilities();
+    assert_eq!((openai.schema, openai.thinking), (SchemaSupport::Asked, false));
+    assert!(!model(Backend::Gemini, None, "gemini-2.5-pro").capabilities().tools_with_schema);
+    assert!(model(Backend::Gemini, None, "gemini-3-pro").capabilities().tools_with_schema);
+}
