@@ -214,8 +214,9 @@ pub struct Prepared {
 pub enum ModelEvent {
     /// The prompt is being read; so many of its tokens were not computed again.
     Started { cached_tokens: u64 },
-    /// What the prompt cost, from a backend that learns it late; the last holds.
-    Counted { input_tokens: u64, cached_tokens: u64 },
+    /// What it costs so far, from a backend that is told; the last holds. Output includes
+    /// thought here; 0 while it is not known.
+    Counted { input_tokens: u64, cached_tokens: u64, output_tokens: u64 },
     /// Another model than the one that was called answers, since that could not.
     ServedBy { name: String },
     /// Reasoning, and the tokens that were generated for it.

@@ -342,9 +342,10 @@ impl Counts {
     fn take(&mut self, event: &ModelEvent) -> Option<FinishReason> {
         match event {
             ModelEvent::Started { cached_tokens } => self.cached = *cached_tokens,
-            ModelEvent::Counted { input_tokens, cached_tokens } => {
+            ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => {
                 self.input = *input_tokens;
                 self.cached = *cached_tokens;
+                self.output = *output_tokens;
             }
             ModelEvent::ServedBy { .. } | ModelEvent::Signed(_) => {}
             ModelEvent::Thought { tokens, .. } => self.thought += tokens.len() as u64,

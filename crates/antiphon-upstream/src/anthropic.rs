@@ -384,7 +384,7 @@ impl Events {
     }
 
     fn counted(&self) -> ModelEvent {
-        ModelEvent::Counted { input_tokens: self.input, cached_tokens: self.cached }
+        ModelEvent::Counted { input_tokens: self.input, cached_tokens: self.cached, output_tokens: self.output }
     }
 
     fn start(&mut self, block: Start, events: &mut Vec<ModelEvent>) {

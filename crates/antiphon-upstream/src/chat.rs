@@ -169,7 +169,19 @@ impl Protocol for Chat {
             }
         }
         put("stream", json!(true));
-        put("stream_options", json!({"include_usage": true}));
+        // Counts with every piece, so that they are right when the client leaves.
+        match self.flavor {
+            Flavor::Vllm | Flavor::Sglang => {
+                put("stream_options", json!({"include_usage": true, "continuous_usage_stats": true}));
+            }
+            Flavor::LlamaServer => {
+                put("stream_options", json!({"include_usage": true}));
+                put("timings_per_token", json!(true));
+            }
+            Flavor::OpenAi | Flavor::Ollama | Flavor::LmStudio => {
+                put("stream_options", json!({"include_usage": true}));
+            }
+        }
         Ok(Outgoing { path: "/chat/completions".to_owned(), headers: Vec::new(), body: Value::Object(body) })
     }
 
@@ -284,7 +296,18 @@ struct Chunk {
     #[serde(default)]
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    timings: Option<Timings>,
     error: Option<Value>,
+}
+
+/// What llama-server counts at each token.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Timings {
+    /// Tokens of the prompt that were read.
+    prompt_n: u64,
+    cache_n: u64,
+    predicted_n: u64,
 }
 
 #[derive(Deserialize)]
@@ -337,6 +360,28 @@ struct CompletionDetails {
     reasoning_tokens: Option<u64>,
 }
 
+impl From<Timings> for Usage {
+    fn from(timings: Timings) -> Self {
+        let Timings { prompt_n, cache_n, predicted_n } = timings;
+        Self {
+            prompt_tokens: prompt_n + cache_n,
+            completion_tokens: predicted_n,
+            prompt_tokens_details: Some(PromptDetails { cached_tokens: Some(cache_n) }),
+            completion_tokens_details: None,
+        }
+    }
+}
+
+impl Usage {
+    fn counted(&self) -> ModelEvent {
+        ModelEvent::Counted {
+            input_tokens: self.prompt_tokens,
+            cached_tokens: self.prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens).unwrap_or(0),
+            output_tokens: self.completion_tokens,
+        }
+    }
+}
+
 impl Reader for Chunks {
     fn read(&mut self, data: &str, events: &mut Vec<ModelEvent>) -> Result<(), Problem> {
         if self.finished {
@@ -353,7 +398,8 @@ impl Reader for Chunks {
             self.started = true;
             events.push(ModelEvent::Started { cached_tokens: 0 });
         }
-        if let Some(usage) = chunk.usage {
+        if let Some(usage) = chunk.usage.or(chunk.timings.map(Usage::from)) {
+            events.push(usage.counted());
             self.usage = usage;
         }
         if let Some(choice) = chunk.choices.into_iter().next() {
@@ -382,10 +428,9 @@ impl Reader for Chunks {
         while self.whole < self.calls.len() {
             self.end_call(events);
         }
-        let Usage { prompt_tokens, completion_tokens, prompt_tokens_details, completion_tokens_details } = &self.usage;
-        let cached = prompt_tokens_details.as_ref().and_then(|details| details.cached_tokens).unwrap_or(0);
+        let Usage { completion_tokens, completion_tokens_details, .. } = &self.usage;
         let thought = completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens).unwrap_or(0);
-        events.push(ModelEvent::Counted { input_tokens: *prompt_tokens, cached_tokens: cached });
+        events.push(self.usage.counted());
         events.push(ModelEvent::Finished {
             reason,
             exact: false,

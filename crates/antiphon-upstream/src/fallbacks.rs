@@ -33,7 +33,7 @@ impl Fallbacks {
         let mut stream = backend.generate(request, prepared).await?;
         let mut begun = Vec::new();
         if again && input_tokens > 0 {
-            begun.push(Ok(ModelEvent::Counted { input_tokens, cached_tokens: 0 }));
+            begun.push(Ok(ModelEvent::Counted { input_tokens, cached_tokens: 0, output_tokens: 0 }));
         }
         if at > 0 {
             begun.push(Ok(ModelEvent::ServedBy { name: name.clone() }));

@@ -275,6 +275,16 @@ struct Failure {
     message: String,
 }
 
+impl Usage {
+    fn counted(&self) -> ModelEvent {
+        ModelEvent::Counted {
+            input_tokens: self.prompt_token_count,
+            cached_tokens: self.cached_content_token_count,
+            output_tokens: self.candidates_token_count + self.thoughts_token_count,
+        }
+    }
+}
+
 impl Reader for Chunks {
     fn read(&mut self, data: &str, events: &mut Vec<ModelEvent>) -> Result<(), Problem> {
         if self.finished || data.trim() == "[DONE]" {
@@ -291,7 +301,10 @@ impl Reader for Chunks {
             self.started = true;
             events.push(ModelEvent::Started { cached_tokens: 0 });
         }
-        self.usage = chunk.usage_metadata.unwrap_or(std::mem::take(&mut self.usage));
+        if let Some(usage) = chunk.usage_metadata {
+            events.push(usage.counted());
+            self.usage = usage;
+        }
         if let Some(candidate) = chunk.candidates.into_iter().next() {
             for part in candidate.content.map(|content| content.parts).unwrap_or_default() {
                 self.part(part, events)?;
@@ -312,10 +325,7 @@ impl Reader for Chunks {
             None => return Err(Problem::cut()),
         };
         let usage = &self.usage;
-        events.push(ModelEvent::Counted {
-            input_tokens: usage.prompt_token_count,
-            cached_tokens: usage.cached_content_token_count,
-        });
+        events.push(usage.counted());
         events.push(ModelEvent::Finished {
             reason,
             exact: false,

@@ -382,7 +382,7 @@ impl Events {
         self.stop(events);
         self.finished = true;
         let (input_tokens, cached_tokens) = (usage.total_input_tokens, usage.total_cached_tokens);
-        events.push(ModelEvent::Counted { input_tokens, cached_tokens });
+        events.push(ModelEvent::Counted { input_tokens, cached_tokens, output_tokens: 0 });
         events.push(ModelEvent::Finished {
             reason,
             exact: false,

@@ -442,7 +442,8 @@ impl Events {
         let usage = response.usage.as_ref().unwrap_or(&none);
         let cached_tokens = usage.input_tokens_details.as_ref().map_or(0, |details| details.cached_tokens);
         let thought = usage.output_tokens_details.as_ref().map_or(0, |details| details.reasoning_tokens);
-        events.push(ModelEvent::Counted { input_tokens: usage.input_tokens, cached_tokens });
+        let (input_tokens, output_tokens) = (usage.input_tokens, usage.output_tokens);
+        events.push(ModelEvent::Counted { input_tokens, cached_tokens, output_tokens });
         events.push(ModelEvent::Finished {
             reason,
             exact: false,

@@ -16,6 +16,7 @@ use tracing::info;
 use crate::options::{Capabilities, SchemaSupport, ToolSupport};
 
 mod held;
+mod required;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -105,11 +106,9 @@ pub(crate) async fn generate(
     if plan.tells_tools || plan.holds {
         info!(tells_tools = plan.tells_tools, tells_schema = plan.tells_schema, holds = plan.holds, "Supplied here");
     }
-    let ask: Arc<dyn Ask> = if plan.tells_tools {
-        Arc::new(told::Reading::new(ask, request.tools.clone(), request.calls == Calls::Required))
-    } else {
-        ask
-    };
+    let ask: Arc<dyn Ask> =
+        if plan.tells_tools { Arc::new(told::Reading { ask, tools: request.tools.clone() }) } else { ask };
+    let ask: Arc<dyn Ask> = if request.calls == Calls::Required { Arc::new(required::Required(ask)) } else { ask };
     match request.answer.clone().filter(|_| plan.holds) {
         None => ask.ask(first).await,
         Some(schema) => {

@@ -102,13 +102,19 @@ impl Content {
     /// # Errors
     /// When a part of `content`, which came at `path`, is no text.
     pub(crate) fn text_alone(content: &[Self], path: &str) -> Result<(), Error> {
-        match content.iter().position(|part| part.as_text().is_none()) {
-            None => Ok(()),
-            Some(at) => Err(Error::invalid(
-                &format!("{path}[{at}].type"),
-                "media are supported in `user_input` only, by this server yet; supported here: text",
-            )),
+        for (at, part) in content.iter().enumerate() {
+            let kind = match part {
+                Self::Text(_) => continue,
+                Self::Image(_) => "image",
+                Self::Audio(_) => "audio",
+                Self::Video(_) => "video",
+                Self::Document(_) => "document",
+                Self::Other(_) => "other",
+            };
+            let message = format!("{kind} parts are supported in `user_input` alone yet; supported here: text");
+            return Err(Error::invalid(&format!("{path}[{at}].type"), message));
         }
+        Ok(())
     }
 
     /// Whether `kind` is one of the content types of spec 03 (the set is disjoint from

@@ -129,7 +129,8 @@ async fn every_signature_comes_back_where_it_was_whether_the_server_or_the_clien
 
 #[tokio::test]
 async fn counts_that_come_late_are_the_usage() {
-    let counted = |input_tokens, cached_tokens| Ok(ModelEvent::Counted { input_tokens, cached_tokens });
+    let counted =
+        |input_tokens, cached_tokens| Ok(ModelEvent::Counted { input_tokens, cached_tokens, output_tokens: 0 });
     let (engine, _) = engine(vec![
         Ok(ModelEvent::Started { cached_tokens: 0 }),
         counted(3, 0),

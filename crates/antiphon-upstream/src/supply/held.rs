@@ -76,6 +76,17 @@ struct Totals {
     output: u64,
 }
 
+impl Totals {
+    /// With what the try at hand costs so far.
+    fn counted(&self, input: u64, cached: u64, output: u64) -> ModelEvent {
+        ModelEvent::Counted {
+            input_tokens: self.input + input,
+            cached_tokens: self.cached + cached,
+            output_tokens: self.thought + self.output + output,
+        }
+    }
+}
+
 impl Held {
     async fn next(&mut self) -> Option<Result<ModelEvent, BackendError>> {
         loop {
@@ -107,7 +118,10 @@ impl Held {
                 }
             }
             ModelEvent::ServedBy { .. } => self.ready.push_back(event),
-            ModelEvent::Counted { input_tokens, cached_tokens } => self.current = (input_tokens, cached_tokens),
+            ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => {
+                self.current = (input_tokens, cached_tokens);
+                self.ready.push_back(self.total.counted(input_tokens, cached_tokens, output_tokens));
+            }
             ModelEvent::Text { text, .. } => {
                 self.text.push_str(&text);
                 if self.text.len() > MOST_BYTES {
@@ -172,8 +186,8 @@ impl Held {
 
     fn end(&mut self, reason: FinishReason) {
         self.show_text();
-        let Totals { input, cached, thought, output } = self.total;
-        self.ready.push_back(ModelEvent::Counted { input_tokens: input, cached_tokens: cached });
+        let Totals { thought, output, .. } = self.total;
+        self.ready.push_back(self.total.counted(0, 0, 0));
         self.ready.push_back(ModelEvent::Finished {
             reason,
             exact: false,

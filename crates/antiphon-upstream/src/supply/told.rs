@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use antiphon_dialect::{Callable, ChatTemplate, Output, OutputParser};
 use antiphon_engine::{
-    BackendError, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, ModelTurn, Said,
-    Tool,
+    BackendError, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Said, Tool,
 };
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
@@ -58,17 +57,13 @@ pub(super) fn rewrite(messages: &mut [Message]) {
 
 /// Reads calls from what another says.
 pub(super) struct Reading {
-    ask: Arc<dyn Ask>,
-    tools: Vec<Tool>,
-    is_required: bool,
+    pub(super) ask: Arc<dyn Ask>,
+    pub(super) tools: Vec<Tool>,
 }
 
-impl Reading {
-    pub(super) fn new(ask: Arc<dyn Ask>, tools: Vec<Tool>, is_required: bool) -> Self {
-        Self { ask, tools, is_required }
-    }
-
-    async fn read(&self, request: ModelRequest) -> Result<ModelStream, BackendError> {
+#[async_trait]
+impl Ask for Reading {
+    async fn ask(&self, request: ModelRequest) -> Result<ModelStream, BackendError> {
         let callable = self
             .tools
             .iter()
@@ -88,44 +83,6 @@ impl Reading {
         });
         Ok(events.flatten().boxed())
     }
-}
-
-#[async_trait]
-impl Ask for Reading {
-    async fn ask(&self, mut request: ModelRequest) -> Result<ModelStream, BackendError> {
-        let stream = self.read(request.clone()).await?;
-        if !self.is_required {
-            return Ok(stream);
-        }
-        // What was said instead of a call is not shown.
-        let (text, called) = until_a_call(stream).await?;
-        if let Some(stream) = called {
-            return Ok(stream);
-        }
-        if !text.trim().is_empty() {
-            request.messages.push(Message::Model(ModelTurn::text(text)));
-        }
-        request.messages.push(Message::user("Answer with a call of one of the functions, in the form given."));
-        let (_, called) = until_a_call(self.read(request).await?).await?;
-        called.ok_or_else(|| BackendError::MalformedCall("The model called no function, though it had to".to_owned()))
-    }
-}
-
-/// The text before the first call, and the answer if there is one.
-async fn until_a_call(mut stream: ModelStream) -> Result<(String, Option<ModelStream>), BackendError> {
-    let (mut text, mut held) = (String::new(), Vec::new());
-    while let Some(event) = stream.next().await {
-        let event = event?;
-        if let ModelEvent::Text { text: said, .. } = &event {
-            text.push_str(said);
-        }
-        let calls = matches!(event, ModelEvent::CallStarted { .. });
-        held.push(Ok(event));
-        if calls {
-            return Ok((text, Some(stream::iter(held).chain(stream).boxed())));
-        }
-    }
-    Ok((text, None))
 }
 
 type Events = Vec<Result<ModelEvent, BackendError>>;

@@ -412,7 +412,7 @@ fn said(events: &[ModelEvent]) -> Vec<String> {
 /// Input, cached, thought and output tokens, and the reason of the end.
 fn cost(protocol: ProtocolKind, events: &[ModelEvent]) -> (u64, u64, u64, u64, FinishReason) {
     let counted = events.iter().rev().find_map(|event| match event {
-        ModelEvent::Counted { input_tokens, cached_tokens } => Some((*input_tokens, *cached_tokens)),
+        ModelEvent::Counted { input_tokens, cached_tokens, .. } => Some((*input_tokens, *cached_tokens)),
         _ => None,
     });
     let (input, cached) = counted.unwrap_or_else(|| panic!("{protocol:?} counts no input"));
