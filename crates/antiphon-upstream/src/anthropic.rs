@@ -15,9 +15,6 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::{Call, Outgoing, Problem, ProblemKind, Protocol, Reader};
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) struct Anthropic;
 
 const THINKING: &str = "anthropic";

@@ -16,9 +16,6 @@ use serde_json::{Map, Value, json};
 use crate::options::Flavor;
 use crate::protocol::{Call, Outgoing, Problem, ProblemKind, Protocol, Reader};
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) struct Chat {
     flavor: Flavor,
 }

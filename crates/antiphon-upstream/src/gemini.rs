@@ -14,9 +14,6 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::{Call, Outgoing, Problem, ProblemKind, Protocol, Reader};
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) struct Gemini;
 
 const ORIGIN: &str = "gemini";
@@ -135,12 +132,11 @@ fn thinking(call: &Call<'_>) -> Option<Value> {
 
 /// Turns of the two roles; the results of one turn's calls are one message.
 fn contents(messages: &[Message]) -> Value {
-    let last_user = messages.iter().rposition(|message| matches!(message, Message::User(_))).unwrap_or(0);
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         let (role, parts) = match message {
             Message::User(parts) => ("user", parts.iter().map(part).collect()),
-            Message::Model(turn) => ("model", said(turn, at > last_user)),
+            Message::Model(turn) => ("model", said(turn)),
             Message::Result(result) => {
                 let field = if result.is_error { "error" } else { "output" };
                 let response = json!({"name": result.name, "response": {field: result.text}});
@@ -165,8 +161,8 @@ fn part(part: &Part) -> Value {
     }
 }
 
-/// `is_current`: of the turn that is going on, whose first call has to be signed.
-fn said(turn: &ModelTurn, is_current: bool) -> Vec<Value> {
+/// The first call of a turn has to be signed.
+fn said(turn: &ModelTurn) -> Vec<Value> {
     let mut parts = Vec::new();
     let mut signature = None;
     let mut calls = 0;
@@ -184,7 +180,7 @@ fn said(turn: &ModelTurn, is_current: bool) -> Vec<Value> {
             Said::Text(text) => json!({"text": text}),
             Said::Call(call) => {
                 calls += 1;
-                if calls == 1 && is_current && signature.is_none() {
+                if calls == 1 && signature.is_none() {
                     signature = Some(UNSIGNED.to_owned());
                 }
                 json!({"functionCall": {"name": call.name, "args": call.arguments}})

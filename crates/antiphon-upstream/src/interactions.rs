@@ -11,9 +11,6 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::{Call, Outgoing, Problem, ProblemKind, Protocol, Reader};
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) struct Interactions;
 
 /// The origin of a signature on a call itself, which goes back to that place.

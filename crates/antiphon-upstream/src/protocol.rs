@@ -177,3 +177,6 @@ impl From<Problem> for BackendError {
         Self::Upstream { code, message: message.to_owned(), detail }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,6 @@ use serde_json::{Map, Value, json};
 use crate::chat::is_narrow;
 use crate::protocol::{Call, Outgoing, Problem, ProblemKind, Protocol, Reader};
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) struct Responses;
 
 const ORIGIN: &str = "responses";
