@@ -64,7 +64,7 @@ test("wrong type is refused by path", async () => {
 
 test("image input is refused by name until it is served", () => {
   const image = { type: "image", data: "iVBORw0KGgo=", mime_type: "image/png" };
-  return badRequest(ask([{ type: "text", text: "What is this?" }, image]), "invalid_request", "image", "input[1]");
+  return badRequest(ask([{ type: "text", text: "What is this?" }, image]), "invalid_request", "image", "content[1]");
 });
 
 test("server tools are refused by name until they are served", async () => {

@@ -166,11 +166,11 @@ impl ModelTurn {
 
     /// The last reasoning in words.
     pub fn reasoning(&self) -> Option<&str> {
-        let texts = self.said.iter().filter_map(|said| match said {
+        let mut texts = self.said.iter().filter_map(|said| match said {
             Said::Thought(thought) => Some(thought.text.as_str()),
             Said::Text(_) | Said::Call(_) => None,
         });
-        texts.filter(|text| !text.is_empty()).next_back()
+        texts.rfind(|text| !text.is_empty())
     }
 
     pub fn calls(&self) -> impl Iterator<Item = &Call> {

@@ -222,8 +222,10 @@ impl<'a> Conversation<'a> {
                 Content::Other(_) => return Err(unsayable()),
             };
             if !self.takes.contains(&kind) {
-                let message = format!("the model takes no {name} input; `content[{at}]` holds some");
-                return Err(Error::invalid(path, message));
+                return Err(Error::invalid(
+                    &format!("{path}.content[{at}]"),
+                    format!("the model takes no {name} input"),
+                ));
             }
             parts.push(Part::Media(Media { kind, mime_type, data }));
         }

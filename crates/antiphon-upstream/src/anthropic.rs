@@ -296,20 +296,16 @@ enum Start {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta {
-    TextDelta {
-        text: String,
-    },
-    InputJsonDelta {
-        partial_json: String,
-    },
-    ThinkingDelta {
-        thinking: String,
-    },
-    SignatureDelta {
-        signature: String,
-    },
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: String },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: String },
     #[serde(other)]
     Other,
 }
@@ -414,10 +410,10 @@ impl Events {
     fn delta(&mut self, delta: Delta, events: &mut Vec<ModelEvent>) -> Result<(), Problem> {
         let tokens = Vec::new();
         match (delta, &mut self.block) {
-            (Delta::TextDelta { text }, _) => events.push(ModelEvent::Text { text, tokens }),
-            (Delta::ThinkingDelta { thinking: text }, _) => events.push(ModelEvent::Thought { text, tokens }),
-            (Delta::SignatureDelta { signature: piece }, Block::Thinking { signature }) => signature.push_str(&piece),
-            (Delta::InputJsonDelta { partial_json: text }, Block::Call { has_arguments, .. }) => {
+            (Delta::Text { text }, _) => events.push(ModelEvent::Text { text, tokens }),
+            (Delta::Thinking { thinking: text }, _) => events.push(ModelEvent::Thought { text, tokens }),
+            (Delta::Signature { signature: piece }, Block::Thinking { signature }) => signature.push_str(&piece),
+            (Delta::InputJson { partial_json: text }, Block::Call { has_arguments, .. }) => {
                 self.argument_bytes += text.len();
                 if self.argument_bytes > MOST_ARGUMENT_BYTES {
                     return Err(Problem::garbage("a call's arguments are longer than any"));
@@ -427,7 +423,7 @@ impl Events {
                     events.push(ModelEvent::CallArguments { text, tokens });
                 }
             }
-            (Delta::SignatureDelta { .. } | Delta::InputJsonDelta { .. } | Delta::Other, _) => {}
+            (Delta::Signature { .. } | Delta::InputJson { .. } | Delta::Other, _) => {}
         }
         Ok(())
     }

@@ -156,10 +156,10 @@ impl Protocol for Chat {
             put("stop", json!(stops));
         }
         if call.thinking {
-            if habits.thinks_by_template {
-                if let Some(thinking) = request.thinking {
-                    put("chat_template_kwargs", json!({"enable_thinking": thinking}));
-                }
+            if habits.thinks_by_template
+                && let Some(thinking) = request.thinking
+            {
+                put("chat_template_kwargs", json!({"enable_thinking": thinking}));
             }
             if let Some(level) = generation.thinking_level {
                 put("reasoning_effort", json!(effort(level)));

@@ -225,7 +225,8 @@ enum Delta {
     ThoughtSignature {
         signature: String,
     },
-    ArgumentsDelta {
+    #[serde(rename = "arguments_delta")]
+    Arguments {
         arguments: String,
     },
     #[serde(other)]
@@ -349,7 +350,7 @@ impl Events {
                 events.extend(content.text.map(|text| ModelEvent::Thought { text, tokens }));
             }
             Delta::ThoughtSignature { signature } => self.sign(signature, None, events),
-            Delta::ArgumentsDelta { arguments } => {
+            Delta::Arguments { arguments } => {
                 if let Open::Call { has_deltas, .. } = &mut self.step {
                     *has_deltas = true;
                     events.push(ModelEvent::CallArguments { text: arguments, tokens });

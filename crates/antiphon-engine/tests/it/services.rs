@@ -188,7 +188,7 @@ async fn media_reach_a_model_that_takes_them_and_are_refused_by_place_otherwise(
 
     let sound = json!([{"type": "audio", "data": "aGk=", "mime_type": "audio/wav"}]);
     let error = engine.create(CALLER, request(json!({"input": sound}))).await.unwrap_err();
-    assert_eq!(error.message, "`input[0]`: the model takes no audio input; `content[0]` holds some");
+    assert_eq!(error.message, "`input[0].content[0]`: the model takes no audio input");
     let broken = json!({"model": "m", "input": [{"type": "image", "data": "a*", "mime_type": "image/png"}]});
     assert!(CreateInteraction::read(broken).unwrap_err().message.starts_with("`input[0].data`: expected"));
 }

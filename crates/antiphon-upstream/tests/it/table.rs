@@ -173,6 +173,10 @@ fn body(path: &str, sample: Value) -> Value {
         Some(name) => body["generation_config"] = json!({ name.split('.').next().unwrap(): sample }),
         None => body[top] = sample,
     }
+    if path.starts_with("generation_config.tool_choice") {
+        // A choice among none is refused whatever the backend.
+        body["tools"] = json!([{"type": "function", "name": "f"}, {"type": "function", "name": "g"}]);
+    }
     body
 }
 

@@ -45,7 +45,8 @@ fn recipe() -> Value {
                     "type": "object",
                     "properties": {
                         "what": { "type": "string", "minLength": 2 },
-                        "much": { "type": "number" },
+                        // Bounded, as every number that is asked for is: 9e9999 is JSON, and no number to most readers.
+                        "much": { "type": "number", "minimum": 0, "maximum": 5000 },
                         "unit": { "enum": ["g", "ml", "a \"pinch\""] },
                     },
                     "required": ["what", "unit"],
