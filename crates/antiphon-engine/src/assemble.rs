@@ -1,39 +1,57 @@
 //! From what the model says to the steps and deltas of the API. Pure.
 //!
-//! An assembler that takes up a run after a crash is told what the log already holds.
-//! The backend then repeats the turn from its first character, and the assembler lets
-//! pass only what comes after: no event is doubled and none is lost.
+//! An assembler is of one turn: a model call and the steps it becomes. One that takes up a
+//! turn after a crash is told what the log already holds of it. The backend then repeats
+//! the turn from its first character, and the assembler lets pass only what comes after: no
+//! event is doubled and none is lost.
+//!
+//! Markers that a model writes behind what it took from a source are never shown: they
+//! become citations.
 
+use std::collections::BTreeMap;
+
+use antiphon_citation::{Citation, Cited, Citer};
 use antiphon_schema::Schema;
 use antiphon_wire::{
-    Content, Failure, FunctionCallStep, InteractionEvent, MessageStep, Step, StepDelta, StepDeltaEvent, StepHead,
-    StepStart, StepStop, TextContent, ThinkingSummaries, ThoughtStep,
+    Content, Failure, FunctionCallStep, InteractionEvent, MessageStep, ServerCallDelta, ServerCallHead, ServerCallStep,
+    Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, TextContent, ThinkingSummaries, ThoughtStep,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::backend::{FinishReason, ModelEvent, Signature, Thought, Tool};
 use crate::journal::Draft;
-use crate::store::{ClosedStep, Event, Trace};
+use crate::store::{ClosedStep, Event, PastStep, Trace};
+use crate::tool::OpenTool;
 
 /// Turns the events of one model call into drafts of the log.
 pub(crate) struct Assembler {
     summaries: bool,
     fingerprint: String,
-    /// What an earlier life logged of each step, by index.
+    /// The index of the turn's first step.
+    first_index: usize,
+    /// What an earlier life logged of each step of the turn, by its place.
     logged: Vec<LoggedStep>,
-    next_index: usize,
+    /// The place of the next step in the turn.
+    next: usize,
     open: Option<OpenStep>,
     /// Tokens that no event carries yet.
     unlogged: Vec<u32>,
     /// All tokens of this call, for the step that can be replayed exactly.
     tokens: Vec<u32>,
     thought: bool,
-    /// Arguments are held against the parameters of these.
+    /// Arguments are held against the parameters of these; those of the server come first.
     tools: Vec<Tool>,
-    /// How many calls the model has made.
+    server_tools: Vec<OpenTool>,
+    /// How many functions of the client the model has called.
     calls: usize,
+    server_calls: Vec<ServerCall>,
     /// The text of the last `model_output`.
     answer: String,
+    citer: Option<Citer>,
+    /// What citations call each source.
+    sites: BTreeMap<u32, String>,
+    /// Every step of the turn that is whole.
+    finished: Vec<PastStep>,
 }
 
 /// What the assembler cannot make itself.
@@ -45,23 +63,37 @@ pub(crate) trait Mint {
     fn call_id(&self) -> String;
 }
 
+/// A call that the server carries out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ServerCall {
+    pub(crate) id: String,
+    /// What the model calls the function.
+    pub(crate) function: String,
+    pub(crate) arguments: Map<String, Value>,
+    /// Why it cannot be made, for the model.
+    pub(crate) problem: Option<String>,
+}
+
 struct LoggedStep {
     head: StepHead,
     /// The visible text so far: the answer, the summary of a thought, or the JSON text of
     /// a call's arguments.
     text: String,
     signature: Option<String>,
+    annotations: Vec<Value>,
     stopped: bool,
 }
 
 struct OpenStep {
-    index: usize,
+    /// In the turn.
+    place: usize,
     head: StepHead,
     text: String,
     /// How many bytes of `text` the log holds already.
     logged_bytes: usize,
     /// What the model wants back with a thought.
     signature: Option<Signature>,
+    citations: Vec<Citation>,
 }
 
 /// What the assembler made of an event.
@@ -71,42 +103,39 @@ pub(crate) struct Assembled {
     pub(crate) closed: Vec<ClosedStep>,
 }
 
+/// What an assembler has to know of its turn.
+pub(crate) struct TurnSetting {
+    pub(crate) summaries: Option<ThinkingSummaries>,
+    /// Names the model's tokens.
+    pub(crate) fingerprint: String,
+    /// Of the client and of the server, as the model is told of them.
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) server_tools: Vec<OpenTool>,
+    /// The index of its first step.
+    pub(crate) first_index: usize,
+    /// What may be cited, unless the answer must stay as it is.
+    pub(crate) citer: Option<Citer>,
+    /// What citations call each source.
+    pub(crate) sites: BTreeMap<u32, String>,
+}
+
 impl Assembler {
-    /// `log` is what an earlier life logged of this interaction, `fingerprint` names the
-    /// model's tokens.
-    pub(crate) fn new(
-        summaries: Option<ThinkingSummaries>,
-        fingerprint: String,
-        tools: Vec<Tool>,
-        log: &[Event],
-    ) -> Self {
+    /// `log` is what an earlier life logged of this turn.
+    pub(crate) fn new(setting: TurnSetting, log: &[Event]) -> Self {
+        let TurnSetting { summaries, fingerprint, tools, server_tools, first_index, citer, sites } = setting;
         let mut logged: Vec<LoggedStep> = Vec::new();
         let mut tokens = Vec::new();
         for event in log {
             tokens.extend(event.trace.iter().flat_map(|trace| &trace.tokens));
             match &event.body {
-                InteractionEvent::StepStart(start) => {
-                    logged.push(LoggedStep {
-                        head: start.step.clone(),
-                        text: String::new(),
-                        signature: None,
-                        stopped: false,
-                    });
-                }
+                InteractionEvent::StepStart(start) => logged.push(LoggedStep::new(start.step.clone())),
                 InteractionEvent::StepDelta(StepDeltaEvent { index, delta }) => {
-                    let Some(step) = logged.get_mut(*index) else { continue };
-                    match delta {
-                        StepDelta::Text { text }
-                        | StepDelta::ArgumentsDelta { arguments: text }
-                        | StepDelta::ThoughtSummary { content: Content::Text(TextContent { text, .. }) } => {
-                            step.text.push_str(text);
-                        }
-                        StepDelta::ThoughtSummary { .. } => {}
-                        StepDelta::ThoughtSignature { signature } => step.signature = Some(signature.clone()),
+                    if let Some(step) = index.checked_sub(first_index).and_then(|place| logged.get_mut(place)) {
+                        step.take(delta);
                     }
                 }
                 InteractionEvent::StepStop(StepStop { index, .. }) => {
-                    if let Some(step) = logged.get_mut(*index) {
+                    if let Some(step) = index.checked_sub(first_index).and_then(|place| logged.get_mut(place)) {
                         step.stopped = true;
                     }
                 }
@@ -119,26 +148,42 @@ impl Assembler {
         Self {
             summaries: summaries == Some(ThinkingSummaries::Auto),
             fingerprint,
+            first_index,
             logged,
-            next_index: 0,
+            next: 0,
             open: None,
             unlogged: Vec::new(),
             tokens,
             thought: false,
             tools,
+            server_tools,
             calls: 0,
+            server_calls: Vec::new(),
             answer: String::new(),
+            citer,
+            sites,
+            finished: Vec::new(),
         }
     }
 
-    /// How many calls the model has made.
+    /// How many functions of the client the model has called.
     pub(crate) fn calls(&self) -> usize {
         self.calls
+    }
+
+    /// What the model wants the server to do.
+    pub(crate) fn server_calls(&self) -> &[ServerCall] {
+        &self.server_calls
     }
 
     /// The text of the last `model_output`.
     pub(crate) fn answer(&self) -> &str {
         &self.answer
+    }
+
+    /// The steps of the turn that are whole, and the index of the step after them.
+    pub(crate) fn finished(&self) -> (&[PastStep], usize) {
+        (&self.finished, self.first_index + self.next)
     }
 
     /// Takes in one event of the model.
@@ -166,7 +211,10 @@ impl Assembler {
                 self.take_tokens(tokens);
                 if !text.is_empty() {
                     self.open(Opening::ModelOutput, mint, &mut out)?;
-                    self.extend(&text, &mut out);
+                    match self.citer.as_mut().map(|citer| citer.push(&text)) {
+                        None => self.extend(&text, &mut out),
+                        Some(cited) => self.cite(cited, &mut out),
+                    }
                 }
             }
             ModelEvent::CallStarted { name, tokens } => {
@@ -177,7 +225,7 @@ impl Assembler {
                 self.take_tokens(tokens);
                 self.extend(&text, &mut out);
             }
-            ModelEvent::Finished { exact, reason, .. } if self.calls > 0 => {
+            ModelEvent::Finished { exact, reason, .. } if self.has_calls() => {
                 match self.close(exact, mint, &mut out) {
                     // A call that was cut stays open, to be abandoned.
                     Err(_) if reason != FinishReason::Stop => {}
@@ -188,10 +236,12 @@ impl Assembler {
                 // A completed answer ends with a `model_output` that has a text part,
                 // also when the model had nothing to say.
                 self.open(Opening::ModelOutput, mint, &mut out)?;
+                if let Some(cited) = self.citer.as_mut().map(Citer::finish) {
+                    self.cite(cited, &mut out);
+                }
                 let empty = self.open.as_ref().is_some_and(|open| open.text.is_empty());
-                if empty && self.logged.get(self.next_index - 1).is_none_or(|logged| logged.text.is_empty()) {
-                    let index = self.next_index - 1;
-                    out.drafts.push(self.draft(index, StepDelta::Text { text: String::new() }));
+                if empty && self.logged.get(self.next - 1).is_none_or(|logged| logged.text.is_empty()) {
+                    out.drafts.push(self.draft(self.next - 1, StepDelta::Text { text: String::new() }));
                 }
                 self.close(exact, mint, &mut out)?;
             }
@@ -203,18 +253,29 @@ impl Assembler {
     /// stop, for it is none: programs run every call that is whole.
     pub(crate) fn abandon(&mut self, mint: &impl Mint) -> Assembled {
         let mut out = Assembled::default();
+        self.flush_citer(&mut out);
         if let Some(open) = self.open.take().filter(|open| !is_call(&open.head)) {
             self.stop(&open, None, mint, &mut out);
         }
         // Steps an earlier life left open and this one has not reached again.
-        for (index, logged) in self.logged.iter().enumerate().skip(self.next_index) {
+        for (place, logged) in self.logged.iter().enumerate().skip(self.next) {
             if !logged.stopped && !is_call(&logged.head) {
+                let index = self.first_index + place;
                 out.drafts.push(stop(index).into());
-                let step = finished_step(&logged.head, logged.text.clone(), logged.signature.clone());
+                let step = finished_step(
+                    &logged.head,
+                    logged.text.clone(),
+                    logged.signature.clone(),
+                    logged.annotations.clone(),
+                );
                 out.closed.extend(step.map(|step| ClosedStep { index, step, trace: None }));
             }
         }
         out
+    }
+
+    fn has_calls(&self) -> bool {
+        self.calls > 0 || !self.server_calls.is_empty() || self.open.as_ref().is_some_and(|open| is_call(&open.head))
     }
 
     fn take_tokens(&mut self, tokens: Vec<u32>) {
@@ -228,15 +289,22 @@ impl Assembler {
             return Ok(());
         }
         self.close(false, mint, out)?;
-        let index = self.next_index;
-        self.next_index += 1;
-        match &opening {
-            Opening::Thought => self.thought = true,
-            Opening::ModelOutput => {}
-            Opening::Call(_) => self.calls += 1,
-        }
-        let (head, logged_bytes) = match self.logged.get(index) {
-            Some(logged) if opening.repeats(&logged.head) => (logged.head.clone(), logged.text.len()),
+        let place = self.next;
+        self.next += 1;
+        let tool = match &opening {
+            Opening::Thought => {
+                self.thought = true;
+                None
+            }
+            Opening::ModelOutput => None,
+            Opening::Call(name) => {
+                let tool = self.server_tools.iter().find(|tool| tool.declaration.name == *name).cloned();
+                self.calls += usize::from(tool.is_none());
+                tool
+            }
+        };
+        let (head, logged_bytes) = match self.logged.get(place) {
+            Some(logged) if opening.repeats(tool.as_ref(), &logged.head) => (logged.head.clone(), logged.text.len()),
             Some(_) => {
                 return Err(Failure {
                     code: "aborted".to_owned(),
@@ -245,13 +313,34 @@ impl Assembler {
                 });
             }
             None => {
-                let head = opening.head(mint);
-                out.drafts.push(InteractionEvent::StepStart(StepStart { index, step: head.clone() }).into());
+                let head = opening.head(tool.as_ref(), mint);
+                // A call of the server's is logged when it is whole: there is nothing to show before.
+                if tool.is_none() {
+                    out.drafts.push(self.start(place, head.clone()));
+                }
                 (head, 0)
             }
         };
-        self.open = Some(OpenStep { index, head, text: String::new(), logged_bytes, signature: None });
+        self.open =
+            Some(OpenStep { place, head, text: String::new(), logged_bytes, signature: None, citations: Vec::new() });
         Ok(())
+    }
+
+    /// Adds shown text and what it cites to the open step.
+    fn cite(&mut self, cited: Cited, out: &mut Assembled) {
+        self.extend(&cited.text, out);
+        if let Some(open) = &mut self.open {
+            open.citations.extend(cited.citations);
+        }
+    }
+
+    /// Lets out what was held back for the sake of markers.
+    fn flush_citer(&mut self, out: &mut Assembled) {
+        if self.open.as_ref().is_some_and(|open| open.head == StepHead::ModelOutput)
+            && let Some(cited) = self.citer.as_mut().map(Citer::finish)
+        {
+            self.cite(cited, out);
+        }
     }
 
     fn extend(&mut self, text: &str, out: &mut Assembled) {
@@ -264,24 +353,43 @@ impl Assembler {
         let start = open.logged_bytes.max(before);
         let Some(news) = open.text.get(start..).filter(|news| !news.is_empty()) else { return };
         let news = news.to_owned();
-        let index = open.index;
+        let place = open.place;
         let delta = match open.head {
             StepHead::ModelOutput => StepDelta::Text { text: news },
             StepHead::Thought => StepDelta::ThoughtSummary { content: Content::text(news) },
             StepHead::FunctionCall { .. } => StepDelta::ArgumentsDelta { arguments: news },
+            StepHead::ServerCall(_) | StepHead::ServerResult(_) => return,
         };
-        out.drafts.push(self.draft(index, delta));
+        out.drafts.push(self.draft(place, delta));
     }
 
     /// Ends the open step, if there is one. `exact`: it is the last one, and the tokens of
     /// the call are exactly what was given out.
     ///
     /// # Errors
-    /// `malformed_function_call` when it is a call that cannot be made.
+    /// `malformed_function_call` or `malformed_tool_call` when it is a call that cannot be
+    /// made.
     fn close(&mut self, exact: bool, mint: &impl Mint, out: &mut Assembled) -> Result<(), Failure> {
+        self.flush_citer(out);
         let Some(open) = &self.open else { return Ok(()) };
-        if let StepHead::FunctionCall { name, .. } = &open.head {
-            check_arguments(&self.tools, name, &open.text)?;
+        match &open.head {
+            StepHead::FunctionCall { name, .. } => check_arguments(&self.tools, name, &open.text)?,
+            StepHead::ServerCall(head) => {
+                let call = self.server_call(head, &open.text)?;
+                let delta = StepDelta::ServerCall(ServerCallDelta {
+                    tool: head.tool,
+                    name: head.name.clone(),
+                    server_name: head.server_name.clone(),
+                    arguments: call.arguments.clone(),
+                });
+                if self.logged.get(open.place).is_none() {
+                    let (place, head) = (open.place, open.head.clone());
+                    out.drafts.push(self.start(place, head));
+                    out.drafts.push(self.draft(place, delta));
+                }
+                self.server_calls.push(call);
+            }
+            StepHead::ModelOutput | StepHead::Thought | StepHead::ServerResult(_) => {}
         }
         if let Some(open) = self.open.take() {
             // The tokens of a turn can be given back as they are unless a thought was cut out.
@@ -291,37 +399,92 @@ impl Assembler {
         Ok(())
     }
 
+    /// The call behind a head and its arguments. What is JSON but does not conform is told
+    /// to the model, which may do better.
+    fn server_call(&self, head: &ServerCallHead, text: &str) -> Result<ServerCall, Failure> {
+        let malformed = || Failure {
+            code: "malformed_tool_call".to_owned(),
+            message: format!("The model called `{}` with arguments that are no JSON object", head.tool.as_str()),
+        };
+        let Ok(Value::Object(arguments)) = serde_json::from_str(text) else { return Err(malformed()) };
+        let tool = self
+            .server_tools
+            .iter()
+            .find(|tool| tool.kind == head.tool && tool.name == head.name && tool.server_name == head.server_name);
+        let Some(tool) = tool else { return Err(malformed()) };
+        let value = Value::Object(arguments);
+        let problem =
+            tool.declaration.parameters.validate(&value).err().map(|violation| {
+                format!("The arguments do not conform at `{}`: {}", violation.pointer, violation.message)
+            });
+        let Value::Object(arguments) = value else { return Err(malformed()) };
+        Ok(ServerCall { id: head.id.clone(), function: tool.declaration.name.clone(), arguments, problem })
+    }
+
     fn stop(&mut self, open: &OpenStep, trace: Option<Trace>, mint: &impl Mint, out: &mut Assembled) {
-        let logged = self.logged.get(open.index);
+        let logged = self.logged.get(open.place);
         // A repeated turn that was cut before it caught up keeps what the log holds.
-        let text = logged.map(|step| &step.text).filter(|text| text.len() > open.text.len()).unwrap_or(&open.text);
+        let text = match &open.head {
+            StepHead::ServerCall(_) => &open.text,
+            StepHead::ModelOutput | StepHead::Thought | StepHead::FunctionCall { .. } | StepHead::ServerResult(_) => {
+                logged.map(|step| &step.text).filter(|text| text.len() > open.text.len()).unwrap_or(&open.text)
+            }
+        };
         let text = text.clone();
         if open.head == StepHead::ModelOutput {
             self.answer.clone_from(&text);
         }
-        if logged.is_some_and(|step| step.stopped) {
-            return;
-        }
+        let stopped = logged.is_some_and(|step| step.stopped);
         let signature = match (&open.head, logged.and_then(|step| step.signature.clone())) {
-            (StepHead::ModelOutput | StepHead::FunctionCall { .. }, _) => None,
+            (
+                StepHead::ModelOutput
+                | StepHead::FunctionCall { .. }
+                | StepHead::ServerCall(_)
+                | StepHead::ServerResult(_),
+                _,
+            ) => None,
             (StepHead::Thought, Some(signature)) => Some(signature),
             (StepHead::Thought, None) => {
                 let signature = mint.signature(&Thought { text: open.text.clone(), signature: open.signature.clone() });
                 let delta = StepDelta::ThoughtSignature { signature: signature.clone() };
-                out.drafts.push(Draft { body: delta_event(open.index, delta), trace: None });
+                out.drafts.push(Draft { body: self.delta_event(open.place, delta), trace: None });
                 Some(signature)
             }
         };
+        let annotations = match (&self.citer, logged.filter(|logged| logged.stopped)) {
+            (_, Some(logged)) => logged.annotations.clone(),
+            (None, None) => Vec::new(),
+            (Some(citer), None) => {
+                open.citations.iter().filter_map(|citation| annotation(citer, &self.sites, citation)).collect::<Vec<_>>()
+            }
+        };
         let visible = if open.head == StepHead::Thought && !self.summaries { String::new() } else { text };
-        let mut stop = Draft::from(stop(open.index));
+        let step = finished_step(&open.head, visible, signature, annotations.clone());
+        self.finished.extend(step.clone().map(|step| PastStep { step, trace: trace.clone() }));
+        if stopped {
+            return;
+        }
+        if !annotations.is_empty() {
+            let delta = StepDelta::TextAnnotationDelta { annotations };
+            out.drafts.push(Draft { body: self.delta_event(open.place, delta), trace: None });
+        }
+        let index = self.first_index + open.place;
+        let mut stop = Draft::from(stop(index));
         stop.trace = self.take_unlogged();
         out.drafts.push(stop);
-        let step = finished_step(&open.head, visible, signature);
-        out.closed.extend(step.map(|step| ClosedStep { index: open.index, step, trace }));
+        out.closed.extend(step.map(|step| ClosedStep { index, step, trace }));
     }
 
-    fn draft(&mut self, index: usize, delta: StepDelta) -> Draft {
-        Draft { body: delta_event(index, delta), trace: self.take_unlogged() }
+    fn draft(&mut self, place: usize, delta: StepDelta) -> Draft {
+        Draft { body: self.delta_event(place, delta), trace: self.take_unlogged() }
+    }
+
+    fn start(&self, place: usize, step: StepHead) -> Draft {
+        InteractionEvent::StepStart(StepStart { index: self.first_index + place, step }).into()
+    }
+
+    fn delta_event(&self, place: usize, delta: StepDelta) -> InteractionEvent {
+        InteractionEvent::StepDelta(StepDeltaEvent { index: self.first_index + place, delta })
     }
 
     fn take_unlogged(&mut self) -> Option<Trace> {
@@ -334,8 +497,37 @@ impl Assembler {
     }
 }
 
-fn delta_event(index: usize, delta: StepDelta) -> InteractionEvent {
-    InteractionEvent::StepDelta(StepDeltaEvent { index, delta })
+impl LoggedStep {
+    fn new(head: StepHead) -> Self {
+        Self { head, text: String::new(), signature: None, annotations: Vec::new(), stopped: false }
+    }
+
+    fn take(&mut self, delta: &StepDelta) {
+        match delta {
+            StepDelta::Text { text }
+            | StepDelta::ArgumentsDelta { arguments: text }
+            | StepDelta::ThoughtSummary { content: Content::Text(TextContent { text, .. }) } => {
+                self.text.push_str(text);
+            }
+            StepDelta::ServerCall(delta) => self.text = Value::Object(delta.arguments.clone()).to_string(),
+            StepDelta::ThoughtSignature { signature } => self.signature = Some(signature.clone()),
+            StepDelta::TextAnnotationDelta { annotations } => self.annotations.extend(annotations.iter().cloned()),
+            StepDelta::ThoughtSummary { .. } | StepDelta::Image(_) | StepDelta::ServerResult(_) => {}
+        }
+    }
+}
+
+/// A citation as the API says it (spec 03, "Annotations").
+fn annotation(citer: &Citer, sites: &BTreeMap<u32, String>, citation: &Citation) -> Option<Value> {
+    let source = citer.source(citation.source)?;
+    let site = sites.get(&citation.source).filter(|site| !site.is_empty()).unwrap_or(&source.title);
+    Some(json!({
+        "type": "url_citation",
+        "url": source.url,
+        "title": site,
+        "start_index": citation.start,
+        "end_index": citation.end,
+    }))
 }
 
 /// What a step is to begin with.
@@ -356,20 +548,30 @@ impl Opening {
         }
     }
 
-    /// Whether a logged step began in the same way.
-    fn repeats(&self, head: &StepHead) -> bool {
-        match (self, head) {
-            (Self::Call(wanted), StepHead::FunctionCall { name, .. }) => wanted == name,
-            (Self::Call(_), StepHead::Thought | StepHead::ModelOutput) => false,
-            (Self::Thought | Self::ModelOutput, _) => self.continues(head),
+    /// Whether a logged step began in the same way; `tool` is the server's behind a call.
+    fn repeats(&self, tool: Option<&OpenTool>, head: &StepHead) -> bool {
+        match (self, tool, head) {
+            (Self::Call(wanted), None, StepHead::FunctionCall { name, .. }) => wanted == name,
+            (Self::Call(_), Some(tool), StepHead::ServerCall(head)) => {
+                tool.kind == head.tool && tool.name == head.name && tool.server_name == head.server_name
+            }
+            (Self::Call(_), _, _) => false,
+            (Self::Thought | Self::ModelOutput, _, _) => self.continues(head),
         }
     }
 
-    fn head(self, mint: &impl Mint) -> StepHead {
-        match self {
-            Self::Thought => StepHead::Thought,
-            Self::ModelOutput => StepHead::ModelOutput,
-            Self::Call(name) => StepHead::FunctionCall { id: mint.call_id(), name, arguments: Map::new() },
+    fn head(self, tool: Option<&OpenTool>, mint: &impl Mint) -> StepHead {
+        match (self, tool) {
+            (Self::Thought, _) => StepHead::Thought,
+            (Self::ModelOutput, _) => StepHead::ModelOutput,
+            (Self::Call(name), None) => StepHead::FunctionCall { id: mint.call_id(), name, arguments: Map::new() },
+            (Self::Call(_), Some(tool)) => StepHead::ServerCall(ServerCallHead {
+                tool: tool.kind,
+                id: mint.call_id(),
+                name: tool.name.clone(),
+                server_name: tool.server_name.clone(),
+                arguments: Map::new(),
+            }),
         }
     }
 }
@@ -411,8 +613,8 @@ pub(crate) fn check_answer(schema: &Schema, answer: &str) -> Result<(), Failure>
 
 fn is_call(head: &StepHead) -> bool {
     match head {
-        StepHead::FunctionCall { .. } => true,
-        StepHead::ModelOutput | StepHead::Thought => false,
+        StepHead::FunctionCall { .. } | StepHead::ServerCall(_) => true,
+        StepHead::ModelOutput | StepHead::Thought | StepHead::ServerResult(_) => false,
     }
 }
 
@@ -420,11 +622,12 @@ fn is_call(head: &StepHead) -> bool {
 pub(crate) const MALFORMED_CALL: &str = "malformed_function_call";
 
 /// The step as the fold of its events gives it; a call that was cut short is none.
-fn finished_step(head: &StepHead, text: String, signature: Option<String>) -> Option<Step> {
+fn finished_step(head: &StepHead, text: String, signature: Option<String>, annotations: Vec<Value>) -> Option<Step> {
     Some(match head {
-        StepHead::ModelOutput => {
-            Step::ModelOutput(MessageStep { content: vec![Content::text(text)], ..MessageStep::default() })
-        }
+        StepHead::ModelOutput => Step::ModelOutput(MessageStep {
+            content: vec![Content::Text(TextContent { text, annotations })],
+            ..MessageStep::default()
+        }),
         StepHead::Thought => {
             let summary = if text.is_empty() { Vec::new() } else { vec![Content::text(text)] };
             Step::Thought(ThoughtStep { signature, summary, ..ThoughtStep::default() })
@@ -435,6 +638,17 @@ fn finished_step(head: &StepHead, text: String, signature: Option<String>) -> Op
             arguments: serde_json::from_str(&text).ok()?,
             ..FunctionCallStep::default()
         }),
+        StepHead::ServerCall(head) => Step::ServerCall(ServerCallStep {
+            tool: head.tool,
+            id: head.id.clone(),
+            name: head.name.clone(),
+            server_name: head.server_name.clone(),
+            arguments: serde_json::from_str(&text).ok()?,
+            signature: None,
+            extra: Map::new(),
+        }),
+        // The assembler makes none.
+        StepHead::ServerResult(_) => return None,
     })
 }
 

@@ -14,15 +14,16 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use crate::ambient::{Ambient, wire_time};
-use crate::assemble::Assembler;
-use crate::backend::{MediaKind, ModelRequest, Thought};
+use crate::backend::{MediaKind, Thought};
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
 use crate::models::{Models, Served};
-use crate::prompt::{self, History};
+use crate::prompt::{self, Asked, History, Reading};
+use crate::resumption::Resumption;
 use crate::run::{Call, Run, backend_error};
 use crate::seal::Seal;
-use crate::store::{Event, NewInteraction, PastStep, ProjectId, Store, StoreError};
+use crate::store::{Event, NewInteraction, ProjectId, Store, StoreError};
+use crate::tool::{OpenTool, Toolbox};
 
 mod recover;
 
@@ -50,11 +51,31 @@ pub struct Limits {
     pub default_output_tokens: u32,
     /// How long an interaction is kept.
     pub retention: SignedDuration,
+    pub run: RunLimits,
+}
+
+/// How far one run with tools of the server may go before it ends `incomplete`.
+#[derive(Clone, Copy, Debug)]
+pub struct RunLimits {
+    /// Calls of the model.
+    pub turns: u32,
+    /// Calls of tools.
+    pub calls: u32,
+    pub time: Duration,
+    /// About how many tokens of one result the model is told.
+    pub result_tokens: usize,
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self { turns: 16, calls: 32, time: Duration::from_secs(600), result_tokens: 2000 }
+    }
 }
 
 pub struct EngineParts {
     pub store: Arc<dyn Store>,
     pub models: Models,
+    pub tools: Arc<dyn Toolbox>,
     pub ambient: Arc<dyn Ambient>,
     pub seal: Seal,
     pub limits: Limits,
@@ -69,6 +90,7 @@ pub(crate) struct Inner {
     pub(crate) ambient: Arc<dyn Ambient>,
     store: Arc<dyn Store>,
     models: Models,
+    tools: Arc<dyn Toolbox>,
     seal: Seal,
     limits: Limits,
     /// Names this process as the owner of its runs.
@@ -99,6 +121,7 @@ impl Engine {
             ambient: parts.ambient,
             store: parts.store,
             models: parts.models,
+            tools: parts.tools,
             seal: parts.seal,
             limits: parts.limits,
             owner: format!("{:016x}", u64::from_le_bytes(owner)),
@@ -151,8 +174,9 @@ impl Engine {
             Some(seed) => seed.cast_unsigned(),
             None => inner.random(),
         };
-        let (request, call) = inner.model_request(caller.project, request, history, seed, &served).await?;
-        let prepared = served.backend.prepare(&call).await.map_err(|error| {
+        let tools = inner.tools.open(caller.project, &request.tools).await?;
+        let (request, asked) = inner.model_request(caller.project, request, history, seed, &served, &tools).await?;
+        let prepared = served.backend.prepare(&asked.call).await.map_err(|error| {
             warn!(model = served.name, %error, "A request could not be prepared");
             backend_error(error)
         })?;
@@ -161,7 +185,16 @@ impl Engine {
                 format!("{} interactions are waiting for `{}` already; try again later", full.waiting, served.name);
             Error::new(Code::RateLimitExceeded, message)
         })?;
-        let call = Call { served, request: call, prepared, ticket };
+        let call = Call {
+            served,
+            asked,
+            tools,
+            prepared: Some(prepared),
+            ticket,
+            tier: request.service_tier,
+            background: request.background,
+            resumption: Resumption::default(),
+        };
         // From here on a client that leaves changes nothing: what may become durable must
         // also be run, so it is a task of the server and not of the connection.
         let accepting = inner.tasks.spawn(Arc::clone(inner).accept(caller.project, request, seed, call));
@@ -271,8 +304,8 @@ impl Inner {
     /// The conversation up to `last`.
     async fn history(&self, project: ProjectId, last: &InteractionId) -> Result<History, StoreError> {
         let steps = self.store.history(project, last).await?;
-        let ends_with_call = matches!(steps.last(), Some(PastStep { step: Step::FunctionCall(_), .. }));
-        let waits = ends_with_call && self.store.interaction(project, last).await?.status == Status::RequiresAction;
+        let has_call = steps.iter().any(|past| matches!(past.step, Step::FunctionCall(_)));
+        let waits = has_call && self.store.interaction(project, last).await?.status == Status::RequiresAction;
         Ok(History { steps, waits })
     }
 
@@ -316,7 +349,7 @@ impl Inner {
             _cancel_when_dropped: cancel_when_dropped,
         };
         let served_by = call.served.name.clone();
-        self.tasks.spawn(Arc::clone(&self).run(live, Ok(call), Vec::new()));
+        self.tasks.spawn(Arc::clone(&self).run(live, Ok(call)));
         Ok(Created { handle, served_by })
     }
 
@@ -329,24 +362,29 @@ impl Inner {
         live
     }
 
-    /// Runs an interaction that was entered; `log` is what an earlier process wrote.
-    async fn run(self: Arc<Self>, live: Live, call: Result<Call, Failure>, log: Vec<Event>) {
-        let (fingerprint, tools) = match &call {
-            Ok(call) => (call.prepared.fingerprint.clone(), call.request.tools.clone()),
-            Err(_) => (String::new(), Vec::new()),
-        };
+    /// Runs an interaction that was entered.
+    async fn run(self: Arc<Self>, live: Live, call: Result<Call, Failure>) {
         let run = Run {
             engine: Arc::clone(&self),
             project: live.project,
             journal: Arc::clone(&live.journal),
+            summaries: live.request.generation_config.thinking_summaries,
             call,
-            assembler: Assembler::new(live.request.generation_config.thinking_summaries, fingerprint, tools, &log),
+            assembler: None,
             served_by: None,
             cancel: live.cancel,
             suspend: if live.request.background { self.closing.clone() } else { self.closed.clone() },
         };
         run.drive().await;
         self.lock_live().remove(live.journal.id());
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.seal
     }
 
     fn live(&self, caller: Caller, id: &InteractionId) -> Option<Live> {
@@ -366,14 +404,16 @@ impl Inner {
         history: History,
         seed: u64,
         served: &Served,
-    ) -> Result<(CreateInteraction, ModelRequest), Error> {
+        tools: &[OpenTool],
+    ) -> Result<(CreateInteraction, Asked), Error> {
         let inner = Arc::clone(self);
         let most = request.generation_config.max_output_tokens.unwrap_or(self.limits.default_output_tokens);
         let kinds = [MediaKind::Image, MediaKind::Audio, MediaKind::Video, MediaKind::Document];
         let takes: Vec<_> = kinds.into_iter().filter(|kind| served.backend.takes(*kind)).collect();
+        let tools = tools.to_vec();
         let built = tokio::task::spawn_blocking(move || {
-            prompt::model_request(project, &request, history, seed, most, &inner.seal, &takes)
-                .map(|call| (request, call))
+            let reading = Reading { project, seal: &inner.seal, takes: &takes, server_tools: &tools };
+            prompt::model_request(&reading, &request, history, seed, most).map(|asked| (request, asked))
         });
         built.await.unwrap_or_else(|failed| {
             error!(error = %failed, "Building a model call failed");

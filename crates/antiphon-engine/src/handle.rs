@@ -62,7 +62,7 @@ impl Handle {
         let steps: Vec<Step> = self.request.input.iter().cloned().chain(generated).collect();
         interaction.steps = Some(steps);
         interaction.system_instruction.clone_from(&self.request.system_instruction);
-        interaction.tools.clone_from(&self.request.tools);
+        interaction.tools = self.request.tools.iter().map(antiphon_wire::Tool::shown).collect();
         interaction.response_format.clone_from(&self.request.response_format);
         let generation = serde_json::to_value(&self.request.generation_config).unwrap_or_default();
         interaction.generation_config = Some(generation).filter(|value| value != &serde_json::json!({}));

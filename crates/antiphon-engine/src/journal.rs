@@ -72,7 +72,11 @@ impl Draft {
                 StepDelta::Text { .. }
                 | StepDelta::ArgumentsDelta { .. }
                 | StepDelta::ThoughtSummary { .. }
-                | StepDelta::ThoughtSignature { .. },
+                | StepDelta::ThoughtSignature { .. }
+                | StepDelta::TextAnnotationDelta { .. }
+                | StepDelta::Image(_)
+                | StepDelta::ServerCall(_)
+                | StepDelta::ServerResult(_),
                 _,
             ) => return false,
         };
@@ -116,6 +120,11 @@ impl Journal {
 
     pub(crate) fn last_seq(&self) -> u64 {
         self.log.borrow().last_seq()
+    }
+
+    /// The durable part of the log.
+    pub(crate) fn events(&self) -> Vec<Arc<Event>> {
+        self.log.borrow().events.clone()
     }
 
     /// Whether the run has ended and its end is durable.

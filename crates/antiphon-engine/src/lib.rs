@@ -21,9 +21,12 @@ mod journal;
 mod models;
 mod phase;
 mod prompt;
+mod resumption;
 mod run;
 mod seal;
 mod store;
+mod tell;
+mod tool;
 
 pub use ambient::{Ambient, wire_time};
 pub use antiphon_schema::Schema;
@@ -31,7 +34,7 @@ pub use backend::{
     Backend, BackendError, Call, CallResult, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
     ModelStream, ModelTurn, Part, Prepared, Resume, Said, Signature, Thought, Tool, text_of,
 };
-pub use engine::{Caller, Created, Engine, EngineParts, Limits};
+pub use engine::{Caller, Created, Engine, EngineParts, Limits, RunLimits};
 pub use handle::Handle;
 pub use journal::Followed;
 pub use models::{Models, Served};
@@ -40,3 +43,4 @@ pub use store::{
     Append, Claim, ClosedStep, Event, Fence, KeyRecord, NewInteraction, Outcome, PastStep, ProjectId, Store,
     StoreError, Stored, Trace,
 };
+pub use tool::{Found, NoTools, OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput, Toolbox, function_name};

@@ -13,6 +13,10 @@ pub(crate) enum Phase {
     /// Accepted, waiting for its turn.
     Queued,
     AwaitingModel,
+    /// `calls`: whether the turn asked for functions of the client too.
+    AwaitingTools {
+        calls: bool,
+    },
     Done(Ending),
 }
 
@@ -30,11 +34,20 @@ pub(crate) enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Start,
-    /// `calls`: whether the turn asked for functions of the client.
+    /// A run that an earlier process left while it waited for tools.
+    StartWithTools {
+        calls: bool,
+    },
+    /// `calls`: whether the turn asked for functions of the client, `tools`: for some of the
+    /// server.
     TurnEnded {
         reason: FinishReason,
         calls: bool,
+        tools: bool,
     },
+    ToolsEnded,
+    /// A bound of the run is reached: turns, calls, tokens or time.
+    LimitReached,
     TurnFailed(Failure),
     CancelRequested,
 }
@@ -42,6 +55,8 @@ pub(crate) enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     CallModel,
+    /// Carry out the calls of the last turn that have no result yet.
+    RunTools,
     /// Stop what is being worked on; its results no longer matter.
     AbortWork,
     Finish(Ending),
@@ -53,13 +68,22 @@ impl Phase {
             (Self::Done(_), _) => return Vec::new(),
             (_, Input::CancelRequested) => Self::end(Ending::Cancelled, vec![Effect::AbortWork]),
             (_, Input::TurnFailed(failure)) => Self::end(Ending::Failed(failure), vec![Effect::AbortWork]),
+            (_, Input::LimitReached) => Self::end(Ending::Incomplete, vec![Effect::AbortWork]),
             (Self::Queued, Input::Start) => (Self::AwaitingModel, vec![Effect::CallModel]),
-            (Self::AwaitingModel, Input::TurnEnded { reason, calls }) => match reason {
+            (Self::Queued, Input::StartWithTools { calls }) => (Self::AwaitingTools { calls }, vec![Effect::RunTools]),
+            (Self::AwaitingModel, Input::TurnEnded { reason, calls, tools }) => match reason {
+                FinishReason::Stop if tools => (Self::AwaitingTools { calls }, vec![Effect::RunTools]),
                 FinishReason::Stop if calls => Self::end(Ending::RequiresAction, Vec::new()),
                 FinishReason::Stop => Self::end(Ending::Completed, Vec::new()),
                 FinishReason::Length | FinishReason::Repetition => Self::end(Ending::Incomplete, Vec::new()),
             },
-            (Self::Queued, Input::TurnEnded { .. }) | (Self::AwaitingModel, Input::Start) => return Vec::new(),
+            (Self::AwaitingTools { calls: true }, Input::ToolsEnded) => Self::end(Ending::RequiresAction, Vec::new()),
+            (Self::AwaitingTools { calls: false }, Input::ToolsEnded) => (Self::AwaitingModel, vec![Effect::CallModel]),
+            (Self::Queued, Input::TurnEnded { .. } | Input::ToolsEnded)
+            | (Self::AwaitingModel, Input::Start | Input::StartWithTools { .. } | Input::ToolsEnded)
+            | (Self::AwaitingTools { .. }, Input::Start | Input::StartWithTools { .. } | Input::TurnEnded { .. }) => {
+                return Vec::new();
+            }
         };
         *self = next;
         effects
@@ -92,8 +116,19 @@ mod tests {
     fn input() -> impl Strategy<Value = Input> {
         prop_oneof![
             Just(Input::Start),
-            any::<bool>().prop_map(|calls| Input::TurnEnded { reason: FinishReason::Stop, calls }),
-            any::<bool>().prop_map(|calls| Input::TurnEnded { reason: FinishReason::Length, calls }),
+            any::<bool>().prop_map(|calls| Input::StartWithTools { calls }),
+            any::<(bool, bool)>().prop_map(|(calls, tools)| Input::TurnEnded {
+                reason: FinishReason::Stop,
+                calls,
+                tools
+            }),
+            any::<(bool, bool)>().prop_map(|(calls, tools)| Input::TurnEnded {
+                reason: FinishReason::Length,
+                calls,
+                tools
+            }),
+            Just(Input::ToolsEnded),
+            Just(Input::LimitReached),
             Just(Input::TurnFailed(Failure { code: "api_error".to_owned(), message: "x".to_owned() })),
             Just(Input::CancelRequested),
         ]
@@ -104,16 +139,21 @@ mod tests {
         fn there_is_at_most_one_end_and_nothing_after_it(inputs in proptest::collection::vec(input(), 0..12)) {
             let mut phase = Phase::Queued;
             let mut effects = Vec::new();
+            let mut worked = None;
             for input in inputs {
                 let was_done = matches!(phase, Phase::Done(_));
                 let new = phase.apply(input);
                 prop_assert!(!was_done || new.is_empty());
+                // The model and the tools take turns.
+                for work in new.iter().filter(|effect| matches!(effect, Effect::CallModel | Effect::RunTools)) {
+                    prop_assert!(worked.as_ref() != Some(work));
+                    worked = Some(work.clone());
+                }
                 effects.extend(new);
             }
             let ends: Vec<_> = effects.iter().filter(|effect| matches!(effect, Effect::Finish(_))).collect();
             prop_assert!(ends.len() <= 1);
             prop_assert_eq!(ends.len() == 1, matches!(phase, Phase::Done(_)));
-            prop_assert!(effects.iter().filter(|effect| **effect == Effect::CallModel).count() <= 1);
         }
     }
 
@@ -123,7 +163,7 @@ mod tests {
         phase.apply(Input::Start);
         assert_eq!(phase.apply(Input::CancelRequested), [Effect::AbortWork, Effect::Finish(Ending::Cancelled)]);
         assert_eq!(phase.apply(Input::CancelRequested), []);
-        assert_eq!(phase.apply(Input::TurnEnded { reason: FinishReason::Stop, calls: true }), []);
+        assert_eq!(phase.apply(Input::TurnEnded { reason: FinishReason::Stop, calls: true, tools: true }), []);
         assert_eq!(phase, Phase::Done(Ending::Cancelled));
     }
 }

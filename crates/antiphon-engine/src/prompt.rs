@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
-    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, FunctionResultStep, MediaContent,
-    Step, ThinkingLevel, ToolMode,
+    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, MediaContent, ServerCallStep, Step,
+    ThinkingLevel, ToolMode,
 };
 use serde_json::{Value, json};
 
@@ -14,29 +14,48 @@ use crate::backend::{
 };
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
+use crate::tell::Sources;
+use crate::tool::{OpenTool, function_name};
 
-/// Builds the call for a request that continues `history`, of a model that takes media
-/// of these kinds.
+/// What is asked of a model, and what its run has to know besides.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) call: ModelRequest,
+    /// What earlier results of tools told.
+    pub(crate) sources: Sources,
+    /// All that the user has said.
+    pub(crate) said: String,
+}
+
+/// What a request is to be understood with.
+pub(crate) struct Reading<'a> {
+    pub(crate) project: ProjectId,
+    pub(crate) seal: &'a Seal,
+    /// The media that the model takes.
+    pub(crate) takes: &'a [MediaKind],
+    /// The functions of the server's tools that the request declares.
+    pub(crate) server_tools: &'a [OpenTool],
+}
+
+/// Builds the call for a request that continues `history`.
 ///
 /// # Errors
 /// `invalid_request` naming the step or the schema when it cannot be said to a model, or
 /// when calls and results do not match.
 pub(crate) fn model_request(
-    project: ProjectId,
+    reading: &Reading<'_>,
     request: &CreateInteraction,
     history: History,
     seed: u64,
     max_output_tokens: u32,
-    seal: &Seal,
-    takes: &[MediaKind],
-) -> Result<ModelRequest, Error> {
-    let (calls, tools) = tools(request)?;
+) -> Result<Asked, Error> {
+    let (calls, tools) = tools(request, reading.server_tools)?;
     let answer = request
         .answer_schema
         .as_ref()
         .map(|answer| Schema::read(answer.schema.clone()).map_err(|error| schema_error(&answer.path, &error)))
         .transpose()?;
-    let mut conversation = Conversation::new(project, seal, takes);
+    let mut conversation = Conversation::new(reading.project, reading.seal, reading.takes);
     for PastStep { step, trace } in history.steps {
         // What was accepted then needs no result now.
         conversation.optional = matches!(step, Step::UserInput(_));
@@ -46,20 +65,43 @@ pub(crate) fn model_request(
     for (at, step) in request.input.iter().enumerate() {
         conversation.take(step.clone(), None, &format!("input[{at}]"))?;
     }
-    Ok(ModelRequest {
-        scope: format!("project-{}", project.0),
+    let sources = std::mem::take(&mut conversation.sources);
+    let messages = conversation.end()?;
+    let said: Vec<_> = messages
+        .iter()
+        .filter_map(|message| match message {
+            Message::User(parts) => Some(crate::backend::text_of(parts)),
+            Message::Model(_) | Message::Result(_) => None,
+        })
+        .collect();
+    let call = ModelRequest {
+        scope: format!("project-{}", reading.project.0),
         system_instruction: request.system_instruction.clone(),
         tools,
         calls,
         answer,
         // A level is a ceiling. What is below the lowest that a template knows is none.
         thinking: (request.generation_config.thinking_level == Some(ThinkingLevel::Minimal)).then_some(false),
-        messages: conversation.end()?,
+        messages,
         generation: request.generation_config.clone(),
         max_output_tokens,
         seed,
         resume: None,
-    })
+    };
+    Ok(Asked { call, sources, said: said.join("\n") })
+}
+
+/// The messages of a run's own steps so far.
+///
+/// # Errors
+/// When they are none that can be said, which the run itself never makes.
+pub(crate) fn continued(project: ProjectId, seal: &Seal, steps: &[PastStep]) -> Result<Vec<Message>, Error> {
+    let mut conversation = Conversation::new(project, seal, &[]);
+    for PastStep { step, trace } in steps {
+        conversation.take(step.clone(), trace.clone(), "steps")?;
+    }
+    conversation.end_turn();
+    Ok(conversation.messages)
 }
 
 /// The conversation that a request continues.
@@ -71,30 +113,32 @@ pub(crate) struct History {
     pub(crate) waits: bool,
 }
 
-/// The functions the model may call. Every declared one is checked, also those that the
-/// choice leaves out.
-fn tools(request: &CreateInteraction) -> Result<(Calls, Vec<Tool>), Error> {
+/// The functions the model may call: the server's, then the client's. Every declared one is
+/// checked, also those that the choice leaves out, which is of the client's functions alone.
+fn tools(request: &CreateInteraction, server_tools: &[OpenTool]) -> Result<(Calls, Vec<Tool>), Error> {
     let (mode, allowed) =
         request.generation_config.tool_choice.as_ref().map_or((ToolMode::Auto, None), |choice| choice.resolve());
-    let mut tools = Vec::new();
-    for (at, antiphon_wire::Tool::Function(function)) in request.tools.iter().enumerate() {
+    let mut tools: Vec<Tool> = server_tools.iter().map(|tool| tool.declaration.clone()).collect();
+    for (at, tool) in request.tools.iter().enumerate() {
+        let Some(function) = tool.function() else { continue };
         let tool = Tool {
             name: function.name.clone(),
             description: function.description.clone(),
             parameters: parameters(function, &format!("tools[{at}].parameters"))?,
         };
-        if allowed.is_none_or(|names| names.contains(&tool.name)) {
+        if server_tools.iter().any(|other| other.declaration.name == tool.name) {
+            let message = format!("a tool of an MCP server is called `{}` too", tool.name);
+            return Err(Error::invalid(&format!("tools[{at}].name"), message));
+        }
+        if mode != ToolMode::None && allowed.is_none_or(|names| names.contains(&tool.name)) {
             tools.push(tool);
         }
     }
     let calls = match mode {
-        ToolMode::Auto | ToolMode::Validated => Calls::Allowed,
+        _ if tools.is_empty() => Calls::None,
+        ToolMode::Auto | ToolMode::Validated | ToolMode::None => Calls::Allowed,
         ToolMode::Any => Calls::Required,
-        ToolMode::None => Calls::None,
     };
-    if tools.is_empty() || calls == Calls::None {
-        return Ok((Calls::None, Vec::new()));
-    }
     Ok((calls, tools))
 }
 
@@ -144,6 +188,8 @@ struct Conversation<'a> {
     waiting: Vec<String>,
     /// Whether these may stay without: then they are left out.
     optional: bool,
+    /// What the results of tools have told.
+    sources: Sources,
 }
 
 impl<'a> Conversation<'a> {
@@ -158,6 +204,7 @@ impl<'a> Conversation<'a> {
             calls: HashMap::new(),
             waiting: Vec::new(),
             optional: false,
+            sources: Sources::default(),
         }
     }
 
@@ -172,23 +219,34 @@ impl<'a> Conversation<'a> {
                 self.messages.push(Message::User(parts));
             }
             Step::ModelOutput(step) => {
-                let text = text_of(&step.content, "")?;
-                self.say(Said::Text(text), trace);
+                // Pictures that its tools made are no words of the model's.
+                if step.content.iter().any(|part| part.as_text().is_some()) {
+                    self.say(Said::Text(said_text(&step.content)?), trace);
+                }
             }
             Step::FunctionCall(FunctionCallStep { id, name, arguments, .. }) => {
-                if self.calls.insert(id.clone(), name.clone()).is_some() {
-                    let message = format!("another call of this conversation is `{}`", shorten(&id));
-                    return Err(Error::invalid(&format!("{path}.id"), message));
-                }
-                if self.optional {
-                    self.drop_unanswered();
-                    self.optional = false;
-                }
-                self.waiting.push(id.clone());
-                self.say(Said::Call(Call { id, name, arguments }), trace);
+                self.call(Call { id, name, arguments }, trace, path)?;
+            }
+            Step::ServerCall(ServerCallStep { tool, id, name, server_name, arguments, .. }) => {
+                let name = function_name(tool, name.as_deref(), server_name.as_deref());
+                self.call(Call { id, name, arguments }, trace, path)?;
+            }
+            Step::ServerResult(step) => {
+                let name = self.answered(&step.call_id, None, path)?;
+                self.end_turn();
+                let told = step.signature.as_ref().and_then(|signature| self.seal.open_told(self.project, signature));
+                let text = match told {
+                    Some(told) => {
+                        self.sources.add(&told);
+                        told.told
+                    }
+                    None => shown_result(&step.result),
+                };
+                let is_error = step.is_error == Some(true);
+                self.messages.push(Message::Result(CallResult { text, call_id: step.call_id, name, is_error }));
             }
             Step::FunctionResult(step) => {
-                let name = self.answered(&step, path)?;
+                let name = self.answered(&step.call_id, step.name.as_deref(), path)?;
                 self.end_turn();
                 self.messages.push(Message::Result(CallResult {
                     text: result_text(&step.result)?,
@@ -203,6 +261,20 @@ impl<'a> Conversation<'a> {
             }
             Step::Other(_) => return Err(unsayable()),
         }
+        Ok(())
+    }
+
+    fn call(&mut self, call: Call, trace: Option<Trace>, path: &str) -> Result<(), Error> {
+        if self.calls.insert(call.id.clone(), call.name.clone()).is_some() {
+            let message = format!("another call of this conversation is `{}`", shorten(&call.id));
+            return Err(Error::invalid(&format!("{path}.id"), message));
+        }
+        if self.optional {
+            self.drop_unanswered();
+            self.optional = false;
+        }
+        self.waiting.push(call.id.clone());
+        self.say(Said::Call(call), trace);
         Ok(())
     }
 
@@ -245,8 +317,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Takes note of a result and gives the name of its function.
-    fn answered(&mut self, result: &FunctionResultStep, path: &str) -> Result<String, Error> {
-        let id = &result.call_id;
+    fn answered(&mut self, id: &str, name: Option<&str>, path: &str) -> Result<String, Error> {
         let Some(called) = self.calls.get(id) else {
             let message = format!("no function call of this conversation is `{}`", shorten(id));
             return Err(Error::invalid(&format!("{path}.call_id"), message));
@@ -255,7 +326,7 @@ impl<'a> Conversation<'a> {
             let message = format!("the function call `{}` has its result already", shorten(id));
             return Err(Error::invalid(&format!("{path}.call_id"), message));
         };
-        if let Some(name) = result.name.as_ref().filter(|name| *name != called) {
+        if let Some(name) = name.filter(|name| *name != called) {
             let message = format!("the call is of `{called}`, got `{}`", shorten(name));
             return Err(Error::invalid(&format!("{path}.name"), message));
         }
@@ -299,6 +370,31 @@ impl<'a> Conversation<'a> {
         Ok(self.messages)
     }
 }
+
+/// What the model said, where pictures that its tools made may stand between.
+fn said_text(content: &[Content]) -> Result<String, Error> {
+    let said = |part: &Content| match part {
+        Content::Text(part) => Ok(part.text.clone()),
+        Content::Image(_) => Ok(String::new()),
+        Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::Other(_) => Err(unsayable()),
+    };
+    content.iter().map(said).collect()
+}
+
+/// The result of a tool as far as its step shows it.
+fn shown_result(result: &Value) -> String {
+    match result {
+        Value::String(text) => text.clone(),
+        Value::Null => NOT_KNOWN.to_owned(),
+        Value::Array(items) if items.iter().all(|item| item.get("search_suggestions").is_some()) => {
+            NOT_KNOWN.to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// In place of a result that came back without what this server had sealed.
+const NOT_KNOWN: &str = "What this found is not known any more.";
 
 /// A result in words: objects as JSON (spec 05, "Functions").
 fn result_text(result: &FunctionResult) -> Result<String, Error> {

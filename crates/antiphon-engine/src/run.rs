@@ -1,28 +1,43 @@
 //! The driver of one interaction: the only loop, and the only place that waits.
 //!
 //! It waits for its slot, calls the model, hands what comes to the assembler and the
-//! result to the journal. What is to be done is decided by [`Phase`]; this carries it
-//! out.
+//! result to the journal; then it carries out the calls that are the server's, and calls
+//! the model again. What is to be done is decided by [`Phase`]; this carries it out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_citation::Citer;
 use antiphon_schema::Schema;
-use antiphon_wire::{Code, Error, ErrorEvent, Failure, InteractionEvent, StatusUpdate, Usage};
+use antiphon_wire::{
+    Code, Content, Error, ErrorEvent, EventFold, Failure, GroundingToolCount, InteractionEvent, InteractionId,
+    MediaContent, MessageStep, ServerCallStep, ServerResultDelta, ServerResultHead, ServerTool, ServiceTier,
+    StatusUpdate, Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, ThinkingSummaries, Usage,
+};
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::admission::Ticket;
+use crate::admission::{Permit, Ticket};
 use crate::ambient::wire_time;
-use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, check_answer};
-use crate::backend::{BackendError, FinishReason, Message, ModelEvent, ModelRequest, Part, Prepared, Thought};
-use crate::engine::Inner;
+use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, TurnSetting, check_answer};
+use crate::backend::{
+    BackendError, FinishReason, Media, Message, ModelEvent, ModelRequest, Part, Prepared, Resume, Thought,
+};
+use crate::engine::{Inner, RunLimits};
 use crate::journal::{Draft, Journal};
 use crate::models::Served;
 use crate::phase::{Effect, Ending, Input, Phase};
-use crate::store::{ClosedStep, Outcome, ProjectId, StoreError};
+use crate::prompt::{Asked, continued};
+use crate::resumption::Resumption;
+use crate::store::{ClosedStep, Event, Outcome, PastStep, ProjectId, StoreError};
+use crate::tell::{Sources, tell};
+use crate::tool::{OpenTool, ToolCall, ToolError, ToolOutput, function_name};
 
 /// Deltas of one stream wait at most this long for others before they are made durable
 /// together: half as many commits, and nobody reads faster.
@@ -35,9 +50,11 @@ pub(crate) struct Run {
     pub(crate) engine: Arc<Inner>,
     pub(crate) project: ProjectId,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) summaries: Option<ThinkingSummaries>,
     /// What is to be run, or why it cannot be (for a run taken up after a restart).
     pub(crate) call: Result<Call, Failure>,
-    pub(crate) assembler: Assembler,
+    /// Of the turn at hand.
+    pub(crate) assembler: Option<Assembler>,
     /// Who answers instead of the model that was called.
     pub(crate) served_by: Option<String>,
     /// The client, a delete, or the drop of an unstored handle asked for the end.
@@ -49,9 +66,48 @@ pub(crate) struct Run {
 /// A model call that is ready to be made, and its place in the queue.
 pub(crate) struct Call {
     pub(crate) served: Arc<Served>,
-    pub(crate) request: ModelRequest,
-    pub(crate) prepared: Prepared,
+    pub(crate) asked: Asked,
+    pub(crate) tools: Vec<OpenTool>,
+    /// Of the first turn, unless the run is taken up.
+    pub(crate) prepared: Option<Prepared>,
     pub(crate) ticket: Ticket,
+    /// How the run gets into the queue again after its tools.
+    pub(crate) tier: ServiceTier,
+    pub(crate) background: bool,
+    /// What an earlier process has done.
+    pub(crate) resumption: Resumption,
+}
+
+/// What a run has of its own while it works.
+struct Work {
+    served: Arc<Served>,
+    /// The first model call; later ones say more.
+    base: ModelRequest,
+    prepared: Option<Prepared>,
+    tools: Vec<OpenTool>,
+    said: Arc<str>,
+    found: BTreeSet<String>,
+    /// What may be cited.
+    sources: Sources,
+    /// The steps so far.
+    steps: Vec<PastStep>,
+    /// The index of the next step.
+    next_index: usize,
+    /// What an earlier process logged of the turn at hand.
+    turn_log: Vec<Event>,
+    resume: Option<Resume>,
+    waiting: Vec<ServerCall>,
+    /// A result that an earlier process began.
+    open_result: Option<usize>,
+    /// Whether calls may have been carried out by an earlier process.
+    interrupted: bool,
+    turns: u32,
+    calls: u32,
+    deadline: Instant,
+    permit: Option<Permit>,
+    ticket: Option<Ticket>,
+    tier: ServiceTier,
+    background: bool,
 }
 
 /// Why the driver left its loop.
@@ -68,8 +124,21 @@ struct Counts {
     cached: u64,
     thought: u64,
     output: u64,
+    /// What later turns read, results of tools with it.
+    tool_use: u64,
+    searches: u64,
     /// Whether the input holds media.
     mixed: bool,
+    /// Of the turn at hand.
+    turn: TurnCounts,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct TurnCounts {
+    input: u64,
+    cached: u64,
+    thought: u64,
+    output: u64,
 }
 
 /// Drafts that wait to be appended together.
@@ -105,33 +174,34 @@ impl Run {
     async fn carry_out(&mut self, counts: &mut Counts, pending: &mut Pending) -> Left {
         let call = std::mem::replace(&mut self.call, Err(Error::internal().failure()));
         let mut phase = Phase::Queued;
-        let (mut input, mut admitted) = match call {
+        let (mut input, mut work) = match call {
             Err(failure) => (Input::TurnFailed(failure), None),
-            Ok(Call { served, request, prepared, ticket }) => {
-                counts.input = prepared.input_tokens;
-                counts.mixed = request.messages.iter().any(has_media);
-                tokio::select! {
-                    biased;
-                    () = self.cancel.cancelled() => (Input::CancelRequested, None),
-                    () = self.suspend.cancelled() => return Left::Suspended,
-                    permit = ticket.admitted() => (Input::Start, Some((served, request, prepared, permit))),
+            Ok(call) => {
+                counts.mixed = call.asked.call.messages.iter().any(has_media);
+                if let Some(usage) = &call.resumption.usage {
+                    counts.take_up(usage);
                 }
+                let client_calls = call.resumption.client_calls();
+                let in_tools = call.resumption.in_tools;
+                let work = Work::new(call, self.engine.limits().run);
+                let input = if in_tools { Input::StartWithTools { calls: client_calls } } else { Input::Start };
+                (input, Some(work))
             }
         };
         loop {
             let mut next = None;
             for effect in phase.apply(input) {
-                match effect {
-                    Effect::CallModel => {
-                        let Some((served, request, prepared, _permit)) = admitted.take() else { continue };
-                        match self.turn(&served, request, prepared, counts, pending).await {
-                            Ok(input) => next = Some(input),
-                            Err(left) => return left,
-                        }
-                    }
-                    // Leaving `turn` dropped the stream, which is what ends the work.
-                    Effect::AbortWork => {}
-                    Effect::Finish(ending) => return Left::Ended(ending),
+                let done = match (effect, &mut work) {
+                    (Effect::CallModel, Some(work)) => self.turn(work, counts, pending).await,
+                    (Effect::RunTools, Some(work)) => self.tools(work, counts, pending).await,
+                    // Leaving `turn` or `tools` dropped what was worked on, which is what ends it.
+                    (Effect::AbortWork, _) => continue,
+                    (Effect::Finish(ending), _) => return Left::Ended(ending),
+                    (Effect::CallModel | Effect::RunTools, None) => continue,
+                };
+                match done {
+                    Ok(input) => next = Some(input),
+                    Err(left) => return left,
                 }
             }
             input = next.unwrap_or_else(|| Input::TurnFailed(Error::internal().failure()));
@@ -139,80 +209,274 @@ impl Run {
     }
 
     /// One model call, from the request to what ended it.
-    async fn turn(
-        &mut self,
-        served: &Served,
-        request: ModelRequest,
-        prepared: Prepared,
-        counts: &mut Counts,
-        pending: &mut Pending,
-    ) -> Result<Input, Left> {
+    async fn turn(&mut self, work: &mut Work, counts: &mut Counts, pending: &mut Pending) -> Result<Input, Left> {
+        let limits = self.engine.limits().run;
+        if work.turns >= limits.turns {
+            return Ok(Input::LimitReached);
+        }
+        let Some(max_output_tokens) = left_of(work.base.max_output_tokens, counts) else {
+            return Ok(Input::LimitReached);
+        };
+        if let Some(ticket) = work.ticket.take() {
+            let permit = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
+                () = self.suspend.cancelled() => return Err(Left::Suspended),
+                permit = ticket.admitted() => permit,
+            };
+            work.permit = Some(permit);
+        }
+        let said = continued(self.project, self.engine.seal(), &work.steps);
+        let mut request = ModelRequest { max_output_tokens, resume: work.resume.take(), ..work.base.clone() };
+        match said {
+            Ok(messages) => request.messages.extend(messages),
+            Err(error) => return Ok(Input::TurnFailed(error.failure())),
+        }
+        let prepared = match work.prepared.take() {
+            Some(prepared) => prepared,
+            None => tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
+                () = self.suspend.cancelled() => return Err(Left::Suspended),
+                prepared = work.served.backend.prepare(&request) => match prepared {
+                    Ok(prepared) => prepared,
+                    Err(error) => return Ok(Input::TurnFailed(self.failure(error))),
+                },
+            },
+        };
+        if request.resume.as_ref().is_some_and(|resume| resume.trace.fingerprint != prepared.fingerprint) {
+            return Ok(Input::TurnFailed(Failure {
+                code: "aborted".to_owned(),
+                message: "The server restarted with another model while this interaction ran".to_owned(),
+            }));
+        }
+        counts.turn = TurnCounts { input: prepared.input_tokens, ..TurnCounts::default() };
+        let cites = !work.sources.list.is_empty() && request.answer.is_none();
+        let setting = TurnSetting {
+            summaries: self.summaries,
+            fingerprint: prepared.fingerprint.clone(),
+            tools: request.tools.clone(),
+            server_tools: work.tools.clone(),
+            first_index: work.next_index,
+            citer: cites.then(|| Citer::new(work.sources.list.clone())),
+            sites: work.sources.sites.clone(),
+        };
+        let turn_log = std::mem::take(&mut work.turn_log);
+        let assembler = self.assembler.insert(Assembler::new(setting, &turn_log));
+
         let answer = request.answer.clone();
         let may_be_cut = !request.generation.stop_sequences.is_empty();
+        let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
         let mut stream = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
             () = self.suspend.cancelled() => return Err(Left::Suspended),
-            stream = served.backend.generate(request, prepared) => match stream {
+            stream = work.served.backend.generate(request, prepared) => match stream {
                 Ok(stream) => stream,
-                Err(error) => return Ok(Input::TurnFailed(self.failure(error))),
+                Err(error) => return Ok(Input::TurnFailed(failed_call(self.journal.id(), error))),
             },
         };
-        let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
-        loop {
+        let (reason, is_cut) = loop {
             let event = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
                 () = self.suspend.cancelled() => return Err(Left::Suspended),
+                () = tokio::time::sleep_until(work.deadline), if work.is_bounded() => return Ok(Input::LimitReached),
                 () = pending.is_due() => {
-                    self.append(pending).await.map_err(Left::StoreFailed)?;
+                    append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
                     continue;
                 }
                 event = stream.next() => event,
             };
             let event = match event {
                 Some(Ok(event)) => event,
-                Some(Err(error)) => return Ok(Input::TurnFailed(self.failure(error))),
+                Some(Err(error)) => return Ok(Input::TurnFailed(failed_call(self.journal.id(), error))),
                 None => return Ok(Input::TurnFailed(Error::internal().failure())),
             };
             if let ModelEvent::ServedBy { name } = &event {
                 self.served_by = Some(name.clone());
             }
-            let finished = counts.take(&event);
+            let finished = counts.turn.take(&event);
             let is_cut = may_be_cut && matches!(event, ModelEvent::Finished { exact: false, .. });
-            match self.assembler.push(event, &mint) {
+            match assembler.push(event, &mint) {
                 Ok(assembled) => pending.take(assembled),
                 Err(failure) => return Ok(Input::TurnFailed(failure)),
             }
             if let Some(reason) = finished {
-                return Ok(self.turn_ended(reason, answer.as_ref(), is_cut));
+                break (reason, is_cut);
             }
-        }
+        };
+        counts.end_turn(work.turns == 0);
+        work.turns += 1;
+        // Its slot is another's while tools work.
+        work.permit = None;
+        let (steps, next_index) = assembler.finished();
+        work.steps.extend(steps.iter().cloned());
+        work.next_index = next_index;
+        work.waiting = assembler.server_calls().to_vec();
+        Ok(turn_ended(assembler, reason, answer.as_ref(), is_cut))
     }
 
-    /// What the end of a turn means. An answer is held against its schema before it is
-    /// called complete; one that a stop sequence has cut is incomplete when it fails.
-    fn turn_ended(&self, reason: FinishReason, answer: Option<&Schema>, is_cut: bool) -> Input {
-        let calls = self.assembler.calls() > 0;
-        match answer {
-            Some(schema) if reason == FinishReason::Stop && !calls => {
-                match check_answer(schema, self.assembler.answer()) {
-                    Ok(()) => Input::TurnEnded { reason, calls },
-                    Err(_) if is_cut => Input::TurnEnded { reason: FinishReason::Length, calls },
-                    Err(failure) => Input::TurnFailed(failure),
-                }
-            }
-            Some(_) | None => Input::TurnEnded { reason, calls },
+    /// Carries out the calls of the last turn, all at the same time, and shows what came of
+    /// them in their order.
+    async fn tools(&mut self, work: &mut Work, counts: &mut Counts, pending: &mut Pending) -> Result<Input, Left> {
+        let limits = self.engine.limits().run;
+        let waiting = std::mem::take(&mut work.waiting);
+        work.calls = work.calls.saturating_add(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
+        if work.calls > limits.calls {
+            return Ok(Input::LimitReached);
         }
+        let found = Arc::new(work.found.clone());
+        let mut running = FuturesUnordered::new();
+        let mut lives = Vec::new();
+        for (place, call) in waiting.iter().enumerate() {
+            let (sender, receiver) = mpsc::channel(LIVE_PIECES);
+            lives.push(receiver);
+            let tool = work.tools.iter().find(|tool| tool.declaration.name == call.function).cloned();
+            let problem = match &tool {
+                None => Some("There is no such tool".to_owned()),
+                Some(tool) if work.interrupted && !tool.reads => Some(INTERRUPTED.to_owned()),
+                Some(_) => call.problem.clone(),
+            };
+            let made = ToolCall {
+                project: self.project,
+                arguments: call.arguments.clone(),
+                said: Arc::clone(&work.said),
+                found: Arc::clone(&found),
+                live: sender,
+            };
+            running.push(async move {
+                let output = match (tool, problem) {
+                    (Some(tool), None) => tool.run.call(made).await,
+                    (tool, problem) => {
+                        let problem = problem.unwrap_or_default();
+                        let result = match tool.map(|tool| tool.empty_result) {
+                            Some(Value::String(_)) => Value::String(problem.clone()),
+                            other => other.unwrap_or_default(),
+                        };
+                        Ok(ToolOutput::failed(problem, result))
+                    }
+                };
+                (place, output)
+            });
+        }
+        // Steps follow one another, so what comes of later calls waits for the first.
+        let mut outputs: Vec<Option<ToolOutput>> = vec![None; waiting.len()];
+        let mut pictures = Vec::new();
+        let mut shown = 0;
+        self.begin_result(work, &waiting, shown, pending);
+        // Logged before anything is done: a call that may have had its effect is not made again.
+        append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
+        while shown < waiting.len() {
+            if let Some(mut output) = outputs[shown].take() {
+                pictures.append(&mut output.pictures);
+                while let Ok(piece) = lives[shown].try_recv() {
+                    self.show_live(work, &waiting[shown], piece, pending);
+                }
+                counts.searches += output.searches;
+                self.end_result(work, &waiting[shown], output, counts, pending);
+                shown += 1;
+                if shown < waiting.len() {
+                    self.begin_result(work, &waiting, shown, pending);
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
+                () = self.suspend.cancelled() => return Err(Left::Suspended),
+                () = tokio::time::sleep_until(work.deadline), if work.is_bounded() => return Ok(Input::LimitReached),
+                () = pending.is_due() => append(&self.journal, pending).await.map_err(Left::StoreFailed)?,
+                Some(piece) = lives[shown].recv() => self.show_live(work, &waiting[shown], piece, pending),
+                Some((place, output)) = running.next() => match output {
+                    Ok(output) => outputs[place] = Some(output),
+                    Err(ToolError::Broken(detail)) => {
+                        warn!(interaction.id = %self.journal.id(), detail, "A tool is broken");
+                        return Ok(Input::TurnFailed(Error::internal().failure()));
+                    }
+                },
+            }
+        }
+        for picture in pictures {
+            show_picture(work, picture, pending);
+        }
+        work.interrupted = false;
+        work.ticket = Some(work.served.admission.rejoin(work.tier, work.background));
+        append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
+        Ok(Input::ToolsEnded)
+    }
+
+    /// Logs that the result of a call begins, unless an earlier process has.
+    fn begin_result(&self, work: &mut Work, waiting: &[ServerCall], at: usize, pending: &mut Pending) {
+        if work.open_result.take().is_some() {
+            return;
+        }
+        let Some(step) = work.result_head(&waiting[at]) else { return };
+        let start = InteractionEvent::StepStart(StepStart { index: work.next_index, step });
+        pending.push(start.into());
+    }
+
+    fn show_live(&self, work: &Work, call: &ServerCall, text: String, pending: &mut Pending) {
+        let Some(head) = work.tool(call) else { return };
+        let delta = StepDelta::ServerResult(ServerResultDelta {
+            tool: head.kind,
+            name: None,
+            server_name: None,
+            result: Value::String(text),
+            is_error: None,
+            signature: None,
+        });
+        pending.push(InteractionEvent::StepDelta(StepDeltaEvent { index: work.next_index, delta }).into());
+    }
+
+    /// Logs what came of a call.
+    fn end_result(
+        &self,
+        work: &mut Work,
+        call: &ServerCall,
+        output: ToolOutput,
+        counts: &Counts,
+        pending: &mut Pending,
+    ) {
+        let Some(tool) = work.tool(call).cloned() else { return };
+        let told = tell(&output, work.sources.next_number(), self.engine.limits().run.result_tokens, work.base.answer.is_none());
+        work.sources.add(&told);
+        work.found.extend(output.sources.iter().map(|source| source.url.clone()));
+        let signature = self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient);
+        let index = work.next_index;
+        let delta = StepDelta::ServerResult(ServerResultDelta {
+            tool: tool.kind,
+            name: tool.name.clone(),
+            server_name: tool.server_name.clone(),
+            result: output.result.clone(),
+            is_error: Some(output.is_error),
+            signature: Some(signature),
+        });
+        pending.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }).into());
+        let usage = Some(counts.usage());
+        pending.push(InteractionEvent::StepStop(StepStop { index, usage }).into());
+        // The fold of what was logged is the step, live pieces included.
+        let events: Vec<_> = self.journal.events();
+        let drafts = pending.drafts.iter().map(|draft| &draft.body);
+        let fold = EventFold::of(events.iter().map(|event| &event.body).chain(drafts));
+        if let Some(step) = fold.steps().get(index).cloned() {
+            pending.closed.push(ClosedStep { index, step: step.clone(), trace: None });
+            work.steps.push(PastStep { step, trace: None });
+        }
+        work.next_index += 1;
     }
 
     /// Writes the end. A run whose end cannot be written stays alive and tries again: it
     /// was acknowledged, so it must reach an end.
-    async fn finish(&mut self, ending: Ending, counts: Counts, mut pending: Pending) {
+    async fn finish(&mut self, ending: Ending, mut counts: Counts, mut pending: Pending) {
         let status = ending.status();
         let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
         // Nothing is left open by a turn that came to its end.
-        pending.take(self.assembler.abandon(&mint));
+        if let Some(assembler) = &mut self.assembler {
+            pending.take(assembler.abandon(&mint));
+        }
+        counts.end_turn(counts.input == 0);
+        self.abandon_result(&mut pending);
         let now = self.engine.ambient.now();
         let failure = match ending {
             Ending::Failed(failure) => Some(failure),
@@ -223,12 +487,7 @@ impl Run {
         interaction.status = status;
         interaction.updated = Some(wire_time(now));
         interaction.served_by.clone_from(&self.served_by);
-        let mut usage = Usage::of_text(counts.input, counts.cached, counts.output, counts.thought);
-        if counts.mixed {
-            // How much of the input is text nobody has said.
-            usage.input_tokens_by_modality.clear();
-        }
-        interaction.usage = Some(usage);
+        interaction.usage = Some(counts.usage());
         interaction.errors = failure.clone().into_iter().collect();
         interaction.error.clone_from(&failure);
         let id = self.journal.id().clone();
@@ -270,14 +529,44 @@ impl Run {
         );
     }
 
-    /// Appends what waits. On failure it goes on waiting: it was never shown.
+    /// A result that was begun and never came: its step is ended as it is.
+    fn abandon_result(&self, pending: &mut Pending) {
+        let events = self.journal.events();
+        let bodies = || events.iter().map(|event| &event.body).chain(pending.drafts.iter().map(|draft| &draft.body));
+        let open = bodies().fold(None, |open, body| match body {
+            InteractionEvent::StepStart(StepStart { index, step: StepHead::ServerResult(head) }) => {
+                Some((*index, head.clone()))
+            }
+            InteractionEvent::StepStop(stop) => open.filter(|(index, _)| *index != stop.index),
+            InteractionEvent::StepStart(_)
+            | InteractionEvent::StepDelta(_)
+            | InteractionEvent::Created { .. }
+            | InteractionEvent::StatusUpdate(_)
+            | InteractionEvent::Completed { .. }
+            | InteractionEvent::Error(_) => open,
+        });
+        let Some((index, head)) = open else { return };
+        let result = if head.result.is_string() { Value::String(String::new()) } else { head.result };
+        let delta = StepDelta::ServerResult(ServerResultDelta {
+            tool: head.tool,
+            name: head.name,
+            server_name: head.server_name,
+            result,
+            is_error: Some(true),
+            signature: None,
+        });
+        let ends = [
+            InteractionEvent::StepDelta(StepDeltaEvent { index, delta }),
+            InteractionEvent::StepStop(StepStop { index, usage: None }),
+        ];
+        let fold = EventFold::of(bodies().chain(&ends));
+        let step = fold.steps().get(index).cloned();
+        pending.closed.extend(step.map(|step| ClosedStep { index, step, trace: None }));
+        ends.into_iter().for_each(|end| pending.push(end.into()));
+    }
+
     async fn append(&self, pending: &mut Pending) -> Result<(), StoreError> {
-        if pending.since.is_none() {
-            return Ok(());
-        }
-        self.journal.append(pending.drafts.clone(), pending.closed.clone(), None).await?;
-        *pending = Pending::default();
-        Ok(())
+        append(&self.journal, pending).await
     }
 
     /// Tells those who follow that the log cannot be written now.
@@ -291,15 +580,135 @@ impl Run {
         failure
     }
 
-    /// What the caller is told of a failed call; the cause of an internal one is logged.
     fn failure(&self, error: BackendError) -> Failure {
-        warn!(interaction.id = %self.journal.id(), %error, "A model call failed");
-        match error {
-            BackendError::MalformedCall(message) => Failure { code: MALFORMED_CALL.to_owned(), message },
-            BackendError::Upstream { code, message, .. } => Failure { code: code.to_owned(), message },
-            error => backend_error(error).failure(),
+        failed_call(self.journal.id(), error)
+    }
+}
+
+/// What the caller is told of a failed call; the cause of an internal one is logged.
+fn failed_call(id: &InteractionId, error: BackendError) -> Failure {
+    warn!(interaction.id = %id, %error, "A model call failed");
+    match error {
+        BackendError::MalformedCall(message) => Failure { code: MALFORMED_CALL.to_owned(), message },
+        BackendError::Upstream { code, message, .. } => Failure { code: code.to_owned(), message },
+        error => backend_error(error).failure(),
+    }
+}
+
+/// Appends what waits. On failure it goes on waiting: it was never shown.
+async fn append(journal: &Journal, pending: &mut Pending) -> Result<(), StoreError> {
+    if pending.since.is_none() {
+        return Ok(());
+    }
+    journal.append(pending.drafts.clone(), pending.closed.clone(), None).await?;
+    *pending = Pending::default();
+    Ok(())
+}
+
+/// What the end of a turn means. An answer is held against its schema before it is called
+/// complete; one that a stop sequence has cut is incomplete when it fails.
+fn turn_ended(assembler: &Assembler, reason: FinishReason, answer: Option<&Schema>, is_cut: bool) -> Input {
+    let (calls, tools) = (assembler.calls() > 0, !assembler.server_calls().is_empty());
+    match answer {
+        Some(schema) if reason == FinishReason::Stop && !calls && !tools => {
+            match check_answer(schema, assembler.answer()) {
+                Ok(()) => Input::TurnEnded { reason, calls, tools },
+                Err(_) if is_cut => Input::TurnEnded { reason: FinishReason::Length, calls, tools },
+                Err(failure) => Input::TurnFailed(failure),
+            }
+        }
+        Some(_) | None => Input::TurnEnded { reason, calls, tools },
+    }
+}
+
+/// The output tokens that are left; none when there are none.
+fn left_of(most: u32, counts: &Counts) -> Option<u32> {
+    let used = u32::try_from(counts.output + counts.thought).unwrap_or(u32::MAX);
+    most.checked_sub(used).filter(|left| *left > 0)
+}
+
+/// Logs a picture that a tool made, as an answer of its own.
+fn show_picture(work: &mut Work, picture: Media, pending: &mut Pending) {
+    let index = work.next_index;
+    work.next_index += 1;
+    let content = MediaContent { data: picture.data, mime_type: picture.mime_type };
+    pending.push(InteractionEvent::StepStart(StepStart { index, step: StepHead::ModelOutput }).into());
+    let delta = StepDelta::Image(content.clone());
+    pending.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }).into());
+    pending.push(InteractionEvent::StepStop(StepStop { index, usage: None }).into());
+    let content = vec![Content::Image(content)];
+    let step = Step::ModelOutput(MessageStep { content, ..MessageStep::default() });
+    pending.closed.push(ClosedStep { index, step: step.clone(), trace: None });
+    work.steps.push(PastStep { step, trace: None });
+}
+
+/// Pieces of live output that may wait to be shown.
+const LIVE_PIECES: usize = 64;
+
+/// Told to the model in place of a result that nobody knows.
+const INTERRUPTED: &str =
+    "The server was interrupted while this ran. Whether it had any effect is not known; check before repeating it.";
+
+impl Work {
+    fn new(call: Call, limits: RunLimits) -> Self {
+        let Call { served, asked, tools, prepared, ticket, tier, background, resumption } = call;
+        let resume = resumption.tokens().map(|(trace, thought_tokens)| Resume { trace, thought_tokens });
+        let waiting = resumption.waiting().into_iter().map(|call| waiting_call(call, &tools)).collect();
+        let next_index = resumption.next_index();
+        Self {
+            served,
+            base: asked.call,
+            prepared,
+            said: asked.said.into(),
+            found: BTreeSet::new(),
+            sources: asked.sources,
+            steps: resumption.steps,
+            next_index,
+            turn_log: resumption.turn,
+            resume,
+            waiting,
+            open_result: resumption.open_result,
+            interrupted: resumption.in_tools,
+            turns: resumption.turns,
+            calls: 0,
+            deadline: Instant::now() + limits.time,
+            permit: None,
+            ticket: Some(ticket),
+            tier,
+            background,
+            tools,
         }
     }
+
+    /// Whether time is a bound of the run: of a model call alone it is not.
+    fn is_bounded(&self) -> bool {
+        !self.tools.is_empty()
+    }
+
+    fn tool(&self, call: &ServerCall) -> Option<&OpenTool> {
+        self.tools.iter().find(|tool| tool.declaration.name == call.function)
+    }
+
+    fn result_head(&self, call: &ServerCall) -> Option<StepHead> {
+        let tool = self.tool(call)?;
+        Some(StepHead::ServerResult(ServerResultHead {
+            tool: tool.kind,
+            call_id: call.id.clone(),
+            name: tool.name.clone(),
+            server_name: tool.server_name.clone(),
+            result: tool.empty_result.clone(),
+        }))
+    }
+}
+
+/// A call that an earlier process logged.
+fn waiting_call(call: &ServerCallStep, tools: &[OpenTool]) -> ServerCall {
+    let function = function_name(call.tool, call.name.as_deref(), call.server_name.as_deref());
+    let tool = tools.iter().find(|tool| tool.declaration.name == function);
+    let arguments = Value::Object(call.arguments.clone());
+    let problem =
+        tool.and_then(|tool| tool.declaration.parameters.validate(&arguments).err()).map(|violation| violation.message);
+    ServerCall { id: call.id.clone(), function, arguments: call.arguments.clone(), problem }
 }
 
 /// Signatures and ids from the engine.
@@ -338,6 +747,42 @@ pub(crate) fn backend_error(error: BackendError) -> Error {
 }
 
 impl Counts {
+    /// What the log says that earlier turns cost.
+    fn take_up(&mut self, usage: &Usage) {
+        self.input = usage.total_input_tokens;
+        self.cached = usage.total_cached_tokens;
+        self.thought = usage.total_thought_tokens;
+        self.output = usage.total_output_tokens;
+        self.tool_use = usage.total_tool_use_tokens;
+        self.searches = usage.grounding_tool_count.iter().map(|tool| tool.count).sum();
+    }
+
+    /// Adds what a turn cost. `first`: it read the request itself, not what tools gave.
+    fn end_turn(&mut self, first: bool) {
+        let TurnCounts { input, cached, thought, output } = std::mem::take(&mut self.turn);
+        *(if first { &mut self.input } else { &mut self.tool_use }) += input;
+        self.cached += cached;
+        self.thought += thought;
+        self.output += output;
+    }
+
+    fn usage(&self) -> Usage {
+        let mut usage = Usage::of_text(self.input, self.cached, self.output, self.thought);
+        usage.total_tool_use_tokens = self.tool_use;
+        usage.total_tokens += self.tool_use;
+        if self.mixed {
+            // How much of the input is text nobody has said.
+            usage.input_tokens_by_modality.clear();
+        }
+        if self.searches > 0 {
+            let kind = ServerTool::GoogleSearch.as_str().to_owned();
+            usage.grounding_tool_count = vec![GroundingToolCount { kind, count: self.searches }];
+        }
+        usage
+    }
+}
+
+impl TurnCounts {
     /// Counts an event; the reason if it is the last one.
     fn take(&mut self, event: &ModelEvent) -> Option<FinishReason> {
         match event {
@@ -366,12 +811,14 @@ impl Pending {
     /// Adds drafts; text that continues the last delta joins it.
     fn take(&mut self, assembled: Assembled) {
         self.closed.extend(assembled.closed);
-        for draft in assembled.drafts {
-            self.since.get_or_insert_with(Instant::now);
-            let joined = self.drafts.last_mut().is_some_and(|last| last.join(&draft));
-            if !joined {
-                self.drafts.push(draft);
-            }
+        assembled.drafts.into_iter().for_each(|draft| self.push(draft));
+    }
+
+    fn push(&mut self, draft: Draft) {
+        self.since.get_or_insert_with(Instant::now);
+        let joined = self.drafts.last_mut().is_some_and(|last| last.join(&draft));
+        if !joined {
+            self.drafts.push(draft);
         }
     }
 

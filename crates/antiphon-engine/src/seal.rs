@@ -44,6 +44,21 @@ impl Seal {
                 format!("{SIGNED}{}", serde_json::to_string(&signed).unwrap_or_default())
             }
         };
+        self.seal(project, &message, ambient)
+    }
+
+    /// What the model was told of a tool's result, sealed.
+    pub(crate) fn sign_told(&self, project: ProjectId, told: &Told, ambient: &dyn Ambient) -> String {
+        let told = serde_json::to_string(told).unwrap_or_default();
+        self.seal(project, &format!("{SIGNED}{told}"), ambient)
+    }
+
+    /// What [`Seal::sign_told`] sealed for this project.
+    pub(crate) fn open_told(&self, project: ProjectId, signature: &str) -> Option<Told> {
+        serde_json::from_str(self.unseal(project, signature)?.strip_prefix(SIGNED)?).ok()
+    }
+
+    fn seal(&self, project: ProjectId, message: &str, ambient: &dyn Ambient) -> String {
         let mut nonce = [0; NONCE_BYTES];
         ambient.fill_random(&mut nonce);
         let payload = Payload { msg: message.as_bytes(), aad: &project.0.to_le_bytes() };
@@ -76,6 +91,28 @@ impl Seal {
         let payload = Payload { msg: message, aad: &project.0.to_le_bytes() };
         String::from_utf8(self.cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?).ok()
     }
+}
+
+/// What a model was told of the result of a tool, which the step does not show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// The whole text, sources included.
+    pub(crate) told: String,
+    /// The sources in it, by their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sources: Vec<ToldSource>,
+}
+
+/// Where a source's text stands is what is kept of it: the text is in [`Told::told`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToldSource {
+    pub(crate) number: u32,
+    pub(crate) url: String,
+    pub(crate) title: String,
+    pub(crate) site: String,
+    /// Bytes of [`Told::told`].
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 /// What a sealed message begins with that holds more than words.

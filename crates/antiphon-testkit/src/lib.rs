@@ -4,12 +4,15 @@
 //! * [`store_contract!`]: every law of a store as a test of its own.
 //! * [`MemoryStore`]: a store of plain maps, the model that others are compared with.
 //! * [`FixedAmbient`]: time and chance that are the same in every run.
+//! * [`FixedTools`]: tools of the server that always do the same.
 //! * [`sample`]: interactions, events and steps to fill a store with.
 
 mod fixed_ambient;
 mod memory_store;
 pub mod sample;
 pub mod store_contract;
+mod tools;
 
 pub use fixed_ambient::FixedAmbient;
 pub use memory_store::MemoryStore;
+pub use tools::FixedTools;

@@ -102,9 +102,21 @@ impl Content {
     /// # Errors
     /// When a part of `content`, which came at `path`, is no text.
     pub(crate) fn text_alone(content: &[Self], path: &str) -> Result<(), Error> {
+        Self::only(content, path, false)
+    }
+
+    /// # Errors
+    /// When a part of `content`, which came at `path`, is nothing that a model's turn has:
+    /// text, and pictures that its tools made.
+    pub(crate) fn said_by_models(content: &[Self], path: &str) -> Result<(), Error> {
+        Self::only(content, path, true)
+    }
+
+    fn only(content: &[Self], path: &str, images: bool) -> Result<(), Error> {
         for (at, part) in content.iter().enumerate() {
             let kind = match part {
                 Self::Text(_) => continue,
+                Self::Image(_) if images => continue,
                 Self::Image(_) => "image",
                 Self::Audio(_) => "audio",
                 Self::Video(_) => "video",

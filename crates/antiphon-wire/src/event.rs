@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::content::Content;
+use crate::content::{Content, MediaContent};
 use crate::error::Failure;
 use crate::id::InteractionId;
 use crate::interaction::Interaction;
+use crate::server_tool::{ServerTool, call_type, result_type};
 use crate::status::Status;
 use crate::usage::Usage;
 
@@ -55,6 +56,40 @@ pub enum StepHead {
         #[serde(default)]
         arguments: Map<String, Value>,
     },
+    #[serde(untagged)]
+    ServerCall(ServerCallHead),
+    #[serde(untagged)]
+    ServerResult(ServerResultHead),
+}
+
+/// The head of a call that the server carries out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerCallHead {
+    #[serde(rename = "type", with = "call_type")]
+    pub tool: ServerTool,
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Empty here.
+    #[serde(default)]
+    pub arguments: Map<String, Value>,
+}
+
+/// The head of what comes of such a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerResultHead {
+    #[serde(rename = "type", with = "result_type")]
+    pub tool: ServerTool,
+    pub call_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Empty here: an empty string, or an empty list.
+    #[serde(default)]
+    pub result: Value,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +122,43 @@ pub enum StepDelta {
     ThoughtSignature { signature: String },
     /// A fragment of the JSON text of a call's arguments.
     ArgumentsDelta { arguments: String },
+    /// Annotations on the text of a `model_output`; offsets are UTF-8 bytes of all of it.
+    TextAnnotationDelta { annotations: Vec<Value> },
+    /// A whole picture of a `model_output`.
+    Image(MediaContent),
+    #[serde(untagged)]
+    ServerCall(ServerCallDelta),
+    #[serde(untagged)]
+    ServerResult(ServerResultDelta),
+}
+
+/// All of a call that the server carries out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerCallDelta {
+    #[serde(rename = "type", with = "call_type")]
+    pub tool: ServerTool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    pub arguments: Map<String, Value>,
+}
+
+/// What comes of such a call, or, while it runs, a piece of its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerResultDelta {
+    #[serde(rename = "type", with = "result_type")]
+    pub tool: ServerTool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    pub result: Value,
+    /// Said with the last piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_error: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 impl InteractionEvent {

@@ -42,6 +42,12 @@ impl Fields {
         }
     }
 
+    /// A string that must be there and not be empty.
+    pub(crate) fn text(&mut self, name: &str) -> Result<String, Error> {
+        let text = self.string(name)?.filter(|text| !text.is_empty());
+        text.ok_or_else(|| Error::invalid(&self.path_of(name), "expected a string that is not empty"))
+    }
+
     pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>, Error> {
         match self.take(name) {
             None => Ok(None),

@@ -3,9 +3,12 @@
 //! Every unary answer, poll and snapshot is this fold of the journal, so a stream and
 //! a plain answer cannot differ.
 
+use serde_json::{Map, Value};
+
 use crate::content::{Content, TextContent};
 use crate::event::{InteractionEvent, StepDelta, StepHead};
 use crate::interaction::Interaction;
+use crate::server_tool::{ServerCallStep, ServerResultStep};
 use crate::step::{FunctionCallStep, MessageStep, Step, ThoughtStep};
 
 /// Applies events in their order. Pure; the same events always give the same answer.
@@ -47,6 +50,25 @@ impl EventFold {
                             FunctionCallStep { id: id.clone(), name: name.clone(), ..FunctionCallStep::default() };
                         self.open_call = Some((call, String::new()));
                     }
+                    StepHead::ServerCall(head) => self.steps.push(Step::ServerCall(ServerCallStep {
+                        tool: head.tool,
+                        id: head.id.clone(),
+                        name: head.name.clone(),
+                        server_name: head.server_name.clone(),
+                        arguments: Map::new(),
+                        signature: None,
+                        extra: Map::new(),
+                    })),
+                    StepHead::ServerResult(head) => self.steps.push(Step::ServerResult(ServerResultStep {
+                        tool: head.tool,
+                        call_id: head.call_id.clone(),
+                        name: head.name.clone(),
+                        server_name: head.server_name.clone(),
+                        result: head.result.clone(),
+                        is_error: None,
+                        signature: None,
+                        extra: Map::new(),
+                    })),
                 }
             }
             InteractionEvent::StepDelta(event) => match (&mut self.open_call, &event.delta) {
@@ -106,12 +128,29 @@ fn extend(step: &mut Step, delta: &StepDelta) {
         (Step::Thought(thought), StepDelta::ThoughtSignature { signature }) => {
             thought.signature = Some(signature.clone());
         }
+        (Step::ModelOutput(output), StepDelta::TextAnnotationDelta { annotations }) => {
+            if let Some(Content::Text(part)) = output.content.last_mut() {
+                part.annotations.extend(annotations.iter().cloned());
+            }
+        }
+        (Step::ModelOutput(output), StepDelta::Image(image)) => output.content.push(Content::Image(image.clone())),
+        (Step::ServerCall(call), StepDelta::ServerCall(delta)) => call.arguments.clone_from(&delta.arguments),
+        (Step::ServerResult(step), StepDelta::ServerResult(delta)) => {
+            match (&mut step.result, &delta.result) {
+                (Value::String(text), Value::String(more)) => text.push_str(more),
+                (result, whole) => result.clone_from(whole),
+            }
+            step.is_error = delta.is_error.or(step.is_error);
+            step.signature = delta.signature.clone().or(step.signature.take());
+        }
         (
             Step::UserInput(_)
             | Step::ModelOutput(_)
             | Step::Thought(_)
             | Step::FunctionCall(_)
             | Step::FunctionResult(_)
+            | Step::ServerCall(_)
+            | Step::ServerResult(_)
             | Step::Other(_),
             _,
         ) => {

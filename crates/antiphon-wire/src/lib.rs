@@ -18,6 +18,7 @@ mod generation;
 mod id;
 mod interaction;
 mod request;
+mod server_tool;
 mod sse;
 mod status;
 mod step;
@@ -26,15 +27,19 @@ mod usage;
 
 pub use content::{Content, MediaContent, TextContent};
 pub use error::{Code, Error, ErrorBody, Failure};
-pub use event::{ErrorEvent, InteractionEvent, StatusUpdate, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop};
+pub use event::{
+    ErrorEvent, InteractionEvent, ServerCallDelta, ServerCallHead, ServerResultDelta, ServerResultHead, StatusUpdate,
+    StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop,
+};
 pub use fold::EventFold;
 pub use format::AnswerSchema;
 pub use generation::{GenerationConfig, ThinkingLevel, ThinkingSummaries};
 pub use id::{EventId, InteractionId};
 pub use interaction::Interaction;
 pub use request::{CreateInteraction, REQUEST_FIELDS, RequestField, ServiceTier, Treatment};
+pub use server_tool::{ServerCallStep, ServerResultStep, ServerTool};
 pub use sse::{SseDecoder, encode_comment, encode_done, encode_event};
 pub use status::Status;
 pub use step::{FunctionCallStep, FunctionResult, FunctionResultStep, MessageStep, Step, ThoughtStep};
-pub use tool::{AllowedTools, Function, Tool, ToolChoice, ToolMode};
-pub use usage::{Modality, ModalityTokens, Usage};
+pub use tool::{AllowedTools, Function, McpServer, Tool, ToolChoice, ToolMode};
+pub use usage::{GroundingToolCount, Modality, ModalityTokens, Usage};

@@ -166,7 +166,12 @@ fn read_input(fields: &mut Fields) -> Result<Vec<Step>, Error> {
     for (at, step) in steps.iter().enumerate() {
         let empty = match step {
             Step::UserInput(message) | Step::ModelOutput(message) => message.content.is_empty(),
-            Step::Thought(_) | Step::FunctionCall(_) | Step::FunctionResult(_) | Step::Other(_) => false,
+            Step::Thought(_)
+            | Step::FunctionCall(_)
+            | Step::FunctionResult(_)
+            | Step::ServerCall(_)
+            | Step::ServerResult(_)
+            | Step::Other(_) => false,
         };
         if empty {
             return Err(Error::invalid(&format!("input[{at}].content"), "expected at least one content part"));
@@ -175,7 +180,14 @@ fn read_input(fields: &mut Fields) -> Result<Vec<Step>, Error> {
     match steps.last() {
         Some(Step::UserInput(_) | Step::FunctionResult(_)) => Ok(steps),
         None => Err(Error::invalid("input", "expected at least one content part, got an empty input")),
-        Some(Step::ModelOutput(_) | Step::Thought(_) | Step::FunctionCall(_) | Step::Other(_)) => Err(Error::invalid(
+        Some(
+            Step::ModelOutput(_)
+            | Step::Thought(_)
+            | Step::FunctionCall(_)
+            | Step::ServerCall(_)
+            | Step::ServerResult(_)
+            | Step::Other(_),
+        ) => Err(Error::invalid(
             &format!("input[{}]", steps.len() - 1),
             "the last step must be a `user_input` or a `function_result` for the model to answer",
         )),
@@ -326,14 +338,36 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
         r#"[{"type":"function_result","call_id":"call_1","result":[{"type":"image","data":"aGk=","mime_type":"image/png"}]}]"#,
         "media in results come later",
     ),
+    honoured(
+        "input",
+        r#"[{"type":"user_input","content":"Hi"},{"type":"google_search_call","id":"s1","arguments":{"queries":["x"]}},{"type":"google_search_result","call_id":"s1","result":[]},{"type":"model_output","content":"Hello"},{"type":"user_input","content":"And?"}]"#,
+        "steps of server tools, replayed: of `google_search`, `url_context`, `code_execution`, `mcp_server_tool`",
+    ),
     refused(
         "input[0].type",
-        r#"[{"type":"google_search_call","id":"call_1","arguments":{}}]"#,
-        "steps of server tools come with the tools",
+        r#"[{"type":"file_search_call","id":"call_1"}]"#,
+        "steps of tools that are not built come with them",
     ),
     honoured("system_instruction", r#""Be brief""#, "for this interaction alone; not inherited"),
     honoured("tools", r#"[{"type":"function","name":"f","parameters":{"type":"object"}}]"#, "functions of the client"),
-    refused("tools[0].type", r#"[{"type":"google_search"}]"#, "server tools come later"),
+    honoured("tools", r#"[{"type":"google_search"}]"#, "with a provider configured: `docs/tools.md`"),
+    honoured("tools", r#"[{"type":"google_search","search_types":["web_search"]}]"#, "the web alone"),
+    refused(
+        "tools[0].search_types[0]",
+        r#"[{"type":"google_search","search_types":["image_search"]}]"#,
+        "only the web is searched",
+    ),
+    honoured("tools", r#"[{"type":"url_context"}]"#, "pages whose addresses are in the conversation"),
+    honoured("tools", r#"[{"type":"code_execution"}]"#, "where a sandbox can be had: `docs/security.md`"),
+    honoured(
+        "tools",
+        r#"[{"type":"mcp_server","name":"notes","url":"https://example.com/mcp","headers":{"a":"b"},"allowed_tools":[{"tools":["x"]}]}]"#,
+        "streamable HTTP; headers are never shown again",
+    ),
+    refused("tools[0].type", r#"[{"type":"file_search","file_search_store_names":["x"]}]"#, "comes later"),
+    refused("tools[0].type", r#"[{"type":"google_maps"}]"#, "only a service of Google's has it"),
+    refused("tools[0].type", r#"[{"type":"computer_use"}]"#, "only a service of Google's has it"),
+    refused("tools[0].type", r#"[{"type":"retrieval"}]"#, "only a service of Google's has it"),
     refused(
         "tools[0].defer_loading",
         r#"[{"type":"function","name":"f","defer_loading":true}]"#,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::content::Content;
 use crate::error::Error;
 use crate::fields::{Fields, excerpt};
+use crate::server_tool::{ServerCallStep, ServerResultStep};
 
 /// One entry of an interaction's timeline. Kinds this server does not know survive in
 /// stored data as [`Step::Other`].
@@ -17,6 +18,10 @@ pub enum Step {
     Thought(ThoughtStep),
     FunctionCall(FunctionCallStep),
     FunctionResult(FunctionResultStep),
+    #[serde(untagged)]
+    ServerCall(ServerCallStep),
+    #[serde(untagged)]
+    ServerResult(ServerResultStep),
     #[serde(untagged)]
     Other(Value),
 }
@@ -79,19 +84,11 @@ pub enum FunctionResult {
 }
 
 /// Step types of spec 03 that this server refuses by name for now.
-const UNBUILT: [&str; 18] = [
-    "google_search_call",
-    "google_search_result",
-    "url_context_call",
-    "url_context_result",
-    "code_execution_call",
-    "code_execution_result",
+const UNBUILT: [&str; 10] = [
     "file_search_call",
     "file_search_result",
     "google_maps_call",
     "google_maps_result",
-    "mcp_server_tool_call",
-    "mcp_server_tool_result",
     "tool_search_call",
     "tool_search_result",
     "retrieval_call",
@@ -165,7 +162,7 @@ impl Step {
                     Some(content) => Content::read_list(content, &fields.path_of("content"))?,
                 };
                 if kind == "model_output" {
-                    Content::text_alone(&content, &fields.path_of("content"))?;
+                    Content::said_by_models(&content, &fields.path_of("content"))?;
                 }
                 let step = MessageStep { content, extra: fields.rest() };
                 Ok(if kind == "user_input" { Self::UserInput(step) } else { Self::ModelOutput(step) })
@@ -180,8 +177,8 @@ impl Step {
                 Ok(Self::Thought(ThoughtStep { signature, summary, extra: fields.rest() }))
             }
             "function_call" => Ok(Self::FunctionCall(FunctionCallStep {
-                id: required(&mut fields, "id")?,
-                name: required(&mut fields, "name")?,
+                id: fields.text("id")?,
+                name: fields.text("name")?,
                 arguments: match fields.take("arguments") {
                     None => Map::new(),
                     Some(Value::Object(arguments)) => arguments,
@@ -190,33 +187,36 @@ impl Step {
                 extra: fields.rest(),
             })),
             "function_result" => Ok(Self::FunctionResult(FunctionResultStep {
-                call_id: required(&mut fields, "call_id")?,
+                call_id: fields.text("call_id")?,
                 name: fields.string("name")?,
                 result: FunctionResult::read(&mut fields)?,
                 is_error: fields.boolean("is_error")?,
                 extra: fields.rest(),
             })),
-            other if UNBUILT.contains(&other) => Err(Error::invalid(
-                &fields.path_of("type"),
-                format!("`{other}` steps are not supported by this server yet; supported: {SUPPORTED}"),
-            )),
-            other => Err(Error::invalid(
-                &fields.path_of("type"),
-                format!("unknown type `{}`; supported: {SUPPORTED}, text", excerpt(other)),
-            )),
+            other => {
+                if let Some(mut call) = ServerCallStep::read(other, &mut fields)? {
+                    call.extra = fields.rest();
+                    return Ok(Self::ServerCall(call));
+                }
+                if let Some(mut result) = ServerResultStep::read(other, &mut fields)? {
+                    result.extra = fields.rest();
+                    return Ok(Self::ServerResult(result));
+                }
+                Err(unsupported(other, &fields))
+            }
         }
     }
 }
 
-const SUPPORTED: &str = "user_input, model_output, thought, function_call, function_result";
-
-/// The text of a field that a step must have.
-fn required(fields: &mut Fields, name: &str) -> Result<String, Error> {
-    match fields.string(name)?.filter(|text| !text.is_empty()) {
-        Some(text) => Ok(text),
-        None => Err(Error::invalid(&fields.path_of(name), "expected a string that is not empty")),
-    }
+fn unsupported(kind: &str, fields: &Fields) -> Error {
+    let message = if UNBUILT.contains(&kind) {
+        format!("`{kind}` steps are not supported by this server yet; supported: {SUPPORTED}")
+    } else {
+        format!("unknown type `{}`; supported: {SUPPORTED}, text", excerpt(kind))
+    };
+    Error::invalid(&fields.path_of("type"), message)
 }
+const SUPPORTED: &str = "user_input, model_output, thought, function_call, function_result, google_search_call, google_search_result, url_context_call, url_context_result, code_execution_call, code_execution_result, mcp_server_tool_call, mcp_server_tool_result";
 
 impl FunctionResult {
     fn read(fields: &mut Fields) -> Result<Self, Error> {

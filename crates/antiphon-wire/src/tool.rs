@@ -1,6 +1,6 @@
 //! Tools a request declares, and how freely the model may call them (spec 05).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +13,27 @@ use crate::fields::{Fields, describe, excerpt};
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Tool {
     Function(Function),
+    /// The web, or whatever the operator lets be searched.
+    GoogleSearch {},
+    /// Pages whose addresses are in the conversation.
+    UrlContext {},
+    /// Programs in a sandbox.
+    CodeExecution {},
+    McpServer(McpServer),
+}
+
+/// A server of the Model Context Protocol whose tools the model may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct McpServer {
+    /// Letters, digits, `_` and `-`; unique in its request.
+    pub name: String,
+    pub url: String,
+    /// Sent with every request to it, and shown to nobody.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The only tools that may be used; none means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_tools: Option<Vec<AllowedTools>>,
 }
 
 /// A function of the client: the model asks for it, the client runs it.
@@ -63,19 +84,16 @@ const MOST_TOOLS: usize = 128;
 const LONGEST_NAME: usize = 128;
 
 /// Types of spec 05 that this server refuses by name for now.
-const UNBUILT: [&str; 11] = [
-    "google_search",
-    "url_context",
-    "code_execution",
-    "file_search",
-    "mcp_server",
-    "computer_use",
-    "google_maps",
-    "tool_search",
-    "retrieval",
-    "filesystem",
-    "bash",
-];
+const UNBUILT: [&str; 7] =
+    ["file_search", "computer_use", "google_maps", "tool_search", "retrieval", "filesystem", "bash"];
+
+const SUPPORTED: &str = "function, google_search, url_context, code_execution, mcp_server";
+
+/// More servers than one request has a use for.
+const MOST_MCP_SERVERS: usize = 8;
+const MOST_HEADERS: usize = 32;
+const LONGEST_HEADER: usize = 8192;
+const LONGEST_URL: usize = 2048;
 
 impl Tool {
     /// Reads `tools`; names are unique.
@@ -89,29 +107,146 @@ impl Tool {
             .map(|(at, item)| Self::read(item, &format!("tools[{at}]")))
             .collect::<Result<_, _>>()?;
         let mut names = HashSet::new();
-        for (at, Self::Function(function)) in tools.iter().enumerate() {
-            if !names.insert(&function.name) {
-                let message = format!("two functions are called `{}`", function.name);
-                return Err(Error::invalid(&format!("tools[{at}].name"), message));
+        for (at, tool) in tools.iter().enumerate() {
+            let (name, kind, field) = match tool {
+                Self::Function(function) => (function.name.as_str(), "functions are", ".name"),
+                Self::McpServer(server) => (server.name.as_str(), "servers are", ".name"),
+                Self::GoogleSearch {} => ("google_search", "tools are", ""),
+                Self::UrlContext {} => ("url_context", "tools are", ""),
+                Self::CodeExecution {} => ("code_execution", "tools are", ""),
+            };
+            if !names.insert(name) {
+                return Err(Error::invalid(&format!("tools[{at}]{field}"), format!("two {kind} called `{name}`")));
             }
+        }
+        let servers = tools.iter().filter(|tool| matches!(tool, Self::McpServer(_))).count();
+        if servers > MOST_MCP_SERVERS {
+            return Err(Error::invalid("tools", format!("expected at most {MOST_MCP_SERVERS} servers, got {servers}")));
         }
         Ok(tools)
     }
 
     fn read(value: Value, path: &str) -> Result<Self, Error> {
         let mut fields = Fields::new(value, path)?;
-        match fields.string("type")?.as_deref() {
-            Some("function") => {}
+        let tool = match fields.string("type")?.as_deref() {
+            Some("function") => return Function::read(fields).map(Self::Function),
+            Some("mcp_server") => return McpServer::read(fields).map(Self::McpServer),
+            Some("google_search") => {
+                read_search_types(&mut fields)?;
+                Self::GoogleSearch {}
+            }
+            Some("url_context") => Self::UrlContext {},
+            Some("code_execution") => Self::CodeExecution {},
             Some(other) if UNBUILT.contains(&other) => {
-                let message = format!("`{other}` is not supported by this server yet; supported: function");
+                let message = format!("`{other}` is not supported by this server yet; supported: {SUPPORTED}");
                 return Err(Error::invalid(&fields.path_of("type"), message));
             }
             Some(other) => {
-                let message = format!("unknown tool type `{}`; supported: function", excerpt(other));
+                let message = format!("unknown tool type `{}`; supported: {SUPPORTED}", excerpt(other));
                 return Err(Error::invalid(&fields.path_of("type"), message));
             }
-            None => return Err(Error::invalid(&fields.path_of("type"), "expected `function`, nothing came")),
+            None => {
+                return Err(Error::invalid(
+                    &fields.path_of("type"),
+                    format!("expected one of {SUPPORTED}, nothing came"),
+                ));
+            }
+        };
+        fields.finish()?;
+        Ok(tool)
+    }
+
+    /// The function, if it is one of the client's.
+    pub fn function(&self) -> Option<&Function> {
+        match self {
+            Self::Function(function) => Some(function),
+            Self::GoogleSearch {} | Self::UrlContext {} | Self::CodeExecution {} | Self::McpServer(_) => None,
         }
+    }
+
+    /// The tool as it may be shown again: headers hold secrets.
+    pub fn shown(&self) -> Self {
+        match self {
+            Self::McpServer(server) => Self::McpServer(McpServer { headers: BTreeMap::new(), ..server.clone() }),
+            Self::Function(_) | Self::GoogleSearch {} | Self::UrlContext {} | Self::CodeExecution {} => self.clone(),
+        }
+    }
+}
+
+/// Only the web is searched.
+fn read_search_types(fields: &mut Fields) -> Result<(), Error> {
+    for (at, kind) in fields.list("search_types")?.unwrap_or_default().into_iter().enumerate() {
+        if kind.as_str() != Some("web_search") {
+            let path = format!("{}[{at}]", fields.path_of("search_types"));
+            let message = format!("expected `web_search`, the only search there is here, got {}", describe(&kind));
+            return Err(Error::invalid(&path, message));
+        }
+    }
+    Ok(())
+}
+
+impl McpServer {
+    fn read(mut fields: Fields) -> Result<Self, Error> {
+        let name = fields.string("name")?.unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+            let message = format!("expected 1 to 64 letters, digits, `_` and `-`, got `{}`", excerpt(&name));
+            return Err(Error::invalid(&fields.path_of("name"), message));
+        }
+        let url = fields.string("url")?.unwrap_or_default();
+        if url.len() > LONGEST_URL || !(url.starts_with("https://") || url.starts_with("http://")) {
+            let message = format!("expected an address that begins with `https://`, got `{}`", excerpt(&url));
+            return Err(Error::invalid(&fields.path_of("url"), message));
+        }
+        let headers = match fields.take("headers") {
+            None => BTreeMap::new(),
+            Some(Value::Object(headers)) if headers.len() <= MOST_HEADERS => {
+                let path = fields.path_of("headers");
+                let read = |(name, value): (String, Value)| match value {
+                    Value::String(text) if is_header(&name, &text) => Ok((name, text)),
+                    // What it holds may be a secret.
+                    _ => Err(Error::invalid(
+                        &format!("{path}.{}", excerpt(&name)),
+                        "expected the name and text of a header",
+                    )),
+                };
+                headers.into_iter().map(read).collect::<Result<_, _>>()?
+            }
+            Some(_) => {
+                let message = format!("expected an object of at most {MOST_HEADERS} strings");
+                return Err(Error::invalid(&fields.path_of("headers"), message));
+            }
+        };
+        let path = fields.path_of("allowed_tools");
+        let allowed_tools = fields
+            .list("allowed_tools")?
+            .map(|items| {
+                let read = |(at, item)| match item {
+                    // SDKs type objects; the service's documents show names too.
+                    Value::String(name) => Ok(AllowedTools { mode: ToolMode::Auto, tools: Some(vec![name]) }),
+                    item => AllowedTools::read(item, &format!("{path}[{at}]")),
+                };
+                items.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()
+            })
+            .transpose()?;
+        fields.finish()?;
+        Ok(Self { name, url, headers, allowed_tools })
+    }
+}
+
+/// Whether these can be a header's (RFC 9110 §5).
+fn is_header(name: &str, value: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let visible = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+    !name.is_empty()
+        && name.len() <= 256
+        && name.bytes().all(token)
+        && value.len() <= LONGEST_HEADER
+        && value.bytes().all(visible)
+}
+
+impl Function {
+    fn read(mut fields: Fields) -> Result<Self, Error> {
         let name = fields.string("name")?.unwrap_or_default();
         if !is_function_name(&name) {
             return Err(Error::invalid(
@@ -122,7 +257,7 @@ impl Tool {
                 ),
             ));
         }
-        let function = Function {
+        let function = Self {
             name,
             description: fields.string("description")?.filter(|text| !text.is_empty()),
             parameters: match fields.take("parameters") {
@@ -138,7 +273,29 @@ impl Tool {
         }
         fields.refuse("short_description", "it serves tool search, which is not supported by this server yet")?;
         fields.finish()?;
-        Ok(Self::Function(function))
+        Ok(function)
+    }
+}
+
+impl AllowedTools {
+    fn read(value: Value, path: &str) -> Result<Self, Error> {
+        let mut fields = Fields::new(value, path)?;
+        let mode = match fields.string("mode")? {
+            None => ToolMode::default(),
+            Some(name) => ToolMode::of(&name)
+                .ok_or_else(|| fields.mismatch("mode", &format!("one of {MODES}"), &Value::String(name.clone())))?,
+        };
+        let name = |(at, name): (usize, Value)| match name {
+            Value::String(name) => Ok(name),
+            other => Err(Error::invalid(
+                &format!("{path}.tools[{at}]"),
+                format!("expected the name of a function, got {}", describe(&other)),
+            )),
+        };
+        let names = fields.list("tools")?;
+        let tools = names.map(|names| names.into_iter().enumerate().map(name).collect::<Result<_, _>>()).transpose()?;
+        fields.finish()?;
+        Ok(Self { mode, tools })
     }
 }
 
@@ -161,25 +318,8 @@ impl ToolChoice {
                     return Err(Error::invalid(&path, "expected `allowed_tools` in the object"));
                 };
                 choice.finish()?;
-                let mut allowed = Fields::new(allowed, &format!("{path}.allowed_tools"))?;
-                let mode = match allowed.string("mode")? {
-                    None => ToolMode::default(),
-                    Some(name) => ToolMode::of(&name).ok_or_else(|| {
-                        allowed.mismatch("mode", &format!("one of {MODES}"), &Value::String(name.clone()))
-                    })?,
-                };
-                let name = |(at, name): (usize, Value)| match name {
-                    Value::String(name) => Ok(name),
-                    other => Err(Error::invalid(
-                        &format!("{path}.allowed_tools.tools[{at}]"),
-                        format!("expected the name of a function, got {}", describe(&other)),
-                    )),
-                };
-                let names = allowed.list("tools")?;
-                let tools =
-                    names.map(|names| names.into_iter().enumerate().map(name).collect::<Result<_, _>>()).transpose()?;
-                allowed.finish()?;
-                Ok(Some(Self::Allowed { allowed_tools: AllowedTools { mode, tools } }))
+                let allowed_tools = AllowedTools::read(allowed, &format!("{path}.allowed_tools"))?;
+                Ok(Some(Self::Allowed { allowed_tools }))
             }
             Some(other) => match other.as_str().and_then(ToolMode::of) {
                 Some(mode) => Ok(Some(Self::Mode(mode))),
@@ -195,14 +335,15 @@ impl ToolChoice {
     pub(crate) fn check(&self, tools: &[Tool]) -> Result<(), Error> {
         const PATH: &str = "generation_config.tool_choice";
         let (mode, allowed) = self.resolve();
+        let functions = || tools.iter().filter_map(Tool::function);
         if let Some(allowed) = allowed {
-            let declared = |name: &String| tools.iter().any(|Tool::Function(function)| function.name == *name);
+            let declared = |name: &String| functions().any(|function| function.name == *name);
             if let Some((at, name)) = allowed.iter().enumerate().find(|(_, name)| !declared(name)) {
                 let message = format!("no function `{}` is declared in `tools`", excerpt(name));
                 return Err(Error::invalid(&format!("{PATH}.allowed_tools.tools[{at}]"), message));
             }
         }
-        let nothing_to_call = allowed.map_or(tools.is_empty(), <[String]>::is_empty);
+        let nothing_to_call = allowed.map_or(functions().next().is_none(), <[String]>::is_empty);
         if mode == ToolMode::Any && nothing_to_call {
             let message = "`any` asks for a function call, but there is no function to call";
             return Err(Error::invalid(PATH, message));

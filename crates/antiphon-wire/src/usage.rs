@@ -16,6 +16,17 @@ pub struct Usage {
     pub input_tokens_by_modality: Vec<ModalityTokens>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub output_tokens_by_modality: Vec<ModalityTokens>,
+    /// How often the tools were used that find what an answer is founded on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grounding_tool_count: Vec<GroundingToolCount>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroundingToolCount {
+    /// As `google_search`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub count: u64,
 }
 
 impl Usage {
@@ -31,6 +42,7 @@ impl Usage {
             total_tokens: input + output + thought,
             input_tokens_by_modality: text(input),
             output_tokens_by_modality: text(output),
+            grounding_tool_count: Vec::new(),
         }
     }
 }

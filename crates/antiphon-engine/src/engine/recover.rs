@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_wire::{Failure, InteractionEvent, StepHead};
+use antiphon_wire::Failure;
 use tracing::{error, info};
 
 use super::{Engine, Inner, LEASE, Live};
-use crate::backend::{ModelRequest, Resume};
 use crate::journal::Journal;
 use crate::prompt::History;
-use crate::run::{Call, backend_error};
-use crate::store::{Claim, StoreError, Trace};
+use crate::resumption::Resumption;
+use crate::run::Call;
+use crate::store::{Claim, StoreError};
 
 /// Leases are renewed three times before they can be lost.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl Inner {
             () = live.cancel.cancelled() => Err(aborted("The interaction was cancelled")),
             () = self.closing.cancelled() => return,
         };
-        self.run(live, call, claim.events).await;
+        self.run(live, call).await;
     }
 
     /// The call of a run that was cut, so that it goes on where its log ends.
@@ -74,21 +74,18 @@ impl Inner {
                 }
             })?,
         };
-        let (_, call) = self
-            .model_request(claim.project, request.clone(), history, claim.stored.seed, &served)
+        let tools = self.tools.open(claim.project, &request.tools).await.map_err(|error| error.failure())?;
+        let (_, asked) = self
+            .model_request(claim.project, request.clone(), history, claim.stored.seed, &served, &tools)
             .await
             .map_err(|error| error.failure())?;
-        let prepared = served.backend.prepare(&call).await.map_err(|error| backend_error(error).failure())?;
-        let resume = logged_tokens(claim);
-        let begun = claim.events.iter().any(|event| event.trace.is_some() || event.body.is_of_a_step());
-        if begun && !served.backend.resumes() {
+        let resumption = Resumption::of(&claim.events);
+        if !resumption.turn.is_empty() && !served.backend.resumes() {
             return Err(aborted("The server restarted while this interaction ran, and its model cannot go on"));
         }
-        if resume.as_ref().is_some_and(|resume| resume.trace.fingerprint != prepared.fingerprint) {
-            return Err(aborted("The server restarted with another model while this interaction ran"));
-        }
-        let ticket = served.admission.rejoin(request.service_tier, request.background);
-        Ok(Call { served, request: ModelRequest { resume, ..call }, prepared, ticket })
+        let (tier, background) = (request.service_tier, request.background);
+        let ticket = served.admission.rejoin(tier, background);
+        Ok(Call { served, asked, tools, prepared: None, ticket, tier, background, resumption })
     }
 
     async fn keep_leases(self: Arc<Self>) {
@@ -116,25 +113,6 @@ impl Inner {
     async fn rest(&self, time: Duration) -> bool {
         tokio::time::timeout(time, self.closing.cancelled()).await.is_ok()
     }
-}
-
-/// All tokens that the log holds, in order.
-fn logged_tokens(claim: &Claim) -> Option<Resume> {
-    let mut resume: Option<Resume> = None;
-    let mut thinks = false;
-    for event in &claim.events {
-        if let InteractionEvent::StepStart(start) = &event.body {
-            thinks = start.step == StepHead::Thought;
-        }
-        let Some(trace) = &event.trace else { continue };
-        let none = || Trace { fingerprint: trace.fingerprint.clone(), tokens: Vec::new() };
-        let resume = resume.get_or_insert_with(|| Resume { trace: none(), thought_tokens: 0 });
-        resume.trace.tokens.extend(&trace.tokens);
-        if thinks {
-            resume.thought_tokens += trace.tokens.len() as u64;
-        }
-    }
-    resume
 }
 
 fn aborted(message: &str) -> Failure {

@@ -20,7 +20,13 @@ fn build(history: Value, body: Value) -> Result<ModelRequest, String> {
     }
     let request = CreateInteraction::read(whole).map_err(|error| error.message)?;
     let history = History { steps: past(history), waits: true };
-    model_request(PROJECT, &request, history, 0, 10, &Seal::new([7; 32]), &[]).map_err(|error| error.message)
+    read(&request, history).map_err(|error| error.message)
+}
+
+fn read(request: &CreateInteraction, history: History) -> Result<ModelRequest, Error> {
+    let seal = Seal::new([7; 32]);
+    let reading = Reading { project: PROJECT, seal: &seal, takes: &[], server_tools: &[] };
+    model_request(&reading, request, history, 0, 10).map(|asked| asked.call)
 }
 
 fn call(id: &str, name: &str) -> Value {
@@ -76,7 +82,7 @@ fn the_tokens_of_a_turn_are_those_of_its_last_step() {
         }
         let request = CreateInteraction::read(json!({"model": "m", "input": [result("c1")]})).unwrap();
         let history = History { steps: history, waits: true };
-        let built = model_request(PROJECT, &request, history, 0, 10, &Seal::new([7; 32]), &[]).unwrap();
+        let built = read(&request, history).unwrap();
         match &built.messages[1] {
             Message::Model(turn) => turn.trace.clone(),
             other => panic!("{other:?}"),
@@ -173,14 +179,14 @@ fn calls_of_a_turn_that_was_cut_need_no_results() {
     ]);
     let request = CreateInteraction::read(json!({"model": "m", "input": "go on"})).unwrap();
     let cut = History { steps: past(asked.clone()), waits: false };
-    let built = model_request(PROJECT, &request, cut, 0, 10, &Seal::new([7; 32]), &[]).unwrap();
+    let built = read(&request, cut).unwrap();
     let said = ModelTurn::text("b");
     let user = |text: &str| Message::user(text);
     assert_eq!(built.messages, [user("a"), Message::Model(said.clone()), user("go on")]);
 
     let answered = CreateInteraction::read(json!({"model": "m", "input": [result("c1")]})).unwrap();
     let cut = History { steps: past(asked.clone()), waits: false };
-    let built = model_request(PROJECT, &answered, cut, 0, 10, &Seal::new([7; 32]), &[]).unwrap();
+    let built = read(&answered, cut).unwrap();
     assert!(matches!(&built.messages[..], [_, Message::Model(turn), Message::Result(_)] if turn.calls().count() == 1));
 
     let mut longer = asked.as_array().unwrap().clone();

@@ -6,4 +6,5 @@ mod calls;
 mod crash;
 mod services;
 mod support;
+mod tools;
 mod views;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use antiphon_engine::{
     Backend, BackendError, Engine, EngineParts, FinishReason, Limits, MediaKind, Message, ModelEvent, ModelRequest,
-    ModelStream, Models, Part, Prepared, Said, Seal, Served, Signature, Store, Thought,
+    ModelStream, Models, NoTools, Part, Prepared, RunLimits, Said, Seal, Served, Signature, Store, Thought,
 };
 use antiphon_testkit::{FixedAmbient, MemoryStore};
 use antiphon_wire::{CreateInteraction, Status, Step};
@@ -58,9 +58,14 @@ fn engine(says: Vec<Result<ModelEvent, BackendError>>) -> (Engine, Asked) {
     let engine = Engine::new(EngineParts {
         store: Arc::new(MemoryStore::default()) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(Served::new("service", Arc::new(service), 1000, 64))], false),
+        tools: Arc::new(NoTools),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
-        limits: Limits { default_output_tokens: 100, retention: SignedDuration::from_hours(24) },
+        limits: Limits {
+            default_output_tokens: 100,
+            retention: SignedDuration::from_hours(24),
+            run: RunLimits::default(),
+        },
     });
     (engine, asked)
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use antiphon_backends::{Script, Scripted};
 use antiphon_engine::{
-    Caller, Created, Engine, EngineParts, Followed, Handle, Limits, Models, ProjectId, Seal, Served, Store,
+    Caller, Created, Engine, EngineParts, Followed, Handle, Limits, Models, NoTools, ProjectId, RunLimits, Seal,
+    Served, Store, Toolbox,
 };
 use antiphon_testkit::{FixedAmbient, MemoryStore};
-use antiphon_wire::{CreateInteraction, InteractionEvent, StepDelta};
+use antiphon_wire::{CreateInteraction, InteractionEvent, StepDelta, StepHead};
 use futures_util::StreamExt as _;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -19,15 +20,28 @@ pub(crate) fn engine(script: &str, store: &Arc<MemoryStore>) -> Engine {
 }
 
 pub(crate) fn engine_waiting(script: &str, store: &Arc<MemoryStore>, waiting: usize) -> Engine {
+    engine_of(script, store, waiting, Arc::new(NoTools))
+}
+
+pub(crate) fn engine_with(script: &str, store: &Arc<MemoryStore>, tools: Arc<dyn Toolbox>) -> Engine {
+    engine_of(script, store, 64, tools)
+}
+
+fn engine_of(script: &str, store: &Arc<MemoryStore>, waiting: usize, tools: Arc<dyn Toolbox>) -> Engine {
     let script = Script::parse(script).unwrap();
     let context = script.context();
     let served = Served::new("scripted", Arc::new(Scripted::new(script).unwrap()), context, waiting);
     Engine::new(EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
+        tools,
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
-        limits: Limits { default_output_tokens: 100, retention: SignedDuration::from_hours(24) },
+        limits: Limits {
+            default_output_tokens: 100,
+            retention: SignedDuration::from_hours(24),
+            run: RunLimits { turns: 4, calls: 6, ..RunLimits::default() },
+        },
     })
 }
 
@@ -58,7 +72,11 @@ pub(crate) fn line(followed: Followed) -> String {
             interaction.status.as_str().to_owned()
         }
         InteractionEvent::StatusUpdate(update) => update.status.as_str().to_owned(),
-        InteractionEvent::StepStart(start) => format!("{} {:?}", start.index, start.step),
+        InteractionEvent::StepStart(start) => match &start.step {
+            StepHead::ServerCall(head) => format!("{} {}_call {}", start.index, head.tool.as_str(), head.id),
+            StepHead::ServerResult(head) => format!("{} {}_result {}", start.index, head.tool.as_str(), head.call_id),
+            head => format!("{} {head:?}", start.index),
+        },
         InteractionEvent::StepDelta(delta) => match &delta.delta {
             StepDelta::Text { text } => format!("{} text {text:?}", delta.index),
             StepDelta::ThoughtSummary { content } => {
@@ -66,6 +84,16 @@ pub(crate) fn line(followed: Followed) -> String {
             }
             StepDelta::ThoughtSignature { .. } => format!("{} signature", delta.index),
             StepDelta::ArgumentsDelta { arguments } => format!("{} arguments {arguments}", delta.index),
+            StepDelta::TextAnnotationDelta { annotations } => {
+                format!("{} annotations {}", delta.index, serde_json::to_string(annotations).unwrap())
+            }
+            StepDelta::Image(image) => format!("{} image {} {}", delta.index, image.mime_type, image.data),
+            StepDelta::ServerCall(call) => {
+                format!("{} call {}", delta.index, Value::Object(call.arguments.clone()))
+            }
+            StepDelta::ServerResult(result) => {
+                format!("{} result {} {:?}", delta.index, result.result, result.is_error)
+            }
         },
         InteractionEvent::StepStop(stop) => stop.index.to_string(),
         InteractionEvent::Error(error) => error.error.code.clone(),

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use antiphon_engine::{Ambient, Engine, EngineParts, Limits as EngineLimits, Models, Seal, Served, Store};
+use antiphon_engine::{Ambient, Engine, EngineParts, Limits as EngineLimits, Models, RunLimits, Seal, Served, Store};
 use antiphon_server::{KeyMaker, Limits, NewKey, Options, router, serve};
-use antiphon_testkit::{FixedAmbient, MemoryStore};
+use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
@@ -46,9 +46,14 @@ impl TestServer {
         let engine = Engine::new(EngineParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             models: Models::new(vec![Arc::new(served), Arc::new(second)], false),
+            tools: Arc::new(FixedTools::default()),
             ambient: Arc::clone(&ambient),
             seal: Seal::new([1; 32]),
-            limits: EngineLimits { default_output_tokens: 64, retention: SignedDuration::from_hours(24) },
+            limits: EngineLimits {
+                default_output_tokens: 64,
+                retention: SignedDuration::from_hours(24),
+                run: RunLimits::default(),
+            },
         });
         let maker = maker();
         let mut keys = Vec::new();

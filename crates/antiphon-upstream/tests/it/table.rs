@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use antiphon_backends::{Script, Scripted};
-use antiphon_engine::{Caller, Engine, EngineParts, Limits, MediaKind, Models, ProjectId, Seal, Served, Store};
-use antiphon_testkit::{FixedAmbient, MemoryStore};
+use antiphon_engine::{
+    Caller, Engine, EngineParts, Limits, MediaKind, Models, ProjectId, RunLimits, Seal, Served, Store,
+};
+use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
 use antiphon_upstream::{Capabilities, Flavor, ProtocolKind, SchemaSupport, Timeouts, Upstream, UpstreamOptions};
 use antiphon_wire::{CreateInteraction, REQUEST_FIELDS};
 use jiff::SignedDuration;
@@ -39,6 +41,9 @@ const HERE: &[(&str, &str, &str)] = &[
     ("generation_config.thinking_summaries", "", "shown or left out here"),
     ("generation_config.tool_choice", "\"auto\"", "`auto` is the default"),
 ];
+
+/// The model is offered a function in place of the tool.
+const RUN_HERE: &str = "run here";
 
 const CALLER: Caller = Caller { project: ProjectId(1) };
 
@@ -95,9 +100,14 @@ fn engine(served: Served) -> Engine {
     Engine::new(EngineParts {
         store: Arc::new(MemoryStore::default()) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
+        tools: Arc::new(FixedTools::default()),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
-        limits: Limits { default_output_tokens: 100, retention: SignedDuration::from_hours(24) },
+        limits: Limits {
+            default_output_tokens: 100,
+            retention: SignedDuration::from_hours(24),
+            run: RunLimits::default(),
+        },
     })
 }
 
@@ -155,6 +165,7 @@ impl Column {
             Err(code) => format!("refused: `{code}`"),
             Ok(None) => "honoured".to_owned(),
             Ok(_) if path == "model" || path == "previous_interaction_id" => here.unwrap().to_owned(),
+            Ok(Some(_)) if path == "tools" && !sample.contains("\"function\"") => RUN_HERE.to_owned(),
             Ok(sent) if sent != plain => "carried".to_owned(),
             Ok(_) if path == "input" => "carried".to_owned(),
             Ok(_) => here.unwrap_or_else(|| panic!("{}: `{path}` is dropped in silence", self.name)).to_owned(),

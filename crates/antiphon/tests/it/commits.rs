@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_backends::{Script, Scripted};
-use antiphon_engine::{Caller, Engine, EngineParts, Limits, Models, Seal, Served, Store};
+use antiphon_engine::{Caller, Engine, EngineParts, Limits, Models, NoTools, RunLimits, Seal, Served, Store};
 use antiphon_store::{SqliteStore, StoreOptions};
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::CreateInteraction;
@@ -20,9 +20,14 @@ async fn a_plain_create_waits_for_two_commits_and_an_unstored_one_for_none() {
     let engine = Engine::new(EngineParts {
         store: Arc::clone(&store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
+        tools: Arc::new(NoTools),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
-        limits: Limits { default_output_tokens: 100, retention: SignedDuration::from_hours(1) },
+        limits: Limits {
+            default_output_tokens: 100,
+            retention: SignedDuration::from_hours(1),
+            run: RunLimits::default(),
+        },
     });
     for (stored, commits) in [(true, 2), (false, 0)] {
         let before = store.commits();

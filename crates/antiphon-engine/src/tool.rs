@@ -1,0 +1,133 @@
+//! What this server does itself on a model's behalf.
+//!
+//! A [`Toolbox`] opens the tools that a request declares; each is told to the model as a
+//! function and carried out by the driver. What a tool gives back is data, never
+//! instruction: it is fenced, and cannot become a call or a citation.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use antiphon_wire::{Error, ServerTool, Tool};
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::backend::{self, Media};
+use crate::store::ProjectId;
+
+/// Opens tools; one for the whole server.
+#[async_trait]
+pub trait Toolbox: Send + Sync {
+    /// The functions behind the declared tools of the server, in their order. What belongs
+    /// to the client is left out.
+    ///
+    /// # Errors
+    /// When one cannot be used here or now, naming its place in `tools`.
+    async fn open(&self, project: ProjectId, tools: &[Tool]) -> Result<Vec<OpenTool>, Error>;
+}
+
+/// A server without tools of its own.
+pub struct NoTools;
+
+#[async_trait]
+impl Toolbox for NoTools {
+    async fn open(&self, _project: ProjectId, tools: &[Tool]) -> Result<Vec<OpenTool>, Error> {
+        match tools.iter().position(|tool| tool.function().is_none()) {
+            None => Ok(Vec::new()),
+            Some(at) => Err(Error::precondition(format!("`tools[{at}]`: this server has no tools of its own"))),
+        }
+    }
+}
+
+/// One function of a tool, ready to be called.
+#[derive(Clone)]
+pub struct OpenTool {
+    /// How it shows on the wire.
+    pub kind: ServerTool,
+    /// The tool's own name and its server's, where the kind has several.
+    pub name: Option<String>,
+    pub server_name: Option<String>,
+    /// What the model is told.
+    pub declaration: backend::Tool,
+    /// Whether a call changes nothing, so that one that was interrupted may be made again.
+    pub reads: bool,
+    /// What `result` of its steps is while it is empty: a list, or a string.
+    pub empty_result: Value,
+    pub run: Arc<dyn ServerFunction>,
+}
+
+#[async_trait]
+pub trait ServerFunction: Send + Sync {
+    /// Carries out one call. Dropping the future ends the work.
+    ///
+    /// # Errors
+    /// [`ToolError`]; what the model may go on with is no error but an output that says so.
+    async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError>;
+}
+
+/// One call.
+pub struct ToolCall {
+    pub project: ProjectId,
+    /// They conform to the declaration.
+    pub arguments: Map<String, Value>,
+    /// What the user has said, for tools that may only touch what was named there.
+    pub said: Arc<str>,
+    /// The addresses that tools of this run have found.
+    pub found: Arc<BTreeSet<String>>,
+    /// Text to be shown while the call runs; it is the beginning of the result's.
+    pub live: mpsc::Sender<String>,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolOutput {
+    /// What the model reads, besides the sources.
+    pub text: String,
+    /// What the model may cite.
+    pub sources: Vec<Found>,
+    /// `result` of the step: all of it, or, where the kind's is a string, what was not shown
+    /// live.
+    pub result: Value,
+    pub is_error: bool,
+    /// What was made, for the client.
+    pub pictures: Vec<Media>,
+    /// How often something was looked for.
+    pub searches: u64,
+}
+
+impl ToolOutput {
+    /// That it did not work out, told to the model and in the step.
+    pub fn failed(text: impl Into<String>, result: Value) -> Self {
+        Self { text: text.into(), result, is_error: true, ..Self::default() }
+    }
+}
+
+/// What a model is told that a function is called, which must be sayable to every kind of
+/// model: letters, digits, `_` and `-`.
+pub fn function_name(kind: ServerTool, name: Option<&str>, server_name: Option<&str>) -> String {
+    match (kind, name, server_name) {
+        (ServerTool::McpServerTool, Some(name), Some(server)) => {
+            let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
+            format!("{server}__{name}").chars().map(plain).collect()
+        }
+        (kind, _, _) => kind.as_str().to_owned(),
+    }
+}
+
+/// Something with an address that a tool has found and read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub url: String,
+    pub title: String,
+    /// What citations call it: the name of the site (spec 05, "google_search").
+    pub site: String,
+    pub text: String,
+}
+
+/// Why a run cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ToolError {
+    /// The server itself is broken; the text is for the log.
+    #[error("{0}")]
+    Broken(String),
+}

@@ -1,0 +1,363 @@
+//! Tools of the server: the loop of model and tools, what is logged when, and what happens
+//! when it is cut.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_engine::Followed;
+use antiphon_testkit::{FixedTools, MemoryStore};
+use antiphon_wire::{Content, Interaction, InteractionEvent, Status, Step, StepDelta};
+use futures_util::StreamExt as _;
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use crate::support::{CALLER, create, engine_with, log, request};
+
+const SCRIPT: &str = r#"
+[[reply]]
+when = "Who won?"
+calls = [{ name = "google_search", arguments = { queries = ["final"] } }]
+delay_ms = 30
+
+[[reply]]
+when = "Spain won the final"
+chunks = ["Spain won the final ", "⟦", "1⟧. That was", " in summer."]
+delay_ms = 30
+
+[[reply]]
+when = "Compute"
+chunks = ["I compute."]
+calls = [{ name = "code_execution", arguments = { code = "one\nwait\ntwo\npicture" } }]
+
+[[reply]]
+when = "Twice"
+calls = [
+    { name = "code_execution", arguments = { code = "wait\nslow" } },
+    { name = "code_execution", arguments = { code = "quick\npicture" } },
+]
+
+[[reply]]
+when = "quick"
+chunks = ["Both ran."]
+
+[[reply]]
+when = "two"
+chunks = ["It is two."]
+
+[[reply]]
+when = "Both?"
+calls = [
+    { name = "google_search", arguments = { queries = ["nothing"] } },
+    { name = "get_weather", arguments = { city = "Rom" } },
+]
+
+[[reply]]
+when = "sunny"
+chunks = ["It is sunny."]
+
+[[reply]]
+when = "Broken?"
+calls = [{ name = "google_search", arguments = { queries = ["broken"] } }]
+
+[[reply]]
+when = "Wrong?"
+calls = [{ name = "google_search", arguments = { query = "x" } }]
+
+[[reply]]
+when = "do not conform"
+chunks = ["I cannot ask so."]
+
+[[reply]]
+when = "Again"
+calls = [{ name = "code_execution", arguments = { code = "Again" } }]
+
+[[reply]]
+when = "Many"
+calls = [
+    { name = "code_execution", arguments = { code = "1" } }, { name = "code_execution", arguments = { code = "2" } },
+    { name = "code_execution", arguments = { code = "3" } }, { name = "code_execution", arguments = { code = "4" } },
+    { name = "code_execution", arguments = { code = "5" } }, { name = "code_execution", arguments = { code = "6" } },
+    { name = "code_execution", arguments = { code = "7" } },
+]
+
+[[reply]]
+when = "And the loser?"
+chunks = ["England."]
+
+[[reply]]
+when = "interrupted"
+chunks = ["I do not know."]
+"#;
+
+fn tools(kinds: &[&str]) -> Value {
+    kinds.iter().map(|kind| json!({"type": kind})).collect()
+}
+
+/// What a run with these tools comes to.
+async fn run(input: &str, kinds: &[&str]) -> (Interaction, FixedTools) {
+    let tools_of_server = FixedTools::default();
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(tools_of_server.clone()));
+    let handle = create(&engine, json!({"input": input, "tools": tools(kinds)})).await.handle;
+    (handle.finished().await, tools_of_server)
+}
+
+/// The lines of a log without their numbers and without what is drawn by chance.
+fn plain(lines: Vec<String>) -> Vec<String> {
+    let plain = |line: String| {
+        let line = line.split_once(' ').map_or(line.clone(), |(_, line)| line.to_owned());
+        line.split(" call_").next().unwrap_or_default().to_owned()
+    };
+    lines.into_iter().map(plain).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_shows_what_was_asked_and_found_and_its_answer_cites() {
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let body = json!({"input": "Who won?", "tools": tools(&["google_search"])});
+    let handle = create(&engine, body).await.handle;
+    let answer = handle.finished().await;
+    assert_eq!(
+        plain(log(&handle, 0).await),
+        [
+            "interaction.created in_progress",
+            "interaction.status_update in_progress",
+            "step.start 0 google_search_call",
+            "step.delta 0 call {\"queries\":[\"final\"]}",
+            "step.stop 0",
+            "step.start 1 google_search_result",
+            "step.delta 1 result [{\"search_suggestions\":\"<div></div>\"}] Some(false)",
+            "step.stop 1",
+            "step.start 2 ModelOutput",
+            "step.delta 2 text \"Spain won the final\"",
+            "step.delta 2 text \". That was in summer.\"",
+            "step.delta 2 annotations [{\"type\":\"url_citation\",\"url\":\"https://example.org/final\",\
+             \"title\":\"example.org\",\"start_index\":0,\"end_index\":19}]",
+            "step.stop 2",
+            "interaction.status_update completed",
+            "interaction.completed completed",
+        ]
+    );
+    let usage = answer.usage.unwrap();
+    assert_eq!(
+        serde_json::to_value(usage.grounding_tool_count).unwrap(),
+        json!([{"type": "google_search", "count": 1}])
+    );
+    assert!(usage.total_tool_use_tokens > usage.total_input_tokens);
+    assert_eq!(usage.total_tokens, usage.total_input_tokens + usage.total_output_tokens + usage.total_tool_use_tokens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_is_logged_while_the_program_runs() {
+    let tools_of_server = FixedTools::default();
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(tools_of_server.clone()));
+    let handle = create(&engine, json!({"input": "Compute", "tools": tools(&["code_execution"])})).await.handle;
+    let mut events = Box::pin(handle.follow(0));
+    loop {
+        let Some(Followed::Event(event)) = events.next().await else { panic!("the run ended") };
+        if let InteractionEvent::StepDelta(delta) = &event.body
+            && let StepDelta::ServerResult(result) = &delta.delta
+        {
+            assert_eq!((&result.result, result.is_error), (&json!("one\n"), None));
+            break;
+        }
+    }
+    tools_of_server.go_on();
+    let answer = handle.finished().await;
+    let steps = serde_json::to_value(&answer.steps).unwrap();
+    let kinds: Vec<_> = steps.as_array().unwrap().iter().map(|step| step["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["model_output", "code_execution_call", "code_execution_result", "model_output", "model_output"]);
+    assert_eq!(steps[2]["result"], json!("one\ntwo\n"));
+    assert_eq!(steps[3]["content"], json!([{"type": "image", "data": "aGk=", "mime_type": "image/png"}]));
+    assert_eq!(steps[4]["content"][0]["text"], json!("It is two."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_one_turn_run_together_and_show_in_their_order() {
+    let tools_of_server = FixedTools::default();
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(tools_of_server.clone()));
+    let handle = create(&engine, json!({"input": "Twice", "tools": tools(&["code_execution"])})).await.handle;
+    // The second is through while the first still waits.
+    while tools_of_server.ran().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tools_of_server.go_on();
+    let answer = handle.finished().await;
+    assert_eq!(answer.status, Status::Completed, "{:?}", answer.error);
+    let results = answer.steps.iter().flatten().filter_map(|step| match step {
+        Step::ServerResult(result) => Some(result.result.clone()),
+        _ => None,
+    });
+    assert_eq!(results.collect::<Vec<_>>(), [json!("slow\n"), json!("quick\n")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_asks_client_and_server_waits_for_the_client_alone() {
+    let mut declared = tools(&["google_search"]);
+    declared.as_array_mut().unwrap().push(json!({"type": "function", "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}));
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let handle = create(&engine, json!({"input": "Both?", "tools": declared.clone()})).await.handle;
+    let first = handle.finished().await;
+    assert_eq!(first.status, Status::RequiresAction);
+    let steps = first.steps.unwrap();
+    let Some(Step::ServerResult(result)) = steps.iter().find(|step| matches!(step, Step::ServerResult(_))) else {
+        panic!("{steps:?}")
+    };
+    assert_eq!(result.is_error, Some(true));
+    let Some(Step::FunctionCall(call)) = steps.iter().find(|step| matches!(step, Step::FunctionCall(_))) else {
+        panic!("{steps:?}")
+    };
+    let answer = json!({"input": [{"type": "function_result", "call_id": call.id, "result": "sunny"}],
+        "previous_interaction_id": handle.id().to_string(), "tools": declared});
+    let second = create(&engine, answer).await.handle.finished().await;
+    assert_eq!((second.status, second.steps.unwrap()), (Status::Completed, vec![Step::model_output("It is sunny.")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_is_told_to_the_model_or_ends_the_run() {
+    let (wrong, ran) = run("Wrong?", &["google_search"]).await;
+    assert_eq!((wrong.status, ran.ran()), (Status::Completed, vec![]), "what does not conform is not carried out");
+    let (broken, _) = run("Broken?", &["google_search"]).await;
+    assert_eq!((broken.status, broken.error.unwrap().code.as_str()), (Status::Failed, "api_error"));
+    let result = broken.steps.unwrap().pop().unwrap();
+    assert!(matches!(&result, Step::ServerResult(result) if result.is_error == Some(true)), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_does_not_come_to_an_end_is_incomplete() {
+    // Four turns may be made, the last of which asks once more.
+    let (again, ran) = run("Again", &["code_execution"]).await;
+    assert_eq!((again.status, ran.ran().len()), (Status::Incomplete, 4));
+    // Six calls may be.
+    let (many, ran) = run("Many", &["code_execution"]).await;
+    assert_eq!((many.status, ran.ran().len()), (Status::Incomplete, 0));
+    let (short, _) = {
+        let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+        let body = json!({"input": "Who won?", "tools": tools(&["google_search"]),
+            "generation_config": {"max_output_tokens": 2}});
+        let handle = create(&engine, body).await.handle;
+        (handle.finished().await, ())
+    };
+    assert_eq!(short.status, Status::Incomplete, "all turns share the tokens");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_goes_on_after_tools_stored_and_replayed() {
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let handle = create(&engine, json!({"input": "Who won?", "tools": tools(&["google_search"])})).await.handle;
+    let first = handle.finished().await;
+    let next = json!({"input": "And the loser?", "previous_interaction_id": handle.id().to_string()});
+    let stored = create(&engine, next).await.handle.finished().await;
+
+    let mut input = vec![json!({"type": "user_input", "content": "Who won?"})];
+    input.extend(first.steps.unwrap().iter().map(|step| serde_json::to_value(step).unwrap()));
+    input.push(json!({"type": "user_input", "content": "And the loser?"}));
+    let replayed = create(&engine, json!({"input": input, "store": false})).await.handle.finished().await;
+    assert_eq!(stored.steps, Some(vec![Step::model_output("England.")]));
+    assert_eq!(replayed.steps, stored.steps);
+    // What was found is sealed in the step, so that a client that keeps it tells the model the same.
+    assert_eq!(replayed.usage.unwrap().total_input_tokens, stored.usage.unwrap().total_input_tokens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_ends_what_runs() {
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let body = json!({"input": "Compute", "tools": tools(&["code_execution"]), "background": true});
+    let handle = create(&engine, body).await.handle;
+    while handle.last_seq() < 8 {
+        tokio::task::yield_now().await;
+    }
+    let cancelled = engine.cancel(CALLER, handle.id()).await.unwrap();
+    assert_eq!(cancelled.status, Status::Cancelled);
+    assert!(
+        matches!(cancelled.steps.unwrap().pop(), Some(Step::ServerResult(result)) if result.is_error == Some(true))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_was_said_or_found_can_be_read_and_headers_are_not_shown() {
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let server = json!({"type": "mcp_server", "name": "notes", "url": "https://example.org/mcp",
+        "headers": {"authorization": "Bearer planted"}});
+    let handle = create(&engine, json!({"input": "And the loser?", "tools": [server]})).await.handle;
+    handle.finished().await;
+    let shown = serde_json::to_string(&handle.timeline(true)).unwrap();
+    assert!(shown.contains("https://example.org/mcp") && !shown.contains("planted"), "{shown}");
+}
+
+/// Runs one background interaction on a server that dies at its `commits`-th append.
+async fn die_after(
+    commits: usize,
+    body: &Value,
+    tools: &FixedTools,
+) -> (Arc<MemoryStore>, antiphon_wire::InteractionId, Vec<String>) {
+    let store = Arc::new(MemoryStore::default());
+    let engine = engine_with(SCRIPT, &store, Arc::new(tools.clone()));
+    let handle = create(&engine, body.clone()).await.handle;
+    store.fail_appends_after(commits, usize::MAX);
+    let mut seen = log(&handle, 0).await;
+    seen.retain(|line| !line.starts_with("broken"));
+    engine.shut_down(Duration::ZERO).await;
+    store.fail_appends(0);
+    (store, handle.id().clone(), seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
+    let rows = [
+        (json!({"input": "Who won?", "tools": tools(&["google_search"]), "background": true}), true),
+        (json!({"input": "Twice", "tools": tools(&["code_execution"]), "background": true}), false),
+    ];
+    for (body, reads) in rows {
+        let fixed = FixedTools::default();
+        fixed.go_on();
+        let (store, id, whole) = die_after(usize::MAX, &body, &fixed).await;
+        let engine = engine_with(SCRIPT, &store, Arc::new(fixed));
+        let expected = engine.get(CALLER, &id).await.unwrap().finished().await;
+        assert_eq!(expected.status, Status::Completed);
+        for commits in 0..whole.len() {
+            let fixed = FixedTools::default();
+            fixed.go_on();
+            let (store, id, seen) = die_after(commits, &body, &fixed).await;
+            let next = engine_with(SCRIPT, &store, Arc::new(fixed.clone()));
+            fixed.go_on();
+            next.recover().await.unwrap();
+            let handle = next.get(CALLER, &id).await.unwrap();
+            let answer = handle.finished().await;
+            assert_eq!(answer.status, Status::Completed, "cut after {commits}: {:?}", answer.error);
+            let after = log(&handle, 0).await;
+            assert_eq!(after[..seen.len()], seen, "cut after {commits}: what was seen is there, once");
+            let starts = after.iter().filter(|line| line.contains("step.start")).count();
+            let stops = after.iter().filter(|line| line.contains("step.stop")).count();
+            assert_eq!(starts, stops, "cut after {commits}: every step that began has ended");
+            if reads {
+                assert_eq!(text(&answer), text(&expected), "cut after {commits}");
+            } else {
+                let mut ran = fixed.ran();
+                ran.sort();
+                ran.dedup();
+                assert_eq!(ran.len(), fixed.ran().len(), "cut after {commits}: nothing ran twice");
+                let is_whole =
+                    |step: &Step| matches!(step, Step::ServerResult(result) if result.is_error == Some(false));
+                let whole = answer.steps.iter().flatten().filter(|step| is_whole(step)).count();
+                assert!(whole <= ran.len(), "cut after {commits}: no result was made up");
+            }
+        }
+    }
+}
+
+/// The answer's text and its citations.
+fn text(interaction: &Interaction) -> Option<Content> {
+    interaction.steps.iter().flatten().rev().find_map(|step| match step {
+        Step::ModelOutput(output) => output.content.last().cloned(),
+        _ => None,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_tools_says_so() {
+    let engine = crate::support::engine(SCRIPT, &Arc::default());
+    let body = json!({"tools": [{"type": "google_search"}]});
+    let error = engine.create(CALLER, request(body)).await.unwrap_err();
+    assert_eq!(error.message, "`tools[0]`: this server has no tools of its own");
+}

@@ -1,0 +1,179 @@
+//! Tools of the server that need nothing outside: a search that always finds the same, and
+//! programs that are their own output.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon_engine::{
+    Found, Media, MediaKind, OpenTool, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError, ToolOutput,
+    Toolbox,
+};
+use antiphon_wire::{Error, ServerTool};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+/// A toolbox for tests.
+///
+/// * `google_search` finds two pages about a final. The query `broken` breaks the tool,
+///   `nothing` fails.
+/// * `url_context` reads an address that was said or found, and no other.
+/// * `code_execution` prints its code, line by line, live. A line `wait` waits for
+///   [`FixedTools::go_on`], `picture` makes a picture, `raise` ends it with an error.
+/// * An MCP server has the tool `echo`.
+#[derive(Clone, Default)]
+pub struct FixedTools {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    ran: Mutex<Vec<String>>,
+    gate: Notify,
+}
+
+impl FixedTools {
+    /// The arguments of every call that was carried out, in the order of their beginnings.
+    pub fn ran(&self) -> Vec<String> {
+        self.lock().clone()
+    }
+
+    /// Lets a program that waits go on; or the next one, if none does yet.
+    pub fn go_on(&self) {
+        self.shared.gate.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.shared.ran.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_one(&self, kind: ServerTool, server: Option<&str>) -> Option<OpenTool> {
+        let (reads, empty_result, properties) = match kind {
+            ServerTool::GoogleSearch => {
+                (true, json!([]), json!({"queries": {"type": "array", "items": {"type": "string"}}}))
+            }
+            ServerTool::UrlContext => {
+                (true, json!([]), json!({"urls": {"type": "array", "items": {"type": "string"}}}))
+            }
+            ServerTool::CodeExecution => {
+                (false, json!(""), json!({"code": {"type": "string"}, "language": {"type": "string"}}))
+            }
+            ServerTool::McpServerTool => (false, json!([]), json!({"text": {"type": "string"}})),
+        };
+        let name = server.map(|_| "echo".to_owned());
+        let server_name = server.map(str::to_owned);
+        let parameters = json!({"type": "object", "properties": properties, "additionalProperties": false});
+        Some(OpenTool {
+            kind,
+            declaration: Tool {
+                name: antiphon_engine::function_name(kind, name.as_deref(), server_name.as_deref()),
+                description: None,
+                parameters: Schema::read(parameters).ok()?,
+            },
+            name,
+            server_name,
+            reads,
+            empty_result,
+            run: Arc::new(Fixed { tools: self.clone(), kind }),
+        })
+    }
+}
+
+#[async_trait]
+impl Toolbox for FixedTools {
+    async fn open(&self, _project: ProjectId, tools: &[antiphon_wire::Tool]) -> Result<Vec<OpenTool>, Error> {
+        let opened = tools.iter().filter_map(|tool| match tool {
+            antiphon_wire::Tool::Function(_) => None,
+            antiphon_wire::Tool::GoogleSearch {} => self.open_one(ServerTool::GoogleSearch, None),
+            antiphon_wire::Tool::UrlContext {} => self.open_one(ServerTool::UrlContext, None),
+            antiphon_wire::Tool::CodeExecution {} => self.open_one(ServerTool::CodeExecution, None),
+            antiphon_wire::Tool::McpServer(server) => self.open_one(ServerTool::McpServerTool, Some(&server.name)),
+        });
+        Ok(opened.collect())
+    }
+}
+
+struct Fixed {
+    tools: FixedTools,
+    kind: ServerTool,
+}
+
+#[async_trait]
+impl ServerFunction for Fixed {
+    async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError> {
+        let arguments = Value::Object(call.arguments.clone());
+        self.tools.lock().push(arguments.to_string());
+        match self.kind {
+            ServerTool::GoogleSearch => search(&arguments),
+            ServerTool::UrlContext => Ok(read(&call, &arguments)),
+            ServerTool::CodeExecution => Ok(self.program(&call, arguments["code"].as_str().unwrap_or_default()).await),
+            ServerTool::McpServerTool => {
+                let text = arguments["text"].as_str().unwrap_or_default().to_owned();
+                Ok(ToolOutput { result: json!([{"type": "text", "text": text}]), text, ..ToolOutput::default() })
+            }
+        }
+    }
+}
+
+fn search(arguments: &Value) -> Result<ToolOutput, ToolError> {
+    let queries = arguments["queries"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let result = json!([{"search_suggestions": "<div></div>"}]);
+    if queries.iter().any(|query| query == "broken") {
+        return Err(ToolError::Broken("the search is broken".to_owned()));
+    }
+    if queries.iter().any(|query| query == "nothing") {
+        return Ok(ToolOutput::failed("The search is not there.", result));
+    }
+    let found = |url: &str, title: &str, text: &str| Found {
+        url: url.to_owned(),
+        title: title.to_owned(),
+        site: "example.org".to_owned(),
+        text: text.to_owned(),
+    };
+    Ok(ToolOutput {
+        sources: vec![
+            found("https://example.org/final", "The final", "Spain won the final against England in Berlin."),
+            found("https://example.org/scorers", "Scorers", "Oyarzabal scored the last goal of the final."),
+        ],
+        result,
+        searches: queries.len() as u64,
+        ..ToolOutput::default()
+    })
+}
+
+fn read(call: &ToolCall, arguments: &Value) -> ToolOutput {
+    let urls: Vec<_> = arguments["urls"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let allowed = |url: &&str| call.said.contains(*url) || call.found.contains(*url);
+    let page =
+        |url: &str| Found { url: url.to_owned(), title: "A page".to_owned(), site: String::new(), text: "It rains in Rome.".to_owned() };
+    let status = |url: &&str| if allowed(url) { "success" } else { "unsafe" };
+    ToolOutput {
+        sources: urls.iter().copied().filter(|url| allowed(&url)).map(page).collect(),
+        result: urls.iter().map(|url| json!({"url": url, "status": status(url)})).collect(),
+        is_error: !urls.iter().any(|url| allowed(&url)),
+        ..ToolOutput::default()
+    }
+}
+
+impl Fixed {
+    async fn program(&self, call: &ToolCall, code: &str) -> ToolOutput {
+        let mut output = ToolOutput { result: json!(""), ..ToolOutput::default() };
+        for line in code.lines() {
+            match line {
+                "wait" => self.tools.shared.gate.notified().await,
+                "picture" => output.pictures.push(Media {
+                    kind: MediaKind::Image,
+                    mime_type: "image/png".to_owned(),
+                    data: "aGk=".into(),
+                }),
+                "raise" => output.is_error = true,
+                line => {
+                    let text = format!("{line}\n");
+                    output.text.push_str(&text);
+                    // Nobody is there to see it.
+                    let _ = call.live.send(text).await;
+                }
+            }
+        }
+        output
+    }
+}
