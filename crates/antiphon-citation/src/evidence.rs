@@ -202,7 +202,9 @@ impl Evidence {
         let supports = anchors.into_iter().map(|anchor| {
             let near = &masks[anchor.saturating_sub(2)..masks.len().min(anchor + 3)];
             let near = near.iter().fold(0, |all, mask| all | mask);
-            anchor::Anchor { claim, unit: &source.units[anchor], direct: masks[anchor], near, title }.support()
+            let unit = &source.units[anchor];
+            let meanings = unit.iter().map(|word| claim.known.get(&word.term).copied()).collect();
+            anchor::Anchor { claim, unit, meanings, direct: masks[anchor], near, title }.support()
         });
         supports.fold(Support::NONE, |best, support| if support.score > best.score { support } else { best })
     }

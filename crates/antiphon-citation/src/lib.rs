@@ -27,8 +27,6 @@ mod strip;
 mod vocabulary;
 mod words;
 
-use std::mem;
-
 use evidence::{Claim, Evidence};
 use sentence::{Sentence, Sentences, content};
 use strip::{Event, Stripper};

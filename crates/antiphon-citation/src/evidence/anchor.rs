@@ -10,6 +10,8 @@ const ELSEWHERE: f32 = 0.4;
 pub(super) struct Anchor<'a> {
     pub(super) claim: &'a Claim,
     pub(super) unit: &'a [Word],
+    /// The term of the claim that each word of the sentence stands for.
+    pub(super) meanings: Vec<Option<usize>>,
     /// Which terms of the claim the sentence has, which it and its neighbours have, and which the title has.
     pub(super) direct: u128,
     pub(super) near: u128,
@@ -66,15 +68,20 @@ impl Anchor<'_> {
 
     /// The number is not here, but one of its kind is that the claim does not have.
     fn has_other_number(&self, index: usize, shape: Shape) -> bool {
-        let other = |word: &Word| word.role == Role::Number(shape) && self.meaning(word).is_none();
-        !has(self.near | self.title, index) || self.unit.iter().any(other)
+        let mut words = self.unit.iter().zip(&self.meanings);
+        !has(self.near | self.title, index)
+            || words.any(|(word, meaning)| word.role == Role::Number(shape) && meaning.is_none())
     }
 
     /// What stands beside this name or number in the claim stands beside another one here: `8 goals and 3 cards`
     /// are not `3 goals and 8 cards`.
     fn belongs_to_something_else(&self, index: usize) -> bool {
         let Term { role, family, .. } = self.claim.terms[index];
-        let mine = |word: &Word| match (self.meaning(word), role) {
+        // An acronym stands nowhere: its words do.
+        if self.places(index).next().is_none() {
+            return false;
+        }
+        let mine = |place: usize| match (self.meanings[place], role) {
             (Some(meaning), Role::Name) => self.claim.terms[meaning].family == family,
             (Some(meaning), Role::Number(_) | Role::Word) => meaning == index,
             (None, _) => false,
@@ -87,9 +94,10 @@ impl Anchor<'_> {
                 return false;
             }
             let places = self.places(neighbour).filter(|place| self.unit[*place].passive == term.passive);
-            let words = places.filter_map(|place| self.unit.get(place.checked_add_signed(-offset)?));
-            let mut words = words.filter(|word| word.role == role).peekable();
-            words.peek().is_some() && !words.any(mine)
+            let places = places.filter_map(|place| place.checked_add_signed(-offset));
+            let mut places =
+                places.filter(|place| self.unit.get(*place).is_some_and(|word| word.role == role)).peekable();
+            places.peek().is_some() && !places.any(mine)
         };
         order.iter().enumerate().filter(|(_, term)| **term == index).any(|(at, _)| beside(at, 1) || beside(at, -1))
     }
@@ -111,8 +119,8 @@ impl Anchor<'_> {
         if terms.iter().enumerate().any(|(index, term)| term.family == family && has(self.direct, index)) {
             return false;
         }
-        let common = |word: &Word| self.meaning(word).is_some_and(|index| terms[index].role == Role::Word);
-        let first = self.unit.iter().position(common).unwrap_or(self.unit.len());
+        let common = |meaning: &Option<usize>| meaning.is_some_and(|index| terms[index].role == Role::Word);
+        let first = self.meanings.iter().position(common).unwrap_or(self.unit.len());
         (0..first).any(|place| self.is_other_name(place))
     }
 
@@ -143,9 +151,8 @@ impl Anchor<'_> {
         });
         families.map(|(_, term)| term.family).any(|family| {
             self.places(family).all(|place| {
-                let before = place.checked_sub(1).and_then(|before| self.unit.get(before));
-                self.unit[place].adjacent
-                    && before.is_some_and(|word| word.role == Role::Name && self.meaning(word).is_none())
+                let before = place.checked_sub(1).filter(|before| self.meanings[*before].is_none());
+                self.unit[place].adjacent && before.is_some_and(|before| self.unit[before].role == Role::Name)
             })
         })
     }
@@ -187,16 +194,11 @@ impl Anchor<'_> {
         while is_name(end) && self.unit[end].adjacent {
             end += 1;
         }
-        self.unit[start..end].iter().all(|word| self.meaning(word).is_none())
-    }
-
-    /// The term of the claim that a word of the sentence stands for.
-    fn meaning(&self, word: &Word) -> Option<usize> {
-        self.claim.known.get(&word.term).copied()
+        self.meanings[start..end].iter().all(Option::is_none)
     }
 
     fn places(&self, index: usize) -> impl Iterator<Item = usize> {
-        self.unit.iter().enumerate().filter(move |(_, word)| self.meaning(word) == Some(index)).map(|(place, _)| place)
+        self.meanings.iter().enumerate().filter(move |(_, meaning)| **meaning == Some(index)).map(|(place, _)| place)
     }
 }
 

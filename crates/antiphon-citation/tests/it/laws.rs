@@ -16,7 +16,10 @@ fn sources() -> Vec<Source> {
 fn read(citer: &mut Citer, pieces: &[&str]) -> Cited {
     let mut all = Cited::default();
     for piece in pieces.iter().map(|piece| Some(*piece)).chain([None]) {
-        let cited = piece.map_or_else(|| citer.finish(), |piece| citer.push(piece));
+        let cited = match piece {
+            Some(piece) => citer.push(piece),
+            None => citer.finish(),
+        };
         all.text.push_str(&cited.text);
         for found in cited.citations {
             assert!(found.end <= all.text.len(), "a citation before its text was shown");
