@@ -1,0 +1,297 @@
+//! The sources, prepared once, and how well a sentence is borne out by one of them.
+//!
+//! A source is cut into its own sentences. A claim is held against the one that shares most with it, the anchor: what
+//! the anchor says counts in full, what its neighbours or the title add counts less, and what contradicts the claim
+//! ends it. Numbers weigh double, and so do names; one that the source does not have, or has in another place of
+//! the same sentence, is a contradiction.
+
+mod anchor;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::words::{self, Kind};
+use crate::{Source, sentence};
+
+/// Longer texts are cut.
+const LONGEST_TEXT: usize = 64 << 10;
+
+/// A sentence with more different terms than this is not judged.
+const MOST_TERMS: usize = 128;
+
+/// Longer sentences of sources, such as menus, are cut.
+const LONGEST_UNIT: usize = 64;
+
+/// The anchors that are tried in a source.
+const MOST_ANCHORS: usize = 8;
+
+/// What a name may have more than another form of it: `Brazilian`, `portuguesa` is not tried.
+const DERIVED: [&str; 6] = ["n", "an", "ian", "ish", "ese", "s"];
+
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    ids: HashMap<Box<str>, u32>,
+    /// Terms that are written without a capital somewhere, and so are no names.
+    lower: HashSet<u32>,
+    sources: Vec<Prepared>,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    units: Vec<Vec<Word>>,
+    /// In which units a term is.
+    postings: HashMap<u32, Vec<usize>>,
+    title: HashSet<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    term: u32,
+    role: Role,
+    negated: bool,
+    passive: bool,
+    adjacent: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Number(Shape),
+    Name,
+    Word,
+}
+
+/// Numbers of different shapes do not contradict one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Year,
+    Month,
+    Pair,
+    Other,
+}
+
+/// A sentence of the answer, as it is held against sources.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    terms: Vec<Term>,
+    /// The sentence in its order, by index into `terms`.
+    order: Vec<usize>,
+    /// Which term a term of the sources stands for.
+    known: HashMap<u32, usize>,
+}
+
+#[derive(Debug)]
+struct Term {
+    role: Role,
+    negated: bool,
+    passive: bool,
+    /// The last name of the run of names that this one belongs to.
+    family: usize,
+    opposites: Vec<u32>,
+}
+
+/// How far a source bears a claim out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Support {
+    /// 0 to 1.
+    pub(crate) score: f32,
+    /// What the anchor itself has of the claim.
+    pub(crate) words: usize,
+    pub(crate) names_and_numbers: usize,
+}
+
+impl Support {
+    /// Whether this is enough without the model's own word.
+    pub(crate) fn suffices(&self, share: f32) -> bool {
+        let (words, marks) = (self.words, self.names_and_numbers);
+        self.score >= share && words + marks >= 3 && (marks >= 1 && words >= 1 || words >= 6 && self.score >= 0.85)
+    }
+
+    const NONE: Self = Self { score: 0.0, words: 0, names_and_numbers: 0 };
+}
+
+impl Evidence {
+    pub(crate) fn add(&mut self, source: &Source) {
+        let text = &source.text[..source.text.floor_char_boundary(LONGEST_TEXT)];
+        let units: Vec<_> = sentence::split(text).iter().map(|unit| words::tokens(unit)).collect();
+        let title = words::tokens(&source.title[..source.title.floor_char_boundary(1024)]);
+        for token in units.iter().flatten().filter(|token| token.kind == Kind::Word) {
+            let id = self.id(&token.term);
+            self.lower.insert(id);
+        }
+        let title = title.iter().map(|token| self.id(&token.term)).collect();
+        let mut prepared = Prepared { units: Vec::new(), postings: HashMap::new(), title };
+        for unit in units.iter().flat_map(|unit| unit.chunks(LONGEST_UNIT)) {
+            let words: Vec<_> = unit.iter().map(|token| self.word(token)).collect();
+            let index = prepared.units.len();
+            let acronyms = self.acronyms(unit);
+            for term in words.iter().map(|word| word.term).chain(acronyms) {
+                let units = prepared.postings.entry(term).or_default();
+                if units.last() != Some(&index) {
+                    units.push(index);
+                }
+            }
+            prepared.units.push(words);
+        }
+        self.sources.push(prepared);
+    }
+
+    /// Reads a sentence; nothing if it has no terms, or too many.
+    pub(crate) fn claim(&self, sentence: &str) -> Option<Claim> {
+        let tokens = words::tokens(sentence);
+        let mut claim = Claim { terms: Vec::new(), order: Vec::new(), known: HashMap::new() };
+        let mut indexes: HashMap<&str, usize> = HashMap::new();
+        let mut run: Vec<usize> = Vec::new();
+        for token in &tokens {
+            let id = self.ids.get(token.term.as_str()).copied();
+            let role = match token.kind {
+                Kind::Opening if id.is_some_and(|id| self.lower.contains(&id)) => Role::Word,
+                kind => role(kind, &token.term),
+            };
+            let index = *indexes.entry(&token.term).or_insert(claim.terms.len());
+            if index == claim.terms.len() {
+                let forms = self.forms(&token.term, role);
+                claim.known.extend(id.into_iter().chain(forms).map(|id| (id, index)));
+                let opposites = crate::vocabulary::opposites(&token.term).iter();
+                claim.terms.push(Term {
+                    role,
+                    negated: token.negated,
+                    passive: token.passive,
+                    family: index,
+                    opposites: opposites.filter_map(|term| self.ids.get(term.as_str()).copied()).collect(),
+                });
+            }
+            if role != Role::Name || !token.adjacent {
+                run.clear();
+            }
+            if role == Role::Name {
+                run.push(index);
+                for member in &run {
+                    claim.terms[*member].family = index;
+                }
+            }
+            claim.order.push(index);
+        }
+        (1..=MOST_TERMS).contains(&claim.terms.len()).then_some(claim)
+    }
+
+    pub(crate) fn support(&self, claim: &Claim, source: usize) -> Support {
+        let Some(source) = self.sources.get(source) else { return Support::NONE };
+        let mut masks = vec![0_u128; source.units.len()];
+        let (mut title, mut anywhere) = (0, 0);
+        for (id, index) in &claim.known {
+            let bit = 1 << index;
+            for unit in source.postings.get(id).into_iter().flatten() {
+                masks[*unit] |= bit;
+                anywhere |= bit;
+            }
+            if source.title.contains(id) {
+                title |= bit;
+            }
+        }
+        let has = |index: usize| (anywhere | title) & (1 << index) != 0;
+        let missing = |(index, term): (usize, &Term)| match term.role {
+            Role::Number(_) => !has(index),
+            Role::Name => !has(index) && !has(term.family),
+            Role::Word => false,
+        };
+        if claim.terms.iter().enumerate().any(missing) {
+            return Support::NONE;
+        }
+        let mut anchors: Vec<_> = (0..masks.len()).filter(|unit| masks[*unit] != 0).collect();
+        anchors.sort_by_cached_key(|unit| std::cmp::Reverse(claim.weight(masks[*unit])));
+        anchors.truncate(MOST_ANCHORS);
+        let supports = anchors.into_iter().map(|anchor| {
+            let near = &masks[anchor.saturating_sub(2)..masks.len().min(anchor + 3)];
+            let near = near.iter().fold(0, |all, mask| all | mask);
+            let unit = &source.units[anchor];
+            let meanings = unit.iter().map(|word| claim.known.get(&word.term).copied()).collect();
+            anchor::Anchor { claim, unit, meanings, direct: masks[anchor], near, title }.support()
+        });
+        supports.fold(Support::NONE, |best, support| if support.score > best.score { support } else { best })
+    }
+
+    fn id(&mut self, term: &str) -> u32 {
+        if let Some(id) = self.ids.get(term) {
+            return *id;
+        }
+        // As many terms as sources have words: the bounds of both are far below.
+        let id = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
+        self.ids.insert(term.into(), id);
+        id
+    }
+
+    fn word(&mut self, token: &words::Token) -> Word {
+        let term = self.id(&token.term);
+        let role = match token.kind {
+            Kind::Opening if self.lower.contains(&term) => Role::Word,
+            kind => role(kind, &token.term),
+        };
+        Word { term, role, negated: token.negated, passive: token.passive, adjacent: token.adjacent }
+    }
+
+    /// `who` for `World Health Organization`, from every run of names.
+    fn acronyms(&mut self, unit: &[words::Token]) -> Vec<u32> {
+        let mut acronyms = Vec::new();
+        let mut initials = String::new();
+        for (index, token) in unit.iter().enumerate() {
+            if token.kind == Kind::Name {
+                if !token.adjacent {
+                    initials.clear();
+                }
+                initials.extend(token.term.chars().next());
+            }
+            let goes_on = unit.get(index + 1).is_some_and(|next| next.kind == Kind::Name && next.adjacent);
+            if token.kind != Kind::Name || !goes_on {
+                if (2..=6).contains(&initials.chars().count()) {
+                    acronyms.push(self.id(&initials));
+                }
+                initials.clear();
+            }
+        }
+        acronyms
+    }
+
+    /// Other forms of a name that the sources have: `Brazil` for `Brazilian`, and the other way round.
+    fn forms(&self, term: &str, role: Role) -> Vec<u32> {
+        if role != Role::Name || term.len() < 4 {
+            return Vec::new();
+        }
+        let shorter = DERIVED.iter().filter_map(|ending| term.strip_suffix(ending)).filter(|form| form.len() >= 4);
+        let shorter: Vec<_> = shorter.filter_map(|form| self.ids.get(form).copied()).collect();
+        let longer = DERIVED.iter().filter_map(|ending| self.ids.get(format!("{term}{ending}").as_str()).copied());
+        shorter.into_iter().chain(longer).collect()
+    }
+}
+
+impl Claim {
+    /// Whether it says too little to be judged by itself.
+    pub(crate) fn is_short(&self) -> bool {
+        self.terms.len() < 3
+    }
+
+    fn weight(&self, mask: u128) -> u32 {
+        let terms = self.terms.iter().enumerate().filter(|(index, _)| mask & (1 << index) != 0);
+        terms.map(|(_, term)| term.role.weight()).sum()
+    }
+}
+
+impl Role {
+    fn weight(self) -> u32 {
+        match self {
+            Self::Number(_) | Self::Name => 2,
+            Self::Word => 1,
+        }
+    }
+}
+
+fn role(kind: Kind, term: &str) -> Role {
+    match kind {
+        Kind::Number if term.starts_with("month") => Role::Number(Shape::Month),
+        Kind::Number if term.contains('-') => Role::Number(Shape::Pair),
+        Kind::Number if term.len() == 4 && matches!(term.as_bytes()[0], b'1' | b'2') && !term.contains('.') => {
+            Role::Number(Shape::Year)
+        }
+        Kind::Number => Role::Number(Shape::Other),
+        Kind::Name | Kind::Opening => Role::Name,
+        Kind::Word => Role::Word,
+    }
+}

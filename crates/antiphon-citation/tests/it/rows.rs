@@ -1,0 +1,316 @@
+//! Answers as models write them, with what may be cited in each: written by hand, before the scores were seen.
+
+use std::collections::BTreeSet;
+
+use antiphon_citation::{Citer, Source};
+
+use crate::text::source;
+
+/// A name, the answer, and the citations it should get: the text of the span and the source.
+struct Row(&'static str, &'static str, &'static [(&'static str, u32)]);
+
+/// What a lexical method cannot tell apart, or does not find. Each stays below as it should be.
+const NOT_TOLD: &[&str] = &[];
+
+/// Of all citations of the rows, and of those that should be made.
+const PRECISION: f64 = 0.9;
+const RECALL: f64 = 0.9;
+
+fn sources() -> Vec<Source> {
+    vec![
+        source(
+            1,
+            "2010 FIFA World Cup final",
+            "The 2010 FIFA World Cup final was the football match that decided the winner of the 2010 FIFA World Cup. \
+             It was played at Soccer City in Johannesburg, South Africa, on 11 July 2010.[1] Spain defeated the \
+             Netherlands 1–0 after extra time. Andrés Iniesta scored the winning goal in the 116th minute.\n\
+             Howard Webb of England refereed the match and showed 14 yellow cards. England did not reach the final; \
+             they lost to Germany in the round of 16. The attendance was 84,490.",
+        ),
+        source(
+            2,
+            "Eiffel Tower - A travel guide",
+            "Home\nTickets\nContact\n\nThe Eiffel Tower is a wrought-iron lattice tower in Paris, France. It is named after the \
+             engineer Gustave Eiffel, whose company designed and built the tower from 1887 to 1889. The tower is 330 \
+             metres tall, about the same height as an 81-storey building. It was the tallest structure in the world \
+             until the Chrysler Building in New York City was finished in 1930. In 2022 it had 5,889,000 visitors. \
+             The tower does not open at night.",
+        ),
+        source(
+            3,
+            "São Paulo – Enciclopédia",
+            "São Paulo é o município mais populoso do Brasil. Segundo o censo de 2022, a cidade tem 11.451.999 \
+             habitantes. São Paulo foi fundada em 25 de janeiro de 1554 por padres jesuítas. O Museu de Arte de São \
+             Paulo fica na Avenida Paulista. O metrô foi inaugurado em 1974 e tem 104 quilômetros de extensão.\n\
+             O Corinthians venceu o Mundial de Clubes de 2012 ao derrotar o Chelsea por 1 a 0, com gol de Paolo \
+             Guerrero. O Palmeiras não venceu o Mundial de Clubes.",
+        ),
+        source(
+            4,
+            "Vaccine trial results",
+            "The trial enrolled 43,548 participants. The vaccine was 95% effective against COVID-19. The study did \
+             not find serious side effects. Two doses were given 21 days apart. Dr. Kathrin Jansen of Pfizer led the \
+             vaccine research. The U.S. Food and Drug Administration approved the vaccine on August 23, 2021. The \
+             World Health Organization listed it for emergency use.",
+        ),
+        source(
+            5,
+            "Acme Corp. annual report 2023",
+            "Acme Corp. reported revenue of $3.5 billion in 2023, up 12% from 2022. Net profit fell to $210 million. \
+             Chief executive Jane Smith said the company would not cut jobs. Acme opened a factory in Texas and \
+             closed its plant in Ohio. North America brought in 60% of sales. Denis Suárez joined the board in May \
+             2021. Bolt acquired Gear in 2019.",
+        ),
+    ]
+}
+
+const ROWS: &[Row] = &[
+    // Spans.
+    Row(
+        "mark after the stop",
+        "Spain defeated the Netherlands 1–0 after extra time.⟦1⟧",
+        &[("Spain defeated the Netherlands 1–0 after extra time.", 1)],
+    ),
+    Row(
+        "mark before the stop",
+        "Spain defeated the Netherlands 1–0 ⟦1⟧.",
+        &[("Spain defeated the Netherlands 1–0", 1)],
+    ),
+    Row(
+        "mark of one sentence, none of the next",
+        "Spain won. The attendance was 84,490. ⟦1⟧ It was a nice evening for everyone.",
+        &[("The attendance was 84,490.", 1)],
+    ),
+    Row(
+        "two parts of a sentence",
+        "The Eiffel Tower is 330 metres tall ⟦2⟧ and São Paulo foi fundada em 1554 ⟦3⟧.",
+        &[("The Eiffel Tower is 330 metres tall", 2), ("and São Paulo foi fundada em 1554", 3)],
+    ),
+    Row(
+        "abbreviations do not end a sentence",
+        "Dr. Kathrin Jansen of Pfizer led the vaccine research, e.g. the trial.⟦4⟧ Good.",
+        &[("Dr. Kathrin Jansen of Pfizer led the vaccine research, e.g. the trial.", 4)],
+    ),
+    Row(
+        "the U.S. does not either",
+        "The U.S. Food and Drug Administration approved the vaccine on August 23, 2021 ⟦4⟧.",
+        &[("The U.S. Food and Drug Administration approved the vaccine on August 23, 2021", 4)],
+    ),
+    Row("decimals do not either", "Revenue was $3.5 billion in 2023.⟦5⟧", &[("Revenue was $3.5 billion in 2023.", 5)]),
+    Row(
+        "items of a list",
+        "Facts:\n\n- The attendance was 84,490 ⟦1⟧\n- The tower is 330 metres tall ⟦2⟧\n\nThat is all.",
+        &[("The attendance was 84,490", 1), ("The tower is 330 metres tall", 2)],
+    ),
+    Row(
+        "numbered list",
+        "1. Andrés Iniesta scored in the 116th minute.⟦1⟧\n2. The trial enrolled 43,548 participants.⟦4⟧",
+        &[("Andrés Iniesta scored in the 116th minute.", 1), ("The trial enrolled 43,548 participants.", 4)],
+    ),
+    Row(
+        "marker before its sentence",
+        "Facts.\n⟦2⟧ The tower is 330 metres tall.\n⟦1⟧ The attendance was 84,490.",
+        &[("The tower is 330 metres tall.", 2), ("The attendance was 84,490.", 1)],
+    ),
+    Row(
+        "multi-byte text before",
+        "🐕 Olá! O Museu de Arte de São Paulo fica na Avenida Paulista.⟦3⟧",
+        &[("O Museu de Arte de São Paulo fica na Avenida Paulista.", 3)],
+    ),
+    Row(
+        "decomposed accents",
+        "Andre\u{301}s Iniesta scored the winning goal.⟦1⟧",
+        &[("Andre\u{301}s Iniesta scored the winning goal.", 1)],
+    ),
+    Row(
+        "a soft line break",
+        "The vaccine was 95% effective\nagainst COVID-19.⟦4⟧",
+        &[("The vaccine was 95% effective\nagainst COVID-19.", 4)],
+    ),
+    Row("code is no sentence", "```\nThe attendance was 84,490. ⟦1⟧\n```\nDone.", &[]),
+    Row("plain marker", "The attendance was 84,490 [1].", &[("The attendance was 84,490", 1)]),
+    Row("source marker", "The tower is 330 metres tall (source 2).", &[("The tower is 330 metres tall", 2)]),
+    Row("fonte", "O metrô foi inaugurado em 1974 [Fonte 3].", &[("O metrô foi inaugurado em 1974", 3)]),
+    // Facts that are turned.
+    Row("another winner", "England defeated the Netherlands 1–0 after extra time.⟦1⟧", &[]),
+    Row("another loser", "Spain defeated Germany 1–0 after extra time.⟦1⟧", &[]),
+    Row("winner and loser changed places", "The Netherlands defeated Spain 1–0 after extra time.⟦1⟧", &[]),
+    Row(
+        "passive voice",
+        "The Netherlands were defeated by Spain after extra time.⟦1⟧",
+        &[("The Netherlands were defeated by Spain after extra time.", 1)],
+    ),
+    Row("another score", "Spain defeated the Netherlands 2–0 after extra time.⟦1⟧", &[]),
+    Row("another minute", "Andrés Iniesta scored the winning goal in the 117th minute.⟦1⟧", &[]),
+    Row("another scorer", "Xavi scored the winning goal in the 116th minute.⟦1⟧", &[]),
+    Row("another year", "It was played in Johannesburg on 11 July 2011.⟦1⟧", &[]),
+    Row("another month", "The final was played in Johannesburg on 11 June 2010.⟦1⟧", &[]),
+    Row("another height", "The Eiffel Tower is 303 metres tall.⟦2⟧", &[]),
+    Row("another place", "The Eiffel Tower is a lattice tower in Lyon, France.⟦2⟧", &[]),
+    Row("numbers that belong to something else", "The tower is 81 metres tall.⟦2⟧", &[]),
+    Row("another share", "The vaccine was 59% effective against COVID-19.⟦4⟧", &[]),
+    Row("another unit", "Acme reported revenue of $3.5 million in 2023.⟦5⟧", &[]),
+    Row("rose, not fell", "Net profit rose to $210 million.⟦5⟧", &[]),
+    Row("opened and closed", "Acme opened a factory in Ohio and closed its plant in Texas.⟦5⟧", &[]),
+    Row("another first name", "Luis Suárez joined the board in May 2021.⟦5⟧", &[]),
+    Row("south, not north", "South America brought in 60% of sales.⟦5⟧", &[]),
+    Row("who acquired whom", "Gear acquired Bolt in 2019.⟦5⟧", &[]),
+    Row("outro vencedor", "O Santos venceu o Mundial de Clubes de 2012.⟦3⟧", &[]),
+    Row("outro ano", "São Paulo foi fundada em 25 de janeiro de 1545.⟦3⟧", &[]),
+    Row("outro mês", "São Paulo foi fundada em 25 de março de 1554.⟦3⟧", &[]),
+    Row("outro placar", "O Corinthians derrotou o Chelsea por 2 a 0.⟦3⟧", &[]),
+    // Negation.
+    Row("did not win", "Spain did not defeat the Netherlands 1–0.⟦1⟧", &[]),
+    Row("did reach", "England did reach the final.⟦1⟧", &[]),
+    Row("did not reach", "England did not reach the final.⟦1⟧", &[("England did not reach the final.", 1)]),
+    Row("didn't reach", "England didn't reach the final.⟦1⟧", &[("England didn't reach the final.", 1)]),
+    Row("found side effects", "The study found serious side effects.⟦4⟧", &[]),
+    Row("não venceu", "O Corinthians não venceu o Mundial de Clubes de 2012.⟦3⟧", &[]),
+    Row(
+        "o que não venceu",
+        "O Palmeiras não venceu o Mundial de Clubes.⟦3⟧",
+        &[("O Palmeiras não venceu o Mundial de Clubes.", 3)],
+    ),
+    Row("venceu sem ter vencido", "O Palmeiras venceu o Mundial de Clubes.⟦3⟧", &[]),
+    Row("would cut", "Jane Smith said the company would cut jobs.⟦5⟧", &[]),
+    // Said in other words, and still borne out.
+    Row(
+        "verb forms",
+        "Iniesta scores the winning goal in the 116th minute.⟦1⟧",
+        &[("Iniesta scores the winning goal in the 116th minute.", 1)],
+    ),
+    Row(
+        "two sentences of the source",
+        "Spain defeated the Netherlands 1–0 in Johannesburg on 11 July 2010.⟦1⟧",
+        &[("Spain defeated the Netherlands 1–0 in Johannesburg on 11 July 2010.", 1)],
+    ),
+    Row(
+        "the title's words",
+        "Spain won the 2010 FIFA World Cup final 1–0.⟦1⟧",
+        &[("Spain won the 2010 FIFA World Cup final 1–0.", 1)],
+    ),
+    Row("ISO date", "The vaccine was approved on 2021-08-23.⟦4⟧", &[("The vaccine was approved on 2021-08-23.", 4)]),
+    Row(
+        "figures for words",
+        "The 2 doses were given 21 days apart.⟦4⟧",
+        &[("The 2 doses were given 21 days apart.", 4)],
+    ),
+    Row(
+        "written-out thousands",
+        "In 2022 the tower had 5.889 million visitors.⟦2⟧",
+        &[("In 2022 the tower had 5.889 million visitors.", 2)],
+    ),
+    Row("an acronym", "The WHO listed it for emergency use.⟦4⟧", &[("The WHO listed it for emergency use.", 4)]),
+    Row(
+        "número por extenso",
+        "São Paulo tem 11,451,999 habitantes, segundo o censo de 2022.⟦3⟧",
+        &[("São Paulo tem 11,451,999 habitantes, segundo o censo de 2022.", 3)],
+    ),
+    Row(
+        "sem acentos",
+        "Sao Paulo e o municipio mais populoso do Brasil.⟦3⟧",
+        &[("Sao Paulo e o municipio mais populoso do Brasil.", 3)],
+    ),
+    // The wrong number.
+    Row(
+        "number of another source",
+        "The Eiffel Tower is 330 metres tall.⟦1⟧",
+        &[("The Eiffel Tower is 330 metres tall.", 2)],
+    ),
+    Row("unknown number", "The Eiffel Tower is 330 metres tall.⟦9⟧", &[("The Eiffel Tower is 330 metres tall.", 2)]),
+    Row(
+        "one of two",
+        "The trial enrolled 43,548 participants.⟦4,5⟧",
+        &[("The trial enrolled 43,548 participants.", 4)],
+    ),
+    Row("nothing of it", "Bananas are rich in potassium.⟦1⟧⟦2⟧", &[]),
+    // Without markers.
+    Row(
+        "unmarked facts",
+        "I found the following about the Eiffel Tower in Paris. The Eiffel Tower is a wrought-iron lattice tower in \
+         Paris, France. It is lovely. Do you want to know more about the Eiffel Tower in Paris?",
+        &[("The Eiffel Tower is a wrought-iron lattice tower in Paris, France.", 2)],
+    ),
+    Row("unmarked and turned", "England defeated the Netherlands 1–0 after extra time.", &[]),
+    Row("unmarked and vague", "Paris is a nice city. The Eiffel Tower is there. Many people travel to France.", &[]),
+    Row("unmarked heading", "# The 2010 FIFA World Cup final in Johannesburg\n\nHere is what I know:", &[]),
+    Row(
+        "sem marcas",
+        "O Corinthians venceu o Mundial de Clubes de 2012. Que bom! Posso ajudar em algo mais?",
+        &[("O Corinthians venceu o Mundial de Clubes de 2012.", 3)],
+    ),
+    Row(
+        "unmarked list",
+        "- **Attendance:** the attendance was 84,490\n- Howard Webb refereed the match",
+        &[("Howard Webb refereed the match", 1)],
+    ),
+    Row("unmarked number of something else", "Acme reported revenue of $210 million in 2023.", &[]),
+    // Beyond the words.
+    Row("two facts in a sentence", "Acme opened a plant in Ohio.⟦5⟧", &[]),
+    Row("hearsay", "It is false that Spain defeated the Netherlands 1–0.⟦1⟧", &[]),
+    Row(
+        "other words",
+        "The Dutch were beaten by the Spanish side.⟦1⟧",
+        &[("The Dutch were beaten by the Spanish side.", 1)],
+    ),
+    Row(
+        "another language",
+        "A Torre Eiffel tem 330 metros de altura.⟦2⟧",
+        &[("A Torre Eiffel tem 330 metros de altura.", 2)],
+    ),
+    Row(
+        "rounded",
+        "Nearly 6 million people visited the tower in 2022.⟦2⟧",
+        &[("Nearly 6 million people visited the tower in 2022.", 2)],
+    ),
+];
+
+/// The shown text of an answer, and each citation as the text of its span and its source.
+fn cite(answer: &str) -> (String, BTreeSet<(String, u32)>) {
+    let mut citer = Citer::new(sources());
+    let mut cited = citer.push(answer);
+    let rest = citer.finish();
+    cited.text.push_str(&rest.text);
+    cited.citations.extend(rest.citations);
+    let span = |start, end| cited.text.get(start..end).expect("a span between characters").to_owned();
+    let found = cited.citations.iter().map(|found| (span(found.start, found.end), found.source)).collect();
+    (cited.text, found)
+}
+
+#[test]
+fn rows_are_cited_as_they_should_be() {
+    let (mut right, mut made, mut due) = (0_u32, 0_u32, 0_u32);
+    let mut others = Vec::new();
+    for Row(name, answer, expected) in ROWS {
+        let expected: BTreeSet<_> = expected.iter().map(|(span, source)| ((*span).to_owned(), *source)).collect();
+        let (_, found) = cite(answer);
+        right += u32::try_from(found.intersection(&expected).count()).expect("few");
+        made += u32::try_from(found.len()).expect("few");
+        due += u32::try_from(expected.len()).expect("few");
+        if found != expected {
+            println!("{name}: {found:?} and not {expected:?}");
+            others.push(*name);
+        }
+    }
+    let (precision, recall) = (f64::from(right) / f64::from(made), f64::from(right) / f64::from(due));
+    println!("{} rows: precision {precision:.3}, recall {recall:.3}", ROWS.len());
+    assert_eq!(others, NOT_TOLD);
+    assert!(precision >= PRECISION && recall >= RECALL, "precision {precision:.3}, recall {recall:.3}");
+}
+
+#[test]
+fn what_is_not_borne_out_is_counted() {
+    let mut citer = Citer::new(sources());
+    citer.push("Xavi scored.⟦1⟧ The attendance was 84,490.⟦1,9⟧ Bananas are rich in potassium.⟦2,3⟧⟦7⟧");
+    citer.finish();
+    assert_eq!(citer.dropped(), 4);
+}
+
+#[test]
+fn citations_come_when_their_sentence_is_closed() {
+    let mut citer = Citer::new(sources());
+    let counts: Vec<_> = ["The attendance was 84,490.", "⟦1⟧", " ", "It", " was", " late.\n", "\n", "T"]
+        .map(|piece| citer.push(piece).citations.len())
+        .to_vec();
+    assert_eq!(counts, [0, 0, 0, 0, 1, 0, 0, 0]);
+}
