@@ -23,7 +23,7 @@ const STOP_WORDS: &str = "\
     with would you your \
     ao aos ate com como da das de dela dele deles depois do dos e ela elas ele eles em entre era essa esse esta estas \
     este estes eu foi foram ha isso isto ja la lhe mais mas mesmo meu minha muito na nas nao nem nos nossa nosso \
-    num numa o os ou para pela pelas pelo pelos pode podem por porque porquê posso qual quais quando quanto quantos \
+    num numa o os ou para pela pelas pelo pelos pode podem por porque posso qual quais quando quanto quantos \
     quanta quantas que quem sao se sem ser seu seus sua suas tambem te tem tenho ter teu um uma umas uns voce vos onde \
     deve devem";
 

@@ -19,6 +19,8 @@ const MOST_PARTS: usize = 1000;
 const BEST_OF_DOCUMENT: usize = 4;
 const MOST_FOUND: usize = 20;
 const CHARACTERS_PER_TOKEN: usize = 4;
+/// With less room than this a document is left to others.
+const LEAST_OF_DOCUMENT: usize = 600;
 
 /// What is searched for, and where.
 #[derive(Clone, Debug)]
@@ -83,6 +85,7 @@ pub(super) fn find(connection: &Connection, find: &Find) -> Result<Vec<Found>> {
         }
     }
     let mut left = find.budget.saturating_mul(CHARACTERS_PER_TOKEN);
+    candidates.truncate((left / LEAST_OF_DOCUMENT).max(1));
     let mut found = Vec::with_capacity(candidates.len());
     for (done, candidate) in candidates.iter().enumerate() {
         // What one document does not need is left to those after it.
@@ -165,14 +168,15 @@ fn show(
     let lengths: Vec<usize> = parts.iter().map(|part| part.characters).collect();
     let ranked: Vec<usize> =
         candidate.parts.iter().filter_map(|id| parts.iter().position(|part| part.id == *id)).collect();
-    let ranges = passage::choose(&lengths, &ranked, most.saturating_sub(passage::NOTES));
+    let room = most.saturating_sub(passage::NOTES).max(most / 2);
+    let ranges = passage::choose(&lengths, &ranked, room);
     let mut texts = Vec::new();
     let mut passages = Vec::new();
     for range in ranges {
         let (Some(first), Some(last)) = (parts.get(range.start), parts.get(range.end - 1)) else { continue };
         let text = text(connection, first.id, last.id)?;
         // The best part alone may be more than there is room for.
-        let text = plain::cut_at_sentence(&text, most.saturating_sub(passage::NOTES)).to_owned();
+        let text = plain::cut_at_sentence(&text, room).to_owned();
         let end = first.start + text.chars().count();
         passages.push(Passage { start: first.start, end, page: first.page, heading: first.heading.clone() });
         texts.push(text);
