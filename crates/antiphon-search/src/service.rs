@@ -136,7 +136,10 @@ async fn read(response: Response) -> Result<Vec<u8>, SearchError> {
 
 /// Only the innermost cause: what is around it repeats the address, and with it the query.
 fn unreached(error: &reqwest::Error) -> SearchError {
-    let cause = std::iter::successors(error.source(), |error| error.source()).last();
+    let mut cause = error.source();
+    while let Some(inner) = cause.and_then(|cause| cause.source()) {
+        cause = Some(inner);
+    }
     let detail = match cause {
         _ if error.is_timeout() => "no answer came in time".to_owned(),
         Some(cause) => cause.to_string(),
