@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn a_long_paragraph_is_cut_after_a_sentence() {
         let text = "Each of these sentences is forty letters. ".repeat(100);
-        for (piece, ..) in texts(&text) {
+        let pieces = texts(&text);
+        for (piece, ..) in &pieces[..pieces.len() - 1] {
             assert!(piece.ends_with(". "), "{piece}");
             assert!((700..=LONGEST).contains(&piece.chars().count()), "{}", piece.chars().count());
         }

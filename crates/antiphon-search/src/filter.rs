@@ -30,9 +30,9 @@ pub struct Filter(Condition);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Condition {
-    All(Vec<Condition>),
-    Any(Vec<Condition>),
-    Not(Box<Condition>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
     Has(String),
     Compare(String, Operator, Literal),
 }

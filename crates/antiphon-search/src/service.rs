@@ -93,8 +93,11 @@ impl Service {
             return Err(self.excuse(status, &String::from_utf8_lossy(&said)));
         }
         let body = read(response).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| SearchError::new(SearchErrorKind::Garbage, format!("the answer does not fit: {error}")))
+        serde_json::from_slice(&body).map_err(|error| {
+            // It quotes what it does not expect.
+            let detail = format!("the answer does not fit: {}", self.redacted(&error.to_string()));
+            SearchError::new(SearchErrorKind::Garbage, detail)
+        })
     }
 
     fn excuse(&self, status: u16, said: &str) -> SearchError {

@@ -4,7 +4,7 @@
 //! finds those that begin with its stem. Over 46 questions in both languages, with the
 //! right paragraph to be found among 6,000 others, that put 45 first; stems alone 44, a
 //! stemmer of our own for both languages 44, beginnings of words without stems 44, whole
-//! words 32. The questions are in `tests/it/library`.
+//! words 32. They are in `tests/it/questions.tsv`.
 
 use std::collections::{HashMap, HashSet};
 

@@ -75,7 +75,8 @@ async fn ask(provider: &dyn Provider) -> Result<Vec<Hit>, SearchErrorKind> {
     let answer = provider.search(&Query::new("one two").of(5)).await;
     answer.map_err(|error| {
         let said = format!("{error} {} {error:?}", error.detail());
-        assert!(!said.contains(KEY), "{}: {said}", provider.name());
+        let has_key = !matches!(provider.name(), "mediawiki" | "searxng");
+        assert!(!has_key || !said.contains(KEY), "{}: {said}", provider.name());
         assert!(!error.to_string().contains(error.detail()), "{}: {said}", provider.name());
         error.kind
     })

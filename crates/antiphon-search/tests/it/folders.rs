@@ -109,6 +109,29 @@ async fn a_file_that_becomes_unreadable_leaves_the_corpus() {
 }
 
 #[tokio::test]
+async fn an_update_ends_when_nobody_waits_for_it() {
+    let (folder, corpus) = corpus().await;
+    let docs = folder.path().join("docs");
+    for name in ["a.txt", "b.txt", "c.txt"] {
+        fs::write(docs.join(name), "gnu").unwrap();
+    }
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let update = corpus.add_folder(&docs, move |progress| {
+        tell.send(progress.file).unwrap();
+        assert!(wait.recv().is_err());
+    });
+    tokio::select! {
+        done = update => panic!("{done:?}"),
+        first = told.recv() => assert_eq!(first, Some(1)),
+    }
+    drop(go);
+    // The channel is closed with the update's end.
+    assert_eq!(told.recv().await, None);
+    assert_eq!(corpus.documents("", None, 10).await.unwrap().documents.len(), 1);
+}
+
+#[tokio::test]
 async fn folders_do_not_overlap() {
     let (folder, corpus) = corpus().await;
     let docs = folder.path().join("docs");
@@ -172,12 +195,12 @@ async fn the_file_is_opened_again_and_nothing_else_is() {
 
     fs::write(folder.path().join("text"), "this is no database of anybody's, only a text".repeat(100)).unwrap();
     assert!(matches!(Corpus::open(folder.path().join("text")).await, Err(CorpusError::Unavailable(_))));
-    let other = rusqlite_like(&folder.path().join("other.db")).await;
+    let other = newer(&folder.path().join("other.db")).await;
     assert!(matches!(other, Err(CorpusError::Unavailable(_))));
 }
 
 /// A corpus that a newer version wrote.
-async fn rusqlite_like(file: &Path) -> Result<Corpus, CorpusError> {
+async fn newer(file: &Path) -> Result<Corpus, CorpusError> {
     drop(Corpus::open(file).await.unwrap());
     let mut bytes = fs::read(file).unwrap();
     // `user_version`, in the header of the file.

@@ -1,5 +1,5 @@
 //! Every provider against a service that says what a test wants, and the corpus on disk.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod contract;
 mod folders;

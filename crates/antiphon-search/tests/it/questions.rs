@@ -4,7 +4,7 @@ use std::path::Path;
 
 use antiphon_search::{Corpus, Find, Provider, Query};
 
-const QUESTIONS: &str = include_str!("library/questions.tsv");
+const QUESTIONS: &str = include_str!("questions.tsv");
 
 pub(crate) fn library() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/library")
