@@ -5,6 +5,7 @@
 //! pages of the web and have them cited by their own addresses.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub struct Extracted {
 
 /// Reads kinds of files that the corpus cannot read by itself, or reads them better. None
 /// when a file, told by its path and its bytes, is not of such a kind; otherwise its text,
-/// or why there is none.
+/// or why there is none. A file on which it panics is skipped.
 pub type Extractor = Arc<dyn Fn(&Path, &[u8]) -> Option<Result<Extracted, String>> + Send + Sync>;
 
 #[derive(Debug, PartialEq)]
@@ -57,7 +58,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8], extractor: Option<&Extractor>) -> 
         None => (Front::default(), ""),
     };
     let bytes = if text.is_some() { body.as_bytes() } else { bytes };
-    let extracted = match extractor.and_then(|extractor| extractor(path, bytes)) {
+    let plugged = extractor.map(|extractor| catch_unwind(AssertUnwindSafe(|| extractor(path, bytes))));
+    let extracted = match plugged.transpose().map_err(|_| "its extractor broke down")?.flatten() {
         Some(extracted) => extracted?,
         None => built_in(path, text.map(|_| body))?,
     };
@@ -222,12 +224,14 @@ mod tests {
         let extractor: Extractor = Arc::new(|path, bytes| {
             (path.extension()? == "pdf").then(|| match bytes {
                 b"good" => Ok(Extracted { text: "one\u{c}two".to_owned(), title: Some("T".to_owned()) }),
-                _ => Err("it is broken".to_owned()),
+                b"bad" => Err("it is broken".to_owned()),
+                _ => panic!("a defect of the extractor"),
             })
         });
         let read = |path, bytes: &[u8]| read(Path::new(path), bytes, Some(&extractor));
         assert_eq!(read("a.pdf", b"good").unwrap().text, "one\u{c}two");
         assert_eq!(read("a.pdf", b"bad").unwrap_err(), "it is broken");
+        assert_eq!(read("a.pdf", b"").unwrap_err(), "its extractor broke down");
         assert_eq!(read("a.txt", b"text").unwrap().text, "text");
     }
 }

@@ -43,6 +43,8 @@ pub struct Found {
     pub metadata: Metadata,
     /// The text is the passages, with a word where something was left out.
     pub hit: Hit,
+    /// Of the part that answers best, in documents that have pages.
+    pub page: Option<u32>,
     /// In the order of the document.
     pub passages: Vec<Passage>,
 }
@@ -191,7 +193,8 @@ fn show(
         published: document.published,
     };
     let collection = collections.get(&collection).copied().unwrap_or_default().to_owned();
-    Ok(Found { collection, name: document.name, metadata: document.metadata, hit, passages })
+    let page = ranked.first().and_then(|best| parts.get(*best)?.page);
+    Ok(Found { collection, name: document.name, metadata: document.metadata, hit, page, passages })
 }
 
 fn parts(connection: &Connection, document: i64) -> Result<Vec<Part>> {

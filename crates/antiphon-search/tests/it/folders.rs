@@ -179,7 +179,7 @@ async fn a_plugged_extractor_reads_other_files() {
     };
     let [found] = corpus.find(find).await.unwrap().try_into().unwrap();
     assert_eq!(found.hit.title, "A book");
-    assert_eq!(found.passages[0].page, Some(1));
+    assert_eq!((found.page, found.passages[0].page), (Some(2), Some(1)));
     assert_eq!(found.hit.text, "first page\u{c}second page with a lynx");
 }
 
