@@ -1,0 +1,226 @@
+//! Documents on this machine, found by their words: folders that the operator names, and
+//! named collections such as file search stores, in one SQLite file.
+
+mod connection;
+mod document;
+mod find;
+mod folder;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use self::connection::Connections;
+use crate::filter::MetadataValue;
+use crate::page::Extractor;
+use crate::provider::{Hit, Provider, Query, SearchError, SearchErrorKind};
+
+pub use document::{Document, Listing, NewDocument, Size};
+pub use find::{Find, Found, Passage};
+pub use folder::{Folder, Progress, Report, Skipped};
+
+/// The collection of the folders' documents.
+const FOLDERS: &str = "";
+/// Tokens of a whole result, as the default model can read in some twenty seconds.
+const BUDGET: usize = 2000;
+const MOST_NAME_BYTES: usize = 512;
+
+pub(crate) type Result<T, E = CorpusError> = std::result::Result<T, E>;
+
+/// Why the corpus did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CorpusError {
+    /// No such collection, document or folder. Names what was asked for.
+    #[error("{0} is not there")]
+    NotFound(String),
+    #[error("{0} is there already")]
+    Exists(String),
+    /// Says what was expected and what came.
+    #[error("{0}")]
+    Invalid(String),
+    /// The disk, the file, another process. For the log.
+    #[error("the corpus is not available: {0}")]
+    Unavailable(String),
+}
+
+impl From<rusqlite::Error> for CorpusError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<CorpusError> for SearchError {
+    fn from(error: CorpusError) -> Self {
+        Self::new(SearchErrorKind::Unavailable, error.to_string())
+    }
+}
+
+/// A handle to one file of documents; its clones are handles to the same.
+#[derive(Clone)]
+pub struct Corpus {
+    connections: Connections,
+    extractor: Option<Extractor>,
+}
+
+impl Corpus {
+    /// Opens a file, or makes it.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be opened, or is of another program or a newer version.
+    pub async fn open(file: impl Into<PathBuf>) -> Result<Self> {
+        Ok(Self { connections: Connections::open(file.into()).await?, extractor: None })
+    }
+
+    /// Reads more kinds of files, or reads them better. Files that are there already are not
+    /// read again.
+    #[must_use]
+    pub fn with_extractor(self, extractor: Extractor) -> Self {
+        Self { extractor: Some(extractor), ..self }
+    }
+
+    /// Brings the documents of a folder up to date with its files. `progress` is told about
+    /// every file that was looked at. Each file is durable by itself; whoever stops waiting
+    /// stops the work after the file at hand.
+    ///
+    /// # Errors
+    /// `NotFound` when it is no folder, `Invalid` when it lies inside another one of the
+    /// corpus or around it.
+    pub async fn add_folder(
+        &self,
+        folder: impl Into<PathBuf>,
+        progress: impl FnMut(Progress<'_>) + Send + 'static,
+    ) -> Result<Report> {
+        folder::add(self.clone(), folder.into(), progress).await
+    }
+
+    /// Removes a folder's documents. The answer is how many there were.
+    ///
+    /// # Errors
+    /// `NotFound` when the folder is not in the corpus.
+    pub async fn remove_folder(&self, folder: &Path) -> Result<usize> {
+        let folder = folder.to_owned();
+        let removed = self.connections.write(move |connection| folder::remove(connection, &folder)).await?;
+        self.erase().await?;
+        Ok(removed)
+    }
+
+    /// The folders of the corpus, by their paths.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn folders(&self) -> Result<Vec<Folder>> {
+        self.connections.read(folder::list).await
+    }
+
+    /// # Errors
+    /// `Exists`; `Invalid` for an empty name or one of more than 512 bytes.
+    pub async fn create_collection(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.connections.write(move |connection| document::create_collection(connection, &name)).await
+    }
+
+    /// Removes a collection and all of its documents.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn delete_collection(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.connections.write(move |connection| document::delete_collection(connection, &name)).await?;
+        self.erase().await
+    }
+
+    /// The names of the collections, in their order.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn collections(&self) -> Result<Vec<String>> {
+        self.connections.read(document::collections).await
+    }
+
+    /// How much is in a collection.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn size(&self, collection: &str) -> Result<Size> {
+        let collection = collection.to_owned();
+        self.connections.read(move |connection| document::size(connection, &collection)).await
+    }
+
+    /// Adds a document to a collection; one of the same name is replaced.
+    ///
+    /// # Errors
+    /// `NotFound` for the collection, `Invalid` for what is empty or too large.
+    pub async fn put(&self, collection: &str, document: NewDocument) -> Result<Document> {
+        let collection = collection.to_owned();
+        document.check()?;
+        self.connections.write(move |connection| document::put(connection, &collection, &document)).await
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn document(&self, collection: &str, name: &str) -> Result<Document> {
+        let (collection, name) = (collection.to_owned(), name.to_owned());
+        self.connections.read(move |connection| document::get(connection, &collection, &name)).await
+    }
+
+    /// The text of a document, as it is searched.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn text(&self, collection: &str, name: &str) -> Result<String> {
+        let (collection, name) = (collection.to_owned(), name.to_owned());
+        self.connections.read(move |connection| document::text(connection, &collection, &name)).await
+    }
+
+    /// A page of a collection's documents by their names: at most `most`, from 1 to 1,000, of
+    /// those after `after`.
+    ///
+    /// # Errors
+    /// `NotFound` for the collection.
+    pub async fn documents(&self, collection: &str, after: Option<&str>, most: usize) -> Result<Listing> {
+        let (collection, after) = (collection.to_owned(), after.unwrap_or_default().to_owned());
+        self.connections.read(move |connection| document::list(connection, &collection, &after, most)).await
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn delete(&self, collection: &str, name: &str) -> Result<()> {
+        let (collection, name) = (collection.to_owned(), name.to_owned());
+        self.connections.write(move |connection| document::delete(connection, &collection, &name)).await?;
+        self.erase().await
+    }
+
+    /// The documents that answer best, best first.
+    ///
+    /// # Errors
+    /// `NotFound` for a collection.
+    pub async fn find(&self, find: Find) -> Result<Vec<Found>> {
+        self.connections.read(move |connection| find::find(connection, &find)).await
+    }
+
+    async fn erase(&self) -> Result<()> {
+        let connections = self.connections.clone();
+        connection::blocking(move || connections.empty_log()).await
+    }
+}
+
+/// Searches the folders. It has no languages to choose from.
+#[async_trait::async_trait]
+impl Provider for Corpus {
+    fn name(&self) -> &'static str {
+        "corpus"
+    }
+
+    async fn search(&self, query: &Query) -> Result<Vec<Hit>, SearchError> {
+        let find = Find {
+            collections: vec![FOLDERS.to_owned()],
+            text: query.text().to_owned(),
+            filter: None,
+            count: query.count(),
+            budget: BUDGET,
+        };
+        Ok(self.find(find).await?.into_iter().map(|found| found.hit).collect())
+    }
+}
+
+/// What a document says about itself: 64 keys at most.
+pub(crate) type Metadata = BTreeMap<String, MetadataValue>;

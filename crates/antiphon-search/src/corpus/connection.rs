@@ -1,0 +1,129 @@
+//! The connections to the corpus's file: one that writes, and a few that read.
+//!
+//! All of SQLite's work is done on the blocking threads of the runtime.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::Semaphore;
+
+use super::{CorpusError, Result};
+
+/// How long a connection waits for another process's write.
+const BUSY: Duration = Duration::from_secs(5);
+/// More would wait for the same cores.
+const READERS: usize = 4;
+const VERSION: i64 = 1;
+
+#[derive(Clone)]
+pub(super) struct Connections {
+    writer: Arc<Mutex<Connection>>,
+    readers: Arc<Mutex<Vec<Connection>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Connections {
+    pub(super) async fn open(file: PathBuf) -> Result<Self> {
+        blocking(move || {
+            let writer = writing(&file)?;
+            let readers = (0..READERS).map(|_| reading(&file)).collect::<Result<Vec<_>>>()?;
+            Ok(Self {
+                writer: Arc::new(Mutex::new(writer)),
+                readers: Arc::new(Mutex::new(readers)),
+                permits: Arc::new(Semaphore::new(READERS)),
+            })
+        })
+        .await
+    }
+
+    /// One transaction; when this returns it is durable, or undone.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let this = self.clone();
+        blocking(move || this.write_now(work)).await
+    }
+
+    /// As [`Connections::write`], for those who are on a blocking thread already.
+    pub(super) fn write_now<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Takes what was deleted out of the log, too. Readers may hold it up; then it happens
+    /// with the next checkpoint.
+    pub(super) fn empty_log(&self) -> Result<()> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// One transaction that sees every write that was answered before.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let gone = || CorpusError::Unavailable("the connections for reading are gone".to_owned());
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| gone())?;
+        let readers = Arc::clone(&self.readers);
+        blocking(move || {
+            let _permit = permit;
+            let reader = readers.lock().unwrap_or_else(PoisonError::into_inner).pop().ok_or_else(gone)?;
+            let result = reader.unchecked_transaction().map_err(CorpusError::from).and_then(|read| work(&read));
+            readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            result
+        })
+        .await
+    }
+}
+
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| CorpusError::Unavailable(format!("the work was broken off: {error}")))?
+}
+
+fn writing(file: &Path) -> Result<Connection> {
+    let mut connection = open(file)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match version {
+        0 if tables == 0 => {
+            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        VERSION => {}
+        _ => {
+            let why = format!("`{}` is not a corpus that this version can read", file.display());
+            return Err(CorpusError::Unavailable(why));
+        }
+    }
+    transaction.commit()?;
+    Ok(connection)
+}
+
+fn reading(file: &Path) -> Result<Connection> {
+    let connection = open(file)?;
+    connection.pragma_update(None, "query_only", "ON")?;
+    Ok(connection)
+}
+
+fn open(file: &Path) -> Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}

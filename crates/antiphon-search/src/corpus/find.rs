@@ -1,0 +1,220 @@
+//! From a question to the documents that answer it, each with its best passages.
+
+use std::collections::HashMap;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params};
+
+use super::document::{self, COLUMNS};
+use super::{Metadata, Result};
+use crate::filter::Filter;
+use crate::passage;
+use crate::plain;
+use crate::provider::Hit;
+use crate::words::{self, Operator};
+
+/// Parts that are looked at, best first, until there are enough documents.
+const MOST_PARTS: usize = 1000;
+/// Parts of one document that count as its best.
+const BEST_OF_DOCUMENT: usize = 4;
+const MOST_FOUND: usize = 20;
+const CHARACTERS_PER_TOKEN: usize = 4;
+/// With less room than this a document is left to others.
+const LEAST_OF_DOCUMENT: usize = 600;
+
+/// What is searched for, and where.
+#[derive(Clone, Debug)]
+pub struct Find {
+    pub collections: Vec<String>,
+    pub text: String,
+    /// Only among the documents that it chooses.
+    pub filter: Option<Filter>,
+    /// How many documents, from 1 to 20.
+    pub count: usize,
+    /// Tokens of four characters, for the passages of all documents together.
+    pub budget: usize,
+}
+
+/// A document that answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub collection: String,
+    pub name: String,
+    pub metadata: Metadata,
+    /// The text is the passages, with a word where something was left out.
+    pub hit: Hit,
+    /// Of the part that answers best, in documents that have pages.
+    pub page: Option<u32>,
+    /// In the order of the document.
+    pub passages: Vec<Passage>,
+}
+
+/// A piece of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// In characters of the document's text; the end is exclusive.
+    pub start: usize,
+    pub end: usize,
+    /// The page it begins on, in documents that have pages.
+    pub page: Option<u32>,
+    pub heading: String,
+}
+
+/// A document, and its parts that answer, best first.
+struct Candidate {
+    id: i64,
+    parts: Vec<i64>,
+}
+
+pub(super) fn find(connection: &Connection, find: &Find) -> Result<Vec<Found>> {
+    let mut collections = HashMap::new();
+    for name in &find.collections {
+        collections.insert(document::collection(connection, name)?, name.as_str());
+    }
+    let terms = words::terms(&find.text);
+    if terms.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = collections.keys().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let chosen = find.filter.as_ref().map(|filter| chosen(connection, &ids, filter)).transpose()?;
+    let count = find.count.clamp(1, MOST_FOUND);
+    let mut candidates = Vec::new();
+    for operator in [Operator::All, Operator::Any] {
+        let expression = words::match_expression(&terms, operator);
+        rank(connection, &ids, chosen.as_deref(), &expression, count, &mut candidates)?;
+        if candidates.len() >= count {
+            break;
+        }
+    }
+    let mut left = find.budget.saturating_mul(CHARACTERS_PER_TOKEN);
+    candidates.truncate((left / LEAST_OF_DOCUMENT).max(1));
+    let mut found = Vec::with_capacity(candidates.len());
+    for (done, candidate) in candidates.iter().enumerate() {
+        // What one document does not need is left to those after it.
+        let share = left / (candidates.len() - done);
+        let document = show(connection, candidate, &collections, share)?;
+        left = left.saturating_sub(document.hit.text.chars().count());
+        found.push(document);
+    }
+    Ok(found)
+}
+
+/// The documents that a filter chooses, as a list in JSON.
+fn chosen(connection: &Connection, collections: &str, filter: &Filter) -> Result<String> {
+    let mut statement =
+        connection.prepare(&format!("SELECT id, metadata FROM document WHERE collection IN ({collections})"))?;
+    let mut rows = statement.query([])?;
+    let mut chosen = Vec::new();
+    while let Some(row) = rows.next()? {
+        let metadata: String = row.get(1)?;
+        if serde_json::from_str(&metadata).is_ok_and(|metadata| filter.matches(&metadata)) {
+            chosen.push(row.get::<_, i64>(0)?.to_string());
+        }
+    }
+    Ok(format!("[{}]", chosen.join(",")))
+}
+
+/// Adds to the candidates what the expression finds, until there are enough.
+fn rank(
+    connection: &Connection,
+    collections: &str,
+    chosen: Option<&str>,
+    expression: &str,
+    count: usize,
+    candidates: &mut Vec<Candidate>,
+) -> Result<()> {
+    let among = if chosen.is_some() { "AND document.id IN (SELECT value FROM json_each(?3))" } else { "" };
+    let mut statement = connection.prepare(&format!(
+        "SELECT chunk.document, chunk.id FROM words JOIN chunk ON chunk.id = words.rowid \
+         JOIN document ON document.id = chunk.document \
+         WHERE words MATCH ?1 AND document.collection IN ({collections}) {among} \
+         ORDER BY bm25(words, 1.0, 0.5), chunk.id LIMIT ?2"
+    ))?;
+    let mut values = vec![Value::from(expression.to_owned()), Value::from(MOST_PARTS as i64)];
+    values.extend(chosen.map(|chosen| Value::from(chosen.to_owned())));
+    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let before = candidates.len();
+    while let Some(row) = rows.next()? {
+        let (id, part) = (row.get(0)?, row.get(1)?);
+        match candidates.iter().position(|candidate| candidate.id == id) {
+            // What had all words is complete.
+            Some(at) if at < before => {}
+            Some(at) if candidates[at].parts.len() < BEST_OF_DOCUMENT => candidates[at].parts.push(part),
+            Some(_) => {}
+            None if candidates.len() < count => candidates.push(Candidate { id, parts: vec![part] }),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+struct Part {
+    id: i64,
+    characters: usize,
+    start: usize,
+    page: Option<u32>,
+    heading: String,
+}
+
+fn show(
+    connection: &Connection,
+    candidate: &Candidate,
+    collections: &HashMap<i64, &str>,
+    most: usize,
+) -> Result<Found> {
+    let query = format!("SELECT {COLUMNS}, collection FROM document WHERE id = ?1");
+    let (document, collection) = connection
+        .prepare_cached(&query)?
+        .query_row([candidate.id], |row| Ok((document::read(row)?, row.get::<_, i64>(10)?)))?;
+    let parts = parts(connection, candidate.id)?;
+    let lengths: Vec<usize> = parts.iter().map(|part| part.characters).collect();
+    let ranked: Vec<usize> =
+        candidate.parts.iter().filter_map(|id| parts.iter().position(|part| part.id == *id)).collect();
+    let room = most.saturating_sub(passage::NOTES).max(most / 2);
+    let ranges = passage::choose(&lengths, &ranked, room);
+    let mut texts = Vec::new();
+    let mut passages = Vec::new();
+    for range in ranges {
+        let (Some(first), Some(last)) = (parts.get(range.start), parts.get(range.end - 1)) else { continue };
+        let text = text(connection, first.id, last.id)?;
+        // The best part alone may be more than there is room for.
+        let text = plain::cut_at_sentence(&text, room).to_owned();
+        let end = first.start + text.chars().count();
+        passages.push(Passage { start: first.start, end, page: first.page, heading: first.heading.clone() });
+        texts.push(text);
+    }
+    let whole = usize::try_from(document.characters).unwrap_or(usize::MAX);
+    let shown = passages.iter().map(|passage| passage.heading.as_str()).zip(texts.iter().map(String::as_str));
+    let hit = Hit {
+        url: document.url,
+        title: document.title,
+        site: document.site,
+        text: passage::text(whole, shown),
+        published: document.published,
+    };
+    let collection = collections.get(&collection).copied().unwrap_or_default().to_owned();
+    let page = ranked.first().and_then(|best| parts.get(*best)?.page);
+    Ok(Found { collection, name: document.name, metadata: document.metadata, hit, page, passages })
+}
+
+fn parts(connection: &Connection, document: i64) -> Result<Vec<Part>> {
+    let mut statement = connection
+        .prepare_cached("SELECT id, characters, start, page, heading FROM chunk WHERE document = ?1 ORDER BY id")?;
+    let part = |row: &Row<'_>| {
+        Ok(Part {
+            id: row.get(0)?,
+            characters: row.get(1)?,
+            start: row.get(2)?,
+            page: row.get(3)?,
+            heading: row.get(4)?,
+        })
+    };
+    Ok(statement.query_map([document], part)?.collect::<rusqlite::Result<_>>()?)
+}
+
+fn text(connection: &Connection, first: i64, last: i64) -> Result<String> {
+    let mut statement =
+        connection.prepare_cached("SELECT text FROM words WHERE rowid BETWEEN ?1 AND ?2 ORDER BY rowid")?;
+    let texts = statement.query_map(params![first, last], |row| row.get::<_, String>(0))?;
+    Ok(texts.collect::<rusqlite::Result<_>>()?)
+}
