@@ -91,13 +91,13 @@ const NOT_PUBLIC_V4: [Network; 20] = [
 const GLOBAL_UNICAST_V6: Network = Network::v6(0x2000, 0, 0, 3);
 
 const NOT_PUBLIC_V6: [Network; 7] = [
-    Network::v6(0x2001, 0, 0, 23),          // protocol assignments: Teredo, benchmarks, ORCHID
-    Network::v6(0x2001, 0xdb8, 0, 32),      // documentation
-    Network::v6(0x2001, 0x4, 0x112, 48),    // AS112
-    Network::v6(0x2002, 0, 0, 16),          // 6to4: holds any IPv4 address
-    Network::v6(0x2620, 0x4f, 0x8000, 48),  // AS112
-    Network::v6(0x3ffe, 0, 0, 16),          // a test bed, given back
-    Network::v6(0x3fff, 0, 0, 20),          // documentation
+    Network::v6(0x2001, 0, 0, 23),         // protocol assignments: Teredo, benchmarks, ORCHID
+    Network::v6(0x2001, 0xdb8, 0, 32),     // documentation
+    Network::v6(0x2001, 0x4, 0x112, 48),   // AS112
+    Network::v6(0x2002, 0, 0, 16),         // 6to4: holds any IPv4 address
+    Network::v6(0x2620, 0x4f, 0x8000, 48), // AS112
+    Network::v6(0x3ffe, 0, 0, 16),         // a test bed, given back
+    Network::v6(0x3fff, 0, 0, 20),         // documentation
 ];
 
 /// Whether an address belongs to the public internet.

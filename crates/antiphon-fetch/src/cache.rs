@@ -86,7 +86,8 @@ impl Cache {
             pages.remove(&oldest);
         }
         pages.clock += 1;
-        let page = Page { fetched: fetched.clone(), validators, fresh_until: Instant::now() + fresh, used: pages.clock };
+        let page =
+            Page { fetched: fetched.clone(), validators, fresh_until: Instant::now() + fresh, used: pages.clock };
         pages.bytes += size;
         pages.kept.insert(key, page);
     }

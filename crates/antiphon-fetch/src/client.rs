@@ -24,11 +24,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(
-        options: &FetchOptions,
-        gate: &Arc<Gate>,
-        lookup: &Arc<dyn Lookup>,
-    ) -> Result<Self, ClientError> {
+    pub(crate) fn new(options: &FetchOptions, gate: &Arc<Gate>, lookup: &Arc<dyn Lookup>) -> Result<Self, ClientError> {
         let failed = |error: &dyn std::fmt::Display| ClientError(error.to_string());
         let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue,     IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use reqwest::{Client, Response, Url};
 use tokio::time::{Instant, timeout_at};
@@ -157,8 +157,7 @@ impl Fetcher {
         for name in OURS {
             headers.remove(name);
         }
-        let walk =
-            Walk { purpose, headers, most_bytes: limits.bytes, kind: Kind::Content { scope: &allowance.scope } };
+        let walk = Walk { purpose, headers, most_bytes: limits.bytes, kind: Kind::Content { scope: &allowance.scope } };
         let fetched = match gate::parse(url) {
             Ok(url) => {
                 let walked = timeout_at(deadline, Box::pin(self.0.walk(url, walk))).await;

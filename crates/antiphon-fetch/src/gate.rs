@@ -15,19 +15,8 @@ use crate::options::{FetchOptions, Opening, Own, Purpose, Rewrite};
 const LONGEST_URL: usize = 8 << 10;
 
 /// Endings that no public name has (RFC 6761, 6762, 7686, 8375, 9476 and ICANN's reservation).
-const PRIVATE_ENDINGS: [&str; 11] = [
-    "alt",
-    "arpa",
-    "example",
-    "home",
-    "internal",
-    "invalid",
-    "lan",
-    "local",
-    "localhost",
-    "onion",
-    "test",
-];
+const PRIVATE_ENDINGS: [&str; 11] =
+    ["alt", "arpa", "example", "home", "internal", "invalid", "lan", "local", "localhost", "onion", "test"];
 
 pub(crate) struct Gate {
     openings: Vec<(Purpose, Opening)>,

@@ -8,6 +8,7 @@ mod cache;
 mod client;
 mod decode;
 mod error;
+pub mod extract;
 mod fetcher;
 mod gate;
 mod hosts;

@@ -69,7 +69,9 @@ pub(crate) fn agreed(declared: Option<&Declared>, body: &[u8]) -> Result<String,
     let Some(declared) = declared else { return Ok(found.to_owned()) };
     let family = declared_family(&declared.essence);
     let agree = match family {
-        Family::Text => found_family == Family::Text || (found_family == Family::Svg && declared.essence.contains("xml")),
+        Family::Text => {
+            found_family == Family::Text || (found_family == Family::Svg && declared.essence.contains("xml"))
+        }
         Family::Svg => found_family == Family::Svg,
         Family::Pdf => found_family == Family::Pdf,
         // The name of the format itself has to be right, too, where both are known.
@@ -116,8 +118,19 @@ pub(crate) fn is_text(essence: &str) -> bool {
     match kind {
         "text" => true,
         "application" => {
-            matches!(subtype, "json" | "xml" | "javascript" | "ecmascript" | "x-javascript" | "yaml" | "x-yaml" | "toml" | "x-ndjson" | "sql")
-                || subtype.ends_with("+json")
+            matches!(
+                subtype,
+                "json"
+                    | "xml"
+                    | "javascript"
+                    | "ecmascript"
+                    | "x-javascript"
+                    | "yaml"
+                    | "x-yaml"
+                    | "toml"
+                    | "x-ndjson"
+                    | "sql"
+            ) || subtype.ends_with("+json")
                 || subtype.ends_with("+xml")
         }
         _ => false,
@@ -184,7 +197,11 @@ fn sniffed(body: &[u8], declared: Option<&Declared>) -> (&'static str, Family) {
     }
     let text = String::from_utf8_lossy(start);
     let text = text.trim_start_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
-    if has_tag(text, &["<svg"]) || (has_tag(text, &["<?xml", "<!doctype svg", "<!--"]) && text.contains("<svg") && !text.to_ascii_lowercase().contains("<html")) {
+    if has_tag(text, &["<svg"])
+        || (has_tag(text, &["<?xml", "<!doctype svg", "<!--"])
+            && text.contains("<svg")
+            && !text.to_ascii_lowercase().contains("<html"))
+    {
         return ("image/svg+xml", Family::Svg);
     }
     if looks_like_markup(start) {
@@ -200,8 +217,19 @@ fn looks_like_markup(start: &[u8]) -> bool {
     let text = String::from_utf8_lossy(start);
     let text = text.trim_start_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
     const TAGS: [&str; 13] = [
-        "<!doctype html", "<html", "<head", "<body", "<script", "<title", "<meta", "<div", "<p", "<table", "<h1",
-        "<iframe", "<!--",
+        "<!doctype html",
+        "<html",
+        "<head",
+        "<body",
+        "<script",
+        "<title",
+        "<meta",
+        "<div",
+        "<p",
+        "<table",
+        "<h1",
+        "<iframe",
+        "<!--",
     ];
     has_tag(text, &TAGS)
 }
