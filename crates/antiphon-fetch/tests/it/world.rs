@@ -174,6 +174,10 @@ impl Names {
         Arc::new(Self { answers: Mutex::new(answers), ..Self::default() })
     }
 
+    pub(crate) fn of(names: impl Iterator<Item = (String, Vec<Vec<IpAddr>>)>) -> Arc<Self> {
+        Arc::new(Self { answers: Mutex::new(names.collect()), ..Self::default() })
+    }
+
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
