@@ -108,14 +108,8 @@ async fn s12_bodies_are_decoded_and_bombs_are_not() {
     let words: String = (0..20_000).map(|number| format!("word {number} ")).collect();
     let bomb = vec![b'a'; 64 << 20];
     type Code = fn(&[u8]) -> Vec<u8>;
-    let codes: [(&str, Code); 6] = [
-        ("gzip", gzip),
-        ("x-gzip", gzip),
-        ("deflate", zlib),
-        ("deflate", deflate),
-        ("br", brotli),
-        ("zstd", zstd),
-    ];
+    let codes: [(&str, Code); 6] =
+        [("gzip", gzip), ("x-gzip", gzip), ("deflate", zlib), ("deflate", deflate), ("br", brotli), ("zstd", zstd)];
     for (name, code) in codes {
         let header = format!("content-encoding: {name}\r\n");
         assert_eq!(fetch_coded(&header, &code(words.as_bytes())).await, Ok(words.len()), "{name}");

@@ -66,7 +66,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn text_comes_page_by_page() {
     let one = "BT /F 12 Tf 72 700 Td (First line) Tj 0 -14 Td (second line) Tj 0 -40 Td (New paragraph) Tj ET";
-    let two = "BT /F 12 Tf 72 700 Td [(Sec) -10 (ond) -400 (page)] TJ ET";
+    let two = "BT /F 12 Tf 72 700 Td [(Se) -10 (cond) -400 (page)] TJ ET";
     let document = read(&pages(&[plain(one), stream("/Filter /FlateDecode", &packed(two.as_bytes()))])).unwrap();
     assert_eq!(document.text, "First line\nsecond line\n\nNew paragraph\n\nSecond page");
     assert_eq!(document.page_starts, [0, 38]);

@@ -15,8 +15,20 @@ const HOSTS: [&str; 4] = ["one.com", "two.com", "three.com", "four.com"];
 
 fn address() -> impl Strategy<Value = IpAddr> {
     let near = select(vec![
-        "127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.0.1", "172.16.0.1", "100.64.0.1", "0.0.0.0", "::1",
-        "::ffff:127.0.0.1", "fd00:ec2::254", "fe80::1", "64:ff9b::a00:1", "2002:7f00:1::", "224.0.0.1",
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "192.168.0.1",
+        "172.16.0.1",
+        "100.64.0.1",
+        "0.0.0.0",
+        "::1",
+        "::ffff:127.0.0.1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "64:ff9b::a00:1",
+        "2002:7f00:1::",
+        "224.0.0.1",
     ]);
     prop_oneof![
         4 => select(vec!["1.1.1.1", "93.184.215.14", "2606:4700::1111"]).prop_map(|text| text.parse().unwrap()),
@@ -30,10 +42,21 @@ fn address() -> impl Strategy<Value = IpAddr> {
 /// spellings, and rubbish. Public ones are not written out: they would really be dialled.
 fn location() -> impl Strategy<Value = String> {
     let private = select(vec![
-        "http://127.0.0.1:PORT/", "http://2130706433:PORT/", "http://0x7f.1:PORT/", "http://0177.1:PORT/",
-        "http://[::1]:PORT/", "http://[::ffff:7f00:1]:PORT/", "http://localhost:PORT/", "http://0:PORT/",
-        "http://127.0.0.1.:PORT/", "http://127。0。0。1:PORT/", "//127.1:PORT/", "http:127.0.0.1:PORT/",
-        "http://one.com:PORT@127.0.0.1:PORT/", "http://127.0.0.1:PORT\\@one.com/", "http://%6c%6fcalhost:PORT/",
+        "http://127.0.0.1:PORT/",
+        "http://2130706433:PORT/",
+        "http://0x7f.1:PORT/",
+        "http://0177.1:PORT/",
+        "http://[::1]:PORT/",
+        "http://[::ffff:7f00:1]:PORT/",
+        "http://localhost:PORT/",
+        "http://0:PORT/",
+        "http://127.0.0.1.:PORT/",
+        "http://127。0。0。1:PORT/",
+        "//127.1:PORT/",
+        "http:127.0.0.1:PORT/",
+        "http://one.com:PORT@127.0.0.1:PORT/",
+        "http://127.0.0.1:PORT\\@one.com/",
+        "http://%6c%6fcalhost:PORT/",
     ]);
     prop_oneof![
         4 => (select(&HOSTS[..]), 0..9_u8).prop_map(|(host, path)| format!("http://{host}:PORT/{path}")),

@@ -299,10 +299,9 @@ async fn pages_that_are_not_to_be_kept_are_not() {
 
 #[tokio::test]
 async fn the_cache_has_a_size() {
-    let host = Host::start(|_| {
-        answers(200, "content-type: text/plain\r\ncache-control: max-age=60\r\n", vec![b'a'; 1000])
-    })
-    .await;
+    let host =
+        Host::start(|_| answers(200, "content-type: text/plain\r\ncache-control: max-age=60\r\n", vec![b'a'; 1000]))
+            .await;
     let mut options = options(&[host.port]);
     options.limits.cache_bytes = 5_000;
     options.limits.urls = 100;

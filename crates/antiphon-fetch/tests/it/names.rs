@@ -21,8 +21,18 @@ async fn a_public_name_is_fetched_from_the_address_that_was_checked() {
 async fn s06_one_bad_address_among_good_ones_is_refused() {
     let host = Host::with(&[("/", html("secret"))]).await;
     let bad = [
-        "127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "::ffff:127.0.0.1", "fd00::1",
-        "fe80::1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1",
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "::1",
+        "::ffff:127.0.0.1",
+        "fd00::1",
+        "fe80::1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::",
+        "2001:db8::1",
     ];
     for address in bad {
         let answers: [&[&str]; 3] = [&[address], &[PUBLIC, address], &[address, PUBLIC]];

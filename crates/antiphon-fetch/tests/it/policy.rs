@@ -42,142 +42,166 @@ fn ordinary_addresses_pass() {
 
 #[test]
 fn s01_metadata_of_clouds() {
-    refused(Refusal::Address, &[
-        "http://169.254.169.254/",
-        "http://169.254.169.254/latest/meta-data/",
-        "http://metadata.google.internal/",
-        "http://METADATA.google.internal./",
-        "http://metadata/",
-        "http://[fd00:ec2::254]/",
-        "http://[::ffff:169.254.169.254]/",
-        "http://168.63.129.16/",
-        "http://100.100.100.200/",
-    ]);
+    refused(
+        Refusal::Address,
+        &[
+            "http://169.254.169.254/",
+            "http://169.254.169.254/latest/meta-data/",
+            "http://metadata.google.internal/",
+            "http://METADATA.google.internal./",
+            "http://metadata/",
+            "http://[fd00:ec2::254]/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://168.63.129.16/",
+            "http://100.100.100.200/",
+        ],
+    );
 }
 
 #[test]
 fn s02_ourselves() {
-    refused(Refusal::Address, &[
-        "http://127.0.0.1/",
-        "http://localhost/",
-        "http://LOCALHOST./",
-        "http://a.localhost/",
-        "http://0.0.0.0/",
-        "http://0/",
-        "http://[::1]/",
-        "http://[::]/",
-        "http://[::ffff:127.0.0.1]/",
-        "http://[::ffff:7f00:1]/",
-        "http://[0:0:0:0:0:0:0:1]/",
-        "http://[::127.0.0.1]/",
-        "http://127.0.0.1./",
-    ]);
+    refused(
+        Refusal::Address,
+        &[
+            "http://127.0.0.1/",
+            "http://localhost/",
+            "http://LOCALHOST./",
+            "http://a.localhost/",
+            "http://0.0.0.0/",
+            "http://0/",
+            "http://[::1]/",
+            "http://[::]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[0:0:0:0:0:0:0:1]/",
+            "http://[::127.0.0.1]/",
+            "http://127.0.0.1./",
+        ],
+    );
 }
 
 #[test]
 fn s03_other_spellings_of_an_address() {
-    refused(Refusal::Address, &[
-        "http://2130706433/",
-        "http://0177.0.0.1/",
-        "http://0x7f.1/",
-        "http://127.1/",
-        "http://0x7f000001/",
-        "http://017700000001/",
-        "http://0x7F.0x0.0x0.0x1/",
-        "http://%31%32%37.0.0.1/",
-        "http://127。0。0。1/",
-        "http://１２７.０.０.１/",
-        "http://①②⑦.⓪.⓪.①/",
-        "http://[64:ff9b::127.0.0.1]/",
-        "http://[64:ff9b::7f00:1]/",
-    ]);
+    refused(
+        Refusal::Address,
+        &[
+            "http://2130706433/",
+            "http://0177.0.0.1/",
+            "http://0x7f.1/",
+            "http://127.1/",
+            "http://0x7f000001/",
+            "http://017700000001/",
+            "http://0x7F.0x0.0x0.0x1/",
+            "http://%31%32%37.0.0.1/",
+            "http://127。0。0。1/",
+            "http://１２７.０.０.１/",
+            "http://①②⑦.⓪.⓪.①/",
+            "http://[64:ff9b::127.0.0.1]/",
+            "http://[64:ff9b::7f00:1]/",
+        ],
+    );
     refused(Refusal::Malformed, &["http://127.0.0.256/", "http://4294967296/", "http://[::1%25lo]/", "http://[::1/"]);
 }
 
 #[test]
 fn s04_private_networks() {
-    refused(Refusal::Address, &[
-        "http://10.1.2.3/",
-        "http://172.16.0.1/",
-        "http://192.168.1.1/",
-        "http://100.64.0.1/",
-        "http://198.18.0.1/",
-        "http://[fc00::1]/",
-        "http://[fe80::1]/",
-        "http://224.0.0.1/",
-        "http://[ff02::1]/",
-        "http://[2002:a00:1::]/",
-        "http://[2001:0:1::]/",
-        "http://intranet/",
-        "http://router.lan/",
-        "http://printer.local/",
-        "http://nas.home.arpa/",
-    ]);
+    refused(
+        Refusal::Address,
+        &[
+            "http://10.1.2.3/",
+            "http://172.16.0.1/",
+            "http://192.168.1.1/",
+            "http://100.64.0.1/",
+            "http://198.18.0.1/",
+            "http://[fc00::1]/",
+            "http://[fe80::1]/",
+            "http://224.0.0.1/",
+            "http://[ff02::1]/",
+            "http://[2002:a00:1::]/",
+            "http://[2001:0:1::]/",
+            "http://intranet/",
+            "http://router.lan/",
+            "http://printer.local/",
+            "http://nas.home.arpa/",
+        ],
+    );
 }
 
 #[test]
 fn s07_other_schemes() {
-    refused(Refusal::Scheme, &[
-        "file:///etc/passwd",
-        "gopher://site.com/",
-        "ftp://site.com/",
-        "data:text/html,hello",
-        "unix:/run/docker.sock",
-        "jar:http://site.com!/",
-        "javascript:alert(1)",
-        "ws://site.com/",
-        "view-source:http://site.com/",
-        "blob:http://site.com/1",
-    ]);
+    refused(
+        Refusal::Scheme,
+        &[
+            "file:///etc/passwd",
+            "gopher://site.com/",
+            "ftp://site.com/",
+            "data:text/html,hello",
+            "unix:/run/docker.sock",
+            "jar:http://site.com!/",
+            "javascript:alert(1)",
+            "ws://site.com/",
+            "view-source:http://site.com/",
+            "blob:http://site.com/1",
+        ],
+    );
     refused(Refusal::Malformed, &["", "site.com", "//site.com/", "/etc/passwd", "http://", "http:///", "https://:80/"]);
 }
 
 #[test]
 fn s09_what_two_readers_read_differently() {
-    refused(Refusal::UserInfo, &[
-        "http://a@b.com/",
-        "http://a:b@site.com/",
-        "http://@site.com/",
-        "http://:@site.com/",
-        "http://site.com#@127.0.0.1/",
-        "http://site.com?@127.0.0.1/",
-        "http:///a@127.0.0.1/",
-        "http:a@127.0.0.1/",
-    ]);
-    refused(Refusal::Malformed, &[
-        "http://site.com\\@127.0.0.1/",
-        "http:\\\\127.0.0.1/",
-        "http://site.com/\\..\\",
-        "http://site\t.com/",
-        "http://site.com/a\nb",
-        "http://site.com /",
-        "http://site.com/a b",
-        "http://site.com/\u{0}",
-        "http://site.com/\u{202f}",
-        "http://si\u{ad}te\u{0}.com/",
-        "http://site.com:99999/",
-        "http://exa%23mple.com/",
-        "http://exa<mple.com/",
-    ]);
+    refused(
+        Refusal::UserInfo,
+        &[
+            "http://a@b.com/",
+            "http://a:b@site.com/",
+            "http://@site.com/",
+            "http://:@site.com/",
+            "http://site.com#@127.0.0.1/",
+            "http://site.com?@127.0.0.1/",
+            "http:///a@127.0.0.1/",
+            "http:a@127.0.0.1/",
+        ],
+    );
+    refused(
+        Refusal::Malformed,
+        &[
+            "http://site.com\\@127.0.0.1/",
+            "http:\\\\127.0.0.1/",
+            "http://site.com/\\..\\",
+            "http://site\t.com/",
+            "http://site.com/a\nb",
+            "http://site.com /",
+            "http://site.com/a b",
+            "http://site.com/\u{0}",
+            "http://site.com/\u{202f}",
+            "http://si\u{ad}te\u{0}.com/",
+            "http://site.com:99999/",
+            "http://exa%23mple.com/",
+            "http://exa<mple.com/",
+        ],
+    );
     let long = format!("http://site.com/{}", "a".repeat(9_000));
     refused(Refusal::Malformed, &[&long]);
 }
 
 #[test]
 fn s10_ports() {
-    refused(Refusal::Port, &[
-        "http://site.com:22/",
-        "http://site.com:25/",
-        "http://site.com:6379/",
-        "http://site.com:8080/",
-        "http://1.1.1.1:0/",
-    ]);
+    refused(
+        Refusal::Port,
+        &[
+            "http://site.com:22/",
+            "http://site.com:25/",
+            "http://site.com:6379/",
+            "http://site.com:8080/",
+            "http://1.1.1.1:0/",
+        ],
+    );
     check(&options(&[]), &[("http://site.com:443/", Ok(())), ("https://site.com:80/", Ok(()))]);
     let own = Own { port: Some(8080), ..Own::default() };
-    check(&FetchOptions { own, ..options(&[8080, 8081]) }, &[
-        ("http://site.com:8081/", Ok(())),
-        ("http://site.com:8080/", Err(Refusal::Own)),
-    ]);
+    check(
+        &FetchOptions { own, ..options(&[8080, 8081]) },
+        &[("http://site.com:8081/", Ok(())), ("http://site.com:8080/", Err(Refusal::Own))],
+    );
 }
 
 #[test]
@@ -190,17 +214,20 @@ fn s19_our_own_name_and_addresses() {
     let mut ours = FetchOptions { own, ..options(&[]) };
     let loopback = Opening { networks: vec!["127.0.0.0/8".parse().unwrap()], ports: Vec::new() };
     ours.openings = PURPOSES.iter().map(|purpose| (*purpose, loopback.clone())).collect();
-    check(&ours, &[
-        ("https://api.our-site.com/v1", Err(Refusal::Own)),
-        ("https://api.our-site.com./v1", Err(Refusal::Own)),
-        ("https://API.OUR-SITE.COM/v1", Err(Refusal::Own)),
-        ("https://www.our-site.com/v1", Ok(())),
-        ("https://198.41.0.4/", Err(Refusal::Own)),
-        ("https://[2606:4700::1]/", Err(Refusal::Own)),
-        ("https://198.41.0.5/", Ok(())),
-        // Everybody listens on 443: there, what is opened is not opened to us.
-        ("https://127.0.0.1/", Err(Refusal::Own)),
-    ]);
+    check(
+        &ours,
+        &[
+            ("https://api.our-site.com/v1", Err(Refusal::Own)),
+            ("https://api.our-site.com./v1", Err(Refusal::Own)),
+            ("https://API.OUR-SITE.COM/v1", Err(Refusal::Own)),
+            ("https://www.our-site.com/v1", Ok(())),
+            ("https://198.41.0.4/", Err(Refusal::Own)),
+            ("https://[2606:4700::1]/", Err(Refusal::Own)),
+            ("https://198.41.0.5/", Ok(())),
+            // Everybody listens on 443: there, what is opened is not opened to us.
+            ("https://127.0.0.1/", Err(Refusal::Own)),
+        ],
+    );
 }
 
 #[test]
@@ -248,7 +275,8 @@ fn rewrites_take_whole_parts_of_an_address() {
     ] {
         assert_eq!(target(url), expected.map(str::to_owned), "{url}");
     }
-    for wrong in ["host.com", "ftp://host.com/", "https://host.com/?a", "https://a:b@host.com/", "https://host.com/#a"] {
+    for wrong in ["host.com", "ftp://host.com/", "https://host.com/?a", "https://a:b@host.com/", "https://host.com/#a"]
+    {
         assert!(Rewrite::new(wrong, "http://127.0.0.1/").is_err(), "{wrong}");
         assert!(Rewrite::new("https://host.com/", wrong).is_err(), "{wrong}");
     }

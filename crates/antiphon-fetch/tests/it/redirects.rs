@@ -172,7 +172,9 @@ async fn s17_no_other_host_sees_credentials_or_cookies() {
     let seen: Vec<_> = host
         .heads()
         .iter()
-        .map(|head| (head.split(' ').nth(1).unwrap().to_owned(), head.matches("planted").count(), head.contains("id=1")))
+        .map(|head| {
+            (head.split(' ').nth(1).unwrap().to_owned(), head.matches("planted").count(), head.contains("id=1"))
+        })
         .collect();
     let expected = [("/", 3, false), ("/same", 3, false), ("/other", 0, false), ("/back", 0, false)];
     assert_eq!(seen, expected.map(|(path, planted, cookie)| (path.to_owned(), planted, cookie)));

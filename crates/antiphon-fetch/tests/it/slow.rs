@@ -40,8 +40,7 @@ async fn s14_tls_that_stalls() {
     let names = Names::new(&[("site.com", &[&[PUBLIC]])]);
     let fetcher = fetcher(options(&[port]), &names);
     let begin = Instant::now();
-    let fetched =
-        fetcher.fetch(&format!("https://site.com:{port}/"), Purpose::Page, &fetcher.allowance("test")).await;
+    let fetched = fetcher.fetch(&format!("https://site.com:{port}/"), Purpose::Page, &fetcher.allowance("test")).await;
     assert_eq!(fetched, Err(FetchError::Unreachable(Failure::Timeout)));
     assert!(begin.elapsed() <= Duration::from_millis(5_002), "{:?}", begin.elapsed());
 }

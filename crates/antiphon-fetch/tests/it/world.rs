@@ -30,7 +30,7 @@ pub(crate) enum Does {
 
 pub(crate) fn answers(status: u16, head: &str, body: impl AsRef<[u8]>) -> Vec<Does> {
     let body = body.as_ref();
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{head}\r\n", body.len());
+    let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n{head}\r\n", body.len());
     vec![Does::Sends([head.as_bytes(), body].concat())]
 }
 

@@ -18,10 +18,10 @@ use html5ever::{Attribute, ExpandedName, QualName, TokenizerResult};
 
 /// As in browsers, which move deeper elements up.
 const MOST_DEPTH: usize = 512;
-const MOST_NODES: usize = 400_000;
+const MOST_NODES: usize = 200_000;
 const PIECE: usize = 1 << 10;
-/// Comparisons of attributes, about a second of them.
-const MOST_COMPARISONS: usize = 500_000_000;
+/// Comparisons of attributes, a quarter of a second of them.
+const MOST_COMPARISONS: usize = 150_000_000;
 /// Of an attribute that is kept.
 const LONGEST_VALUE: usize = 1 << 10;
 
