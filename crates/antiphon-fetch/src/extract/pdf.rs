@@ -1,0 +1,213 @@
+//! The text of a PDF, page by page.
+//!
+//! The pages are drawn on a device that keeps nothing but characters and where they stand. Lines,
+//! words and paragraphs are guessed from the distances: a PDF does not tell them.
+
+use std::io::{self, Read};
+use std::panic::resume_unwind;
+
+use hayro_interpret::font::{Glyph, GlyphRun};
+use hayro_interpret::hayro_cmap::BfString;
+use hayro_interpret::kurbo::{Affine, BezPath, Point, Rect};
+use hayro_interpret::{
+    BlendMode, ClipPath, Context, Device, DrawMode, DrawProps, Image, ImageDrawProps, InterpreterCache,
+    InterpreterSettings, SoftMask, interpret_page,
+};
+use hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
+
+use super::text::Bounded;
+use super::{Bounds, Document, ExtractError};
+
+/// Of all streams of a file, unpacked.
+const MOST_UNPACKED: u64 = 256 << 20;
+/// Streams packed into one another.
+const MOST_LAYERS: usize = 3;
+/// Of one page.
+const MOST_DRAWN: usize = 2_000_000;
+
+pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Document, ExtractError> {
+    if unpacked(bytes) > MOST_UNPACKED {
+        return Err(ExtractError::TooLarge(bounds.input_bytes));
+    }
+    let pdf = Pdf::new(bytes.to_vec()).map_err(|error| match error {
+        LoadPdfError::Decryption(DecryptionError::PasswordProtected) => ExtractError::Encrypted,
+        LoadPdfError::Decryption(_) | LoadPdfError::Invalid => ExtractError::Unreadable,
+    })?;
+    let pages = pdf.pages();
+    if pages.is_empty() {
+        return Err(ExtractError::Unreadable);
+    }
+    let cache = InterpreterCache::new();
+    let mut text = Bounded::new(bounds.output_bytes);
+    let mut page_starts = Vec::new();
+    for page in pages.iter().take(bounds.pages) {
+        if text.is_cut {
+            break;
+        }
+        if !page_starts.is_empty() {
+            text.push_str("\n\n");
+        }
+        page_starts.push(text.text.len());
+        let (width, height) = page.render_dimensions();
+        let area = Rect::new(0.0, 0.0, f64::from(width), f64::from(height));
+        let turned = Affine::new(page.initial_transform(true).as_coeffs());
+        let settings = InterpreterSettings::default();
+        let mut context = Context::new(turned, area, &cache, page.xref(), settings);
+        let mut lines = Lines { out: &mut text, last: None, drawn: 0 };
+        interpret_page(page, &mut context, &mut lines);
+    }
+    let is_cut = text.is_cut || pages.len() > bounds.pages;
+    let title = pdf.metadata().title.as_deref().and_then(title);
+    Ok(Document { title, text: text.text, page_starts, is_cut })
+}
+
+/// Counts what the streams of a file unpack to, up to the limit. Without trust in what the file
+/// says of them: wherever `stream` stands, what follows is tried.
+fn unpacked(bytes: &[u8]) -> u64 {
+    const MARK: &[u8] = b"stream";
+    let mut total = 0;
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(MARK.len()).position(|window| window == MARK) {
+        at += found + MARK.len();
+        let data = &bytes[at..];
+        let data = data.strip_prefix(b"\r").unwrap_or(data);
+        total += unpack(data.strip_prefix(b"\n").unwrap_or(data), MOST_UNPACKED.saturating_sub(total), MOST_LAYERS);
+        if total > MOST_UNPACKED {
+            break;
+        }
+    }
+    total
+}
+
+fn unpack(data: &[u8], most: u64, layers: usize) -> u64 {
+    // The header of zlib: its method, and a multiple of 31.
+    let is_packed = data.len() > 2 && data[0] & 0x0f == 8 && (u16::from(data[0]) << 8 | u16::from(data[1])) % 31 == 0;
+    if !is_packed || layers == 0 {
+        return 0;
+    }
+    let mut reader = flate2::read::ZlibDecoder::new(data).take(most + 1);
+    let mut inner = Vec::new();
+    // Kept only as far as a layer within it could be small.
+    let kept = reader.by_ref().take(16 << 20).read_to_end(&mut inner).unwrap_or(inner.len()) as u64;
+    let rest = io::copy(&mut reader, &mut io::sink()).unwrap_or(0);
+    let total = kept + rest;
+    if total > most { total } else { total + unpack(&inner, most - total, layers - 1) }
+}
+
+fn title(bytes: &[u8]) -> Option<String> {
+    let text = match bytes {
+        [0xfe, 0xff, ..] => encoding_rs::UTF_16BE.decode(bytes).0,
+        [0xff, 0xfe, ..] => encoding_rs::UTF_16LE.decode(bytes).0,
+        [0xef, 0xbb, 0xbf, ..] => encoding_rs::UTF_8.decode(bytes).0,
+        // PDF's own encoding agrees with it where titles have their letters.
+        _ => encoding_rs::WINDOWS_1252.decode(bytes).0,
+    };
+    let title: String = text.chars().filter(|character| !character.is_control()).take(300).collect();
+    let title = title.trim();
+    (!title.is_empty()).then(|| title.to_owned())
+}
+
+/// A device that writes.
+struct Lines<'text> {
+    out: &'text mut Bounded,
+    last: Option<Drawn>,
+    drawn: usize,
+}
+
+/// Where the last character ended.
+#[derive(Clone, Copy)]
+struct Drawn {
+    start: Point,
+    end: Point,
+    size: f64,
+}
+
+impl Lines<'_> {
+    fn put(&mut self, glyph: &Glyph<'_>, transform: Affine) {
+        self.count();
+        let Some(characters) = glyph.as_unicode() else { return };
+        let advance = match glyph {
+            Glyph::Outline(outline) => outline.advance_width(),
+            Glyph::Type3(drawing) => drawing.advance_width(),
+        };
+        let start = transform * Point::ORIGIN;
+        let end = transform * Point::new(f64::from(advance.unwrap_or(500.0)), 0.0);
+        let size = (transform * Point::new(0.0, 1000.0) - start).hypot();
+        if !(start.is_finite() && end.is_finite() && size.is_finite()) || size <= 0.0 {
+            return;
+        }
+        let here = Drawn { start, end, size };
+        if let Some(last) = self.last {
+            self.separate(last, here);
+        }
+        self.last = Some(here);
+        match characters {
+            BfString::Char(character) => self.push(character),
+            BfString::String(characters) => characters.chars().for_each(|character| self.push(character)),
+        }
+    }
+
+    fn push(&mut self, character: char) {
+        let is_space = character.is_whitespace();
+        if is_space && self.out.text.ends_with([' ', '\n']) {
+            return;
+        }
+        if is_space {
+            self.out.push(' ');
+        } else if !character.is_control() {
+            self.out.push(character);
+        }
+    }
+
+    /// What lies between two characters.
+    fn separate(&mut self, last: Drawn, here: Drawn) {
+        let size = last.size.max(here.size);
+        let down = (here.start.y - last.start.y).abs();
+        let along = here.start.x - last.end.x;
+        // Text drawn once more a little beside itself, to look bold, still goes on.
+        if down > size * 0.5 {
+            while self.out.text.ends_with(' ') {
+                self.out.text.pop();
+            }
+            self.out.push_str(if down > size * 1.8 { "\n\n" } else { "\n" });
+        } else if along > size * 0.2 || along < -size {
+            self.push(' ');
+        }
+    }
+
+    /// Drawing cannot be stopped otherwise. No hook hears of it, and `extract` catches it.
+    fn count(&mut self) {
+        self.drawn += 1;
+        if self.drawn > MOST_DRAWN {
+            resume_unwind(Box::new("the page draws too much"));
+        }
+    }
+}
+
+impl<'a> Device<'a> for Lines<'_> {
+    fn draw_path(&mut self, _: &BezPath, _: DrawProps<'a>, _: &DrawMode) {
+        self.count();
+    }
+
+    fn push_clip_path(&mut self, _: &ClipPath) {
+        self.count();
+    }
+
+    fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {
+        self.count();
+    }
+
+    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _: &DrawMode) {
+        for glyph in run.glyphs() {
+            self.put(glyph, props.transform * glyph.transform());
+        }
+    }
+
+    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {
+        self.count();
+    }
+
+    fn pop_clip(&mut self) {}
+
+    fn pop_transparency_group(&mut self) {}
+}
