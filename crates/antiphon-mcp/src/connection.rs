@@ -120,7 +120,7 @@ impl Connection {
         T: IntoTransport<RoleClient, E, A>,
         E: std::error::Error + Send + Sync + 'static,
     {
-        let started = serve_client_with_lifecycle(Client, transport, mode).await;
+        let started = Box::pin(serve_client_with_lifecycle(Client, transport, mode)).await;
         let running = started.map_err(|error| {
             let kind = unopened(&error, process.as_ref());
             McpError::new(server, kind, secrets.redacted(&error.to_string()))
@@ -147,7 +147,7 @@ impl Connection {
                 Ok(page) => page,
                 // It has no tools, and no way to say so but this.
                 Err(ServiceError::McpError(error)) if error.code == ErrorCode::METHOD_NOT_FOUND => break,
-                Err(error) => return Err(self.failed(error)),
+                Err(error) => return Err(self.failed(&error)),
             };
             listing.take(page.tools, &self.server, bounds).map_err(|_| self.too_large("the list of its tools"))?;
             cursor = page.next_cursor;
@@ -171,11 +171,11 @@ impl Connection {
         let patience = PeerRequestOptions::with_timeout(options.timeouts.idle)
             .reset_timeout_on_progress()
             .with_max_total_timeout(options.timeouts.call);
-        let call = peer.send_cancellable_request(request, patience).await.map_err(|error| self.failed(error))?;
+        let call = peer.send_cancellable_request(request, patience).await.map_err(|error| self.failed(&error))?;
         let mut abandoned = Abandoned { peer, id: Some(call.id.clone()) };
         let answer = call.await_response().await;
         abandoned.id = None;
-        let result = result(answer.map_err(|error| self.failed(error))?)
+        let result = result(answer.map_err(|error| self.failed(&error))?)
             .ok_or_else(|| self.error(McpErrorKind::Protocol, "the answer to a call is no result of one"))?;
         McpResult::read(result, &options.bounds).map_err(|unfit| self.error(unfit.kind, &unfit.why))
     }
@@ -188,8 +188,8 @@ impl Connection {
         self.error(McpErrorKind::TooLarge, what)
     }
 
-    fn failed(&self, error: ServiceError) -> McpError {
-        let kind = match &error {
+    fn failed(&self, error: &ServiceError) -> McpError {
+        let kind = match error {
             ServiceError::McpError(data) => self.answered(data),
             ServiceError::TransportSend(error) => unsent(error),
             ServiceError::TransportClosed => closed(self.process.as_ref()),
@@ -273,3 +273,6 @@ fn unsent(error: &DynamicTransportError) -> McpErrorKind {
         Some(StreamableHttpError::Client(Problem::Unreachable(_)) | _) | None => McpErrorKind::Unreachable,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,7 @@ fn read_data(data: String, bounds: &Bounds) -> Result<String, Unfit> {
         return Err(too_large("a file"));
     }
     // Some leave the padding out, which others do not read.
-    Ok(if data.len() % 4 == 0 { data } else { STANDARD.encode(decoded) })
+    Ok(if data.len().is_multiple_of(4) { data } else { STANDARD.encode(decoded) })
 }
 
 fn uri(uri: String) -> Result<String, Unfit> {

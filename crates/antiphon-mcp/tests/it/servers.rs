@@ -55,6 +55,8 @@ pub(crate) struct State {
     /// How many tools a page has; all if 0.
     pub(crate) page: Mutex<usize>,
     pub(crate) result: Mutex<Option<CallToolResult>>,
+    /// A request came.
+    came: Notify,
     pub(crate) started: Notify,
     pub(crate) cancelled: Notify,
 }
@@ -107,6 +109,16 @@ impl Server {
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
+    }
+
+    /// Waits for a request with this method.
+    pub(crate) async fn next(&self, method: &str) -> Seen {
+        loop {
+            if let Some(seen) = self.seen().into_iter().find(|seen| seen.method == method) {
+                return seen;
+            }
+            self.state.came.notified().await;
+        }
     }
 
     /// The methods so far, and forgets them.
@@ -190,6 +202,7 @@ async fn serve(router: Router, state: &Arc<State>) -> String {
             let message: Value = serde_json::from_slice(&body).unwrap_or_default();
             let method = message["method"].as_str().unwrap_or(parts.method.as_str()).to_owned();
             noted.seen.lock().unwrap().push(Seen { method, headers: parts.headers.clone() });
+            noted.came.notify_one();
             next.run(Request::from_parts(parts, Body::from(body))).await
         }
     }));
