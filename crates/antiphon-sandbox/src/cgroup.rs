@@ -1,0 +1,146 @@
+//! A control group for the memory of one run, where the server may make one.
+//!
+//! Processes need none: each run has its own uid under a server that is root, and its own user namespace in tier 1.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// Where groups are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Groups {
+    One(PathBuf),
+    Two(PathBuf),
+}
+
+/// One run's group; removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Group {
+    folder: PathBuf,
+    groups: Groups,
+}
+
+impl Groups {
+    /// Makes a group to see that it can, so that what is found works.
+    pub(crate) fn detect() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let root = Path::new("/sys/fs/cgroup");
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let found = Self::below(root, &own)?;
+        let name = format!("antiphon-sandbox-{}-probe", std::process::id());
+        found.make(&name, 64 << 20).ok().map(|_| found)
+    }
+
+    /// Version 1 below the server's own group, whose limits then hold for the run too. In version 2 a group that
+    /// holds processes cannot pass its memory on, so there it is below the root.
+    fn below(root: &Path, own: &str) -> Option<Self> {
+        if root.join("memory/cgroup.procs").exists() {
+            let path = own.lines().find_map(|line| {
+                let (_, rest) = line.split_once(':')?;
+                let (controllers, path) = rest.split_once(':')?;
+                controllers.split(',').any(|name| name == "memory").then_some(path)
+            });
+            let inside = root.join("memory").join(path.unwrap_or_default().trim_start_matches('/'));
+            // Inside a group's namespace the path may lead outside of it.
+            return Some(Self::One(if inside.is_dir() { inside } else { root.join("memory") }));
+        }
+        let controllers = fs::read_to_string(root.join("cgroup.controllers")).ok()?;
+        controllers.split_whitespace().any(|name| name == "memory").then_some(())?;
+        let parent = root.join("antiphon-sandbox");
+        fs::create_dir_all(&parent).ok()?;
+        for folder in [root, &parent] {
+            fs::write(folder.join("cgroup.subtree_control"), "+memory").ok()?;
+        }
+        Some(Self::Two(parent))
+    }
+
+    pub(crate) fn make(&self, name: &str, memory: u64) -> io::Result<Group> {
+        let (Self::One(parent) | Self::Two(parent)) = self;
+        let folder = parent.join(name);
+        fs::create_dir(&folder)?;
+        let group = Group { folder, groups: self.clone() };
+        let limit = memory.to_string();
+        match self {
+            Self::One(_) => {
+                group.write("memory.limit_in_bytes", &limit)?;
+                // Where swap is counted; it follows the other limit.
+                let _ = group.write("memory.memsw.limit_in_bytes", &limit);
+            }
+            Self::Two(_) => {
+                group.write("memory.max", &limit)?;
+                group.write("memory.oom.group", "1")?;
+                let _ = group.write("memory.swap.max", "0");
+            }
+        }
+        Ok(group)
+    }
+}
+
+impl Group {
+    /// What a process writes `0` to in order to enter.
+    pub(crate) fn entrance(&self) -> io::Result<OwnedFd> {
+        Ok(File::options().write(true).open(self.folder.join("cgroup.procs"))?.into())
+    }
+
+    /// Whether the kernel has killed something in it for want of memory.
+    pub(crate) fn ran_out(&self) -> bool {
+        let file = match self.groups {
+            Groups::One(_) => "memory.oom_control",
+            Groups::Two(_) => "memory.events",
+        };
+        fs::read_to_string(self.folder.join(file)).is_ok_and(|text| has_killed(&text))
+    }
+
+    fn write(&self, file: &str, value: &str) -> io::Result<()> {
+        fs::write(self.folder.join(file), value)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir(&self.folder) {
+            tracing::warn!(folder = %self.folder.display(), %error, "a sandbox's control group cannot be removed");
+        }
+    }
+}
+
+fn has_killed(text: &str) -> bool {
+    text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn killing_is_told_from_pressure() {
+        let check = |text: &str, expected| assert_eq!(has_killed(text), expected, "{text}");
+        check("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n", false);
+        check("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", true);
+        check("low 0\nhigh 0\nmax 31\noom 1\noom_kill 0\noom_group_kill 0\n", false);
+        check("low 0\nhigh 0\nmax 31\noom 1\noom_kill 1\noom_group_kill 1\n", true);
+    }
+
+    #[test]
+    fn groups_are_found_where_the_server_is() {
+        let root = tempfile::tempdir().unwrap();
+        let own = "5:cpu:/other\n4:memory:/a/b\n0::/\n";
+        assert_eq!(Groups::below(root.path(), own), None);
+
+        fs::write(root.path().join("cgroup.controllers"), "cpu memory pids\n").unwrap();
+        let two = Groups::below(root.path(), own);
+        assert_eq!(two, Some(Groups::Two(root.path().join("antiphon-sandbox"))));
+        for folder in ["", "antiphon-sandbox"] {
+            let control = root.path().join(folder).join("cgroup.subtree_control");
+            assert_eq!(fs::read_to_string(control).unwrap(), "+memory");
+        }
+
+        fs::create_dir_all(root.path().join("memory/a/b")).unwrap();
+        fs::write(root.path().join("memory/cgroup.procs"), "").unwrap();
+        assert_eq!(Groups::below(root.path(), own), Some(Groups::One(root.path().join("memory/a/b"))));
+        assert_eq!(Groups::below(root.path(), "4:memory:/gone\n"), Some(Groups::One(root.path().join("memory"))));
+    }
+}

@@ -1,0 +1,93 @@
+//! The command that starts a run: `bwrap` with its view for tier 1, the helper itself for tier 2.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::Path;
+
+/// Memory that the program can fill as files, beside the workspace.
+const TMP_BYTES: u64 = 64 << 20;
+const SHM_BYTES: u64 = 16 << 20;
+
+/// Where the program finds its workspace in tier 1.
+pub(crate) const WORKSPACE: &str = "/workspace";
+
+/// What is shown of `/etc`, where it exists: nothing that tells of the machine's people or services.
+const ETC: [&str; 2] = ["/etc/ld.so.cache", "/etc/alternatives"];
+
+/// The helper by its descriptor, which survives any change of the file it came from.
+pub(crate) fn helper_path(helper: RawFd) -> OsString {
+    format!("/proc/self/fd/{helper}").into()
+}
+
+/// What the helper is told on its command line: everything else comes through the control pipe.
+pub(crate) fn helper_arguments(control: RawFd, status: RawFd) -> [OsString; 2] {
+    [control.to_string().into(), status.to_string().into()]
+}
+
+/// Folders of the root that are links into `/usr` on most systems, and folders on some.
+pub(crate) fn system_folders() -> Vec<(&'static str, Option<std::path::PathBuf>)> {
+    ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"]
+        .into_iter()
+        .filter_map(|folder| {
+            let about = std::fs::symlink_metadata(folder).ok()?;
+            if about.is_symlink() {
+                Some((folder, Some(std::fs::read_link(folder).ok()?)))
+            } else {
+                about.is_dir().then_some((folder, None))
+            }
+        })
+        .collect()
+}
+
+pub(crate) fn shown_of_etc() -> impl Iterator<Item = &'static str> {
+    ETC.into_iter().filter(|path| Path::new(path).exists())
+}
+
+/// The arguments of `bwrap`, up to the command. Everything ends read-only but the workspace, `/tmp` and `/dev/shm`.
+pub(crate) fn bwrap_arguments(workspace: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
+    add(&["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup"]);
+    // Inside nobody makes a user namespace, and with it rights over one.
+    add(&["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox"]);
+    add(&["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]);
+    add(&["--ro-bind", "/usr", "/usr"]);
+    for (folder, link) in system_folders() {
+        match link.as_deref().map(Path::to_str) {
+            Some(Some(target)) => add(&["--symlink", target, folder]),
+            Some(None) => {}
+            None => add(&["--ro-bind", folder, folder]),
+        }
+    }
+    // The settings of the kernel are writable through a new `proc`, for whoever the kernel takes for root.
+    add(&["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]);
+    add(&["--size", &SHM_BYTES.to_string(), "--perms", "1777", "--tmpfs", "/dev/shm"]);
+    add(&["--size", &TMP_BYTES.to_string(), "--perms", "1777", "--tmpfs", "/tmp", "--dir", "/etc"]);
+    for path in shown_of_etc() {
+        add(&["--ro-bind", path, path]);
+    }
+    arguments.extend(["--bind".into(), workspace.into(), WORKSPACE.into()]);
+    // `bwrap` makes both of memory without a bound.
+    arguments.extend(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE, "--"].map(OsString::from));
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_view_is_closed_last() {
+        let arguments = bwrap_arguments(Path::new("/a/b"));
+        let place = |word: &str| arguments.iter().rposition(|argument| argument == word).unwrap();
+        assert!(place("--remount-ro") > place("--bind"));
+        assert!(place("--remount-ro") > place("--tmpfs"));
+        assert!(place("--remount-ro") > place("--ro-bind"));
+        let system = arguments.windows(3).filter(|words| words[0] == "--ro-bind" && words[1] == "/proc/sys");
+        assert_eq!(system.count(), 1);
+        for word in ["--unshare-net", "--unshare-pid", "--disable-userns", "--die-with-parent", "--new-session"] {
+            assert!(arguments.iter().any(|argument| argument == word), "{word}");
+        }
+        assert!(!arguments.iter().any(|argument| argument == "--share-net" || argument == "--cap-add"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Programs that nobody vouches for, in Python or bash, run apart from everything else on the machine.
+//!
+//! [`Sandbox::probe`] finds once what this machine can promise, by running something in it; [`Sandbox::run`] gives
+//! live output and one end. What the tiers promise and what they do not is in `docs/security.md`.
+//!
+//! Three processes take part. The server's *warden*, a thread per run, starts, watches and ends the run. The *helper*
+//! (`antiphon-sandbox-init`) gives up every right, starts the program and ends whatever it leaves behind. Between
+//! them stands `bwrap` in tier 1, which gives the program a view of its own.
+
+mod cgroup;
+mod finished;
+mod folder;
+mod helper;
+mod host;
+mod kernel;
+mod launch;
+mod limits;
+mod order;
+mod output;
+mod picture;
+mod probe;
+mod program;
+mod running;
+mod sandbox;
+mod spawner;
+mod tree;
+mod uid;
+mod warden;
+mod workspace;
+
+pub use finished::{Finished, Pictures};
+pub use host::{Host, Options, Tier};
+pub use limits::Limits;
+pub use picture::{Picture, PictureKind};
+pub use probe::Unavailable;
+pub use program::{Language, Program, Refused, Workspace};
+pub use running::{End, Exit, Frame, Reason, Running, Stream};
+pub use sandbox::Sandbox;
+
+#[doc(hidden)]
+pub use helper::initialise;

@@ -1,0 +1,88 @@
+//! The sandbox of one server, as the probe found it.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{MemfdFlags, SealFlags};
+
+use crate::cgroup::Groups;
+use crate::host::Tier;
+use crate::limits::Limits;
+use crate::program::Program;
+use crate::running::Running;
+use crate::spawner::Spawner;
+use crate::warden;
+use crate::workspace::Workspaces;
+
+/// The helper is small; more than this is something else.
+const HELPER_BYTES: u64 = 256 << 20;
+
+/// Runs programs. Cheap to clone; the last one to go waits until what the runs left is deleted.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    pub(crate) parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) tier: Tier,
+    pub(crate) bwrap: PathBuf,
+    pub(crate) helper: OwnedFd,
+    pub(crate) python: PathBuf,
+    pub(crate) bash: PathBuf,
+    pub(crate) uids: Range<u32>,
+    pub(crate) groups: Option<Groups>,
+    pub(crate) workspaces: Arc<Workspaces>,
+    pub(crate) spawner: Spawner,
+    pub(crate) next: AtomicU64,
+}
+
+impl Sandbox {
+    /// What the machine can promise.
+    pub fn tier(&self) -> Tier {
+        self.parts.tier
+    }
+
+    /// Whether the bound on memory is the kernel's own. Otherwise the memory is looked at ten times a second, and a
+    /// program can have more of it in between.
+    pub fn has_hard_memory_limit(&self) -> bool {
+        self.parts.groups.is_some()
+    }
+
+    /// Starts a program and returns at once. Whatever keeps it from starting is the exit's reason.
+    ///
+    /// # Errors
+    /// When not even a thread can be had.
+    pub fn run(&self, program: Program, limits: Limits) -> io::Result<Running> {
+        warden::start(&self.parts, program, limits)
+    }
+}
+
+impl Parts {
+    /// A name for what belongs to one run.
+    pub(crate) fn next_name(&self) -> String {
+        format!("antiphon-sandbox-{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The helper's bytes as they are now, in memory that nobody can write any more.
+pub(crate) fn read_helper(path: &Path) -> io::Result<OwnedFd> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(HELPER_BYTES).read_to_end(&mut bytes)?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memory = match rustix::fs::memfd_create("antiphon-sandbox-init", flags | MemfdFlags::EXEC) {
+        // Kernels before 6.3 do not know the flag, and need none.
+        Err(rustix::io::Errno::INVAL) => rustix::fs::memfd_create("antiphon-sandbox-init", flags)?,
+        result => result?,
+    };
+    let mut file = File::from(memory);
+    file.write_all(&bytes)?;
+    let memory = OwnedFd::from(file);
+    rustix::fs::fcntl_add_seals(&memory, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(memory)
+}
