@@ -192,6 +192,18 @@ def fold(events: list[Any]) -> list[dict[str, Any]]:
                 step["signature"] = delta.signature
             elif delta.type == "arguments_delta":
                 arguments[event.index] += delta.arguments
+            elif delta.type == "text_annotation_delta":
+                content = step["content"]
+                content[-1].setdefault("annotations", []).extend(note.to_dict(mode="json") for note in delta.annotations)
+            elif delta.type == "image":
+                step.setdefault("content", []).append(delta.to_dict(mode="json"))
+            elif delta.type == step["type"] and delta.type.endswith("_call"):
+                step["arguments"] = delta.arguments.to_dict(mode="json")
+            elif delta.type == step["type"] and delta.type.endswith("_result"):
+                told = delta.to_dict(mode="json")
+                if isinstance(told["result"], str):
+                    told["result"] = step.get("result", "") + told["result"]
+                step.update(told)
             else:
                 raise AssertionError(f"no step has a delta of type {delta.type!r}")
         elif isinstance(event, StepStop) and event.index in arguments:

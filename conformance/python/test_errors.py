@@ -135,11 +135,7 @@ def test_image_input_is_refused_by_name(ask):
 @pytest.mark.parametrize(
     "tool",
     [
-        {"type": "google_search"},
-        {"type": "url_context"},
-        {"type": "code_execution"},
         {"type": "file_search"},
-        {"type": "mcp_server", "name": "files", "url": "https://example.com/mcp"},
         {"type": "computer_use"},
         {"type": "google_maps"},
         {"type": "tool_search"},

@@ -146,9 +146,25 @@ const usage = shape("usage", {
   // Added by the SDK.
   "initial_input_tokens?": count,
 });
-const content = tagged("type", {
-  text: shape("text", { type: string, text: string, "annotations?": listOf(object) }),
+const boolean = (value) => typeof value === "boolean";
+const annotation = tagged("type", {
+  url_citation: shape("url_citation", { type: string, url: string, title: string, start_index: count, end_index: count }),
 });
+const content = tagged("type", {
+  text: shape("text", { type: string, text: string, "annotations?": listOf(annotation) }),
+  image: shape("image", { type: string, data: string, mime_type: string }),
+});
+// Calls and results of tools that the server carries out: what their arguments and results are.
+const SERVER_TOOLS = {
+  google_search: [shape("arguments", { queries: listOf(string) }), listOf(shape("found", { search_suggestions: string }))],
+  url_context: [shape("arguments", { urls: listOf(string) }), listOf(shape("page", { url: string, status: string }))],
+  code_execution: [shape("arguments", { code: string, language: oneOf("python", "bash") }), string],
+  mcp_server_tool: [object, (value) => string(value) || object(value) || listOf(content)(value)],
+};
+const serverTools = (call, result) => Object.fromEntries(Object.entries(SERVER_TOOLS).flatMap(([tool, checks]) => [
+  [`${tool}_call`, shape(`${tool}_call`, { type: string, "name?": string, "server_name?": string, ...call(checks[0]) })],
+  [`${tool}_result`, shape(`${tool}_result`, { type: string, "name?": string, "server_name?": string, ...result(checks[1]) })],
+]));
 const step = tagged("type", {
   user_input: shape("user_input", { type: string, content: listOf(content) }),
   thought: shape("thought", { type: string, signature: string, "summary?": listOf(content) }),
@@ -159,8 +175,12 @@ const step = tagged("type", {
     call_id: string,
     result: (value) => string(value) || object(value) || listOf(content)(value),
     "name?": string,
-    "is_error?": (value) => typeof value === "boolean",
+    "is_error?": boolean,
   }),
+  ...serverTools(
+    (check) => ({ id: callId, arguments: check, "signature?": string }),
+    (check) => ({ call_id: callId, result: check, "is_error?": boolean, "signature?": string }),
+  ),
 });
 const stepHead = tagged("type", {
   thought: shape("thought", { type: string, "signature?": string, "summary?": listOf(content) }),
@@ -171,12 +191,19 @@ const stepHead = tagged("type", {
     name: string,
     arguments: (value) => object(value) && Object.keys(value).length === 0,
   }),
+  ...serverTools(() => ({ id: callId, arguments: object }), () => ({ call_id: callId, result: (value) => value.length === 0 })),
 });
 const delta = tagged("type", {
   text: shape("text", { type: string, text: string }),
   thought_summary: shape("thought_summary", { type: string, content }),
   thought_signature: shape("thought_signature", { type: string, signature: string }),
   arguments_delta: shape("arguments_delta", { type: string, arguments: string }),
+  text_annotation_delta: shape("text_annotation_delta", { type: string, annotations: listOf(annotation) }),
+  image: shape("image", { type: string, data: string, mime_type: string }),
+  ...serverTools(
+    (check) => ({ arguments: check, "signature?": string }),
+    (check) => ({ result: check, "is_error?": boolean, "signature?": string }),
+  ),
 });
 const error = shape("error", { code: string, message: string });
 const interaction = shape("interaction", {
@@ -200,6 +227,7 @@ const interaction = shape("interaction", {
   "error?": error,
   // Added by the SDK.
   "output_text?": string,
+  "output_image?": object,
   "continuation_ids?": listOf(string),
   "sdkHttpResponse?": object,
 });
@@ -341,7 +369,7 @@ export function fold(list) {
     }
     if (each.event_type !== "step.delta") continue;
     const current = steps[each.index];
-    const { type, text, content, signature, arguments: fragment } = each.delta;
+    const { type, text, content, signature, arguments: fragment, annotations, ...rest } = each.delta;
     if (type === "text") {
       current.content ??= [];
       if (current.content.length === 0) current.content.push({ type: "text", text: "" });
@@ -350,6 +378,15 @@ export function fold(list) {
       (current.summary ??= []).push(content);
     } else if (type === "arguments_delta") {
       fragments.set(each.index, fragments.get(each.index) + fragment);
+    } else if (type === "text_annotation_delta") {
+      (current.content.at(-1).annotations ??= []).push(...annotations);
+    } else if (type === "image") {
+      (current.content ??= []).push(each.delta);
+    } else if (type === current.type && type.endsWith("_call")) {
+      current.arguments = fragment;
+    } else if (type === current.type && type.endsWith("_result")) {
+      const told = string(rest.result) ? current.result + rest.result : rest.result;
+      Object.assign(current, rest, { result: told }, signature === undefined ? {} : { signature });
     } else {
       assert.equal(type, "thought_signature");
       current.signature = signature;
@@ -370,7 +407,7 @@ export function generated(value) {
 }
 
 /** What was on the wire, without what the SDK added. */
-export function plain({ output_text, continuation_ids, sdkHttpResponse, ...value }) {
+export function plain({ output_text, output_image, continuation_ids, sdkHttpResponse, ...value }) {
   if (value.usage === undefined) return value;
   const { initial_input_tokens, ...counts } = value.usage;
   return { ...value, usage: counts };

@@ -45,6 +45,10 @@ pub(crate) struct Assembler {
     /// How many functions of the client the model has called.
     calls: usize,
     server_calls: Vec<ServerCall>,
+    /// Calls of the client's functions that come last, behind what the server's tools give:
+    /// names and arguments so far. Held only where the server has tools in the turn.
+    held: Vec<(String, String)>,
+    in_held: bool,
     /// The text of the last `model_output`.
     answer: String,
     citer: Option<Citer>,
@@ -159,6 +163,8 @@ impl Assembler {
             server_tools,
             calls: 0,
             server_calls: Vec::new(),
+            held: Vec::new(),
+            in_held: false,
             answer: String::new(),
             citer,
             sites,
@@ -174,6 +180,22 @@ impl Assembler {
     /// What the model wants the server to do.
     pub(crate) fn server_calls(&self) -> &[ServerCall] {
         &self.server_calls
+    }
+
+    /// The steps of the client's calls that wait until the server's have their results, as
+    /// drafts from an index on.
+    pub(crate) fn held_calls(&mut self, first_index: usize, mint: &impl Mint) -> Assembled {
+        let mut out = Assembled::default();
+        for (index, (name, text)) in (first_index..).zip(std::mem::take(&mut self.held)) {
+            let head = Opening::Call(name).head(None, mint);
+            out.drafts.push(InteractionEvent::StepStart(StepStart { index, step: head.clone() }).into());
+            let delta = StepDelta::ArgumentsDelta { arguments: text.clone() };
+            out.drafts.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }).into());
+            out.drafts.push(stop(index).into());
+            let step = finished_step(&head, text, None, Vec::new());
+            out.closed.extend(step.map(|step| ClosedStep { index, step, trace: None }));
+        }
+        out
     }
 
     /// The text of the last `model_output`.
@@ -219,14 +241,26 @@ impl Assembler {
             }
             ModelEvent::CallStarted { name, tokens } => {
                 self.take_tokens(tokens);
-                self.open(Opening::Call(name), mint, &mut out)?;
+                let is_servers = self.server_tools.iter().any(|tool| tool.declaration.name == name);
+                if self.server_tools.is_empty() || is_servers {
+                    self.open(Opening::Call(name), mint, &mut out)?;
+                } else {
+                    self.close(false, mint, &mut out)?;
+                    self.calls += 1;
+                    self.held.push((name, String::new()));
+                    self.in_held = true;
+                }
             }
             ModelEvent::CallArguments { text, tokens } => {
                 self.take_tokens(tokens);
-                self.extend(&text, &mut out);
+                match self.held.last_mut().filter(|_| self.in_held) {
+                    Some((_, arguments)) => arguments.push_str(&text),
+                    None => self.extend(&text, &mut out),
+                }
             }
             ModelEvent::Finished { exact, reason, .. } if self.has_calls() => {
-                match self.close(exact, mint, &mut out) {
+                let closed = self.close(exact, mint, &mut out).and_then(|()| self.finish_held(mint, &mut out));
+                match closed {
                     // A call that was cut stays open, to be abandoned.
                     Err(_) if reason != FinishReason::Stop => {}
                     closed => closed?,
@@ -274,6 +308,24 @@ impl Assembler {
         out
     }
 
+    /// Checks the calls that were held, and lets them out when nothing comes before them.
+    fn finish_held(&mut self, mint: &impl Mint, out: &mut Assembled) -> Result<(), Failure> {
+        for (name, arguments) in &self.held {
+            check_arguments(&self.tools, name, arguments)?;
+        }
+        if !self.server_calls.is_empty() {
+            return Ok(());
+        }
+        for (name, arguments) in std::mem::take(&mut self.held) {
+            self.open(Opening::Call(name), mint, out)?;
+            // It was counted when it came.
+            self.calls -= 1;
+            self.extend(&arguments, out);
+            self.close(false, mint, out)?;
+        }
+        Ok(())
+    }
+
     fn has_calls(&self) -> bool {
         self.calls > 0 || !self.server_calls.is_empty() || self.open.as_ref().is_some_and(|open| is_call(&open.head))
     }
@@ -289,6 +341,7 @@ impl Assembler {
             return Ok(());
         }
         self.close(false, mint, out)?;
+        self.in_held = false;
         let place = self.next;
         self.next += 1;
         let tool = match &opening {

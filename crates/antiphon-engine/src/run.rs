@@ -124,7 +124,7 @@ struct Counts {
     cached: u64,
     thought: u64,
     output: u64,
-    /// What later turns read, results of tools with it.
+    /// What tools gave the model to read.
     tool_use: u64,
     searches: u64,
     /// Whether the input holds media.
@@ -400,6 +400,12 @@ impl Run {
         for picture in pictures {
             show_picture(work, picture, pending);
         }
+        if let Some(assembler) = &mut self.assembler {
+            let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
+            let held = assembler.held_calls(work.next_index, &mint);
+            work.next_index += held.closed.len();
+            pending.take(held);
+        }
         work.interrupted = false;
         work.ticket = Some(work.served.admission.rejoin(work.tier, work.background));
         append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
@@ -475,7 +481,10 @@ impl Run {
         if let Some(assembler) = &mut self.assembler {
             pending.take(assembler.abandon(&mint));
         }
-        counts.end_turn(counts.input == 0);
+        // A turn that was cut has its cost too.
+        if counts.turn.input + counts.turn.output + counts.turn.thought > 0 {
+            counts.end_turn(counts.input == 0);
+        }
         self.abandon_result(&mut pending);
         let now = self.engine.ambient.now();
         let failure = match ending {
@@ -757,11 +766,17 @@ impl Counts {
         self.searches = usage.grounding_tool_count.iter().map(|tool| tool.count).sum();
     }
 
-    /// Adds what a turn cost. `first`: it read the request itself, not what tools gave.
+    /// Adds what a turn cost. `first`: it read the request itself. Later ones read all that
+    /// was read and written before them again, which is not counted twice: what is new is
+    /// what tools gave.
     fn end_turn(&mut self, first: bool) {
         let TurnCounts { input, cached, thought, output } = std::mem::take(&mut self.turn);
-        *(if first { &mut self.input } else { &mut self.tool_use }) += input;
-        self.cached += cached;
+        if first {
+            self.input = input;
+            self.cached = cached;
+        } else {
+            self.tool_use += input.saturating_sub(self.input + self.tool_use + self.output + self.thought);
+        }
         self.thought += thought;
         self.output += output;
     }

@@ -131,6 +131,12 @@ impl Fetcher {
         })
     }
 
+    /// For those who speak HTTP themselves to addresses that they [`check`](Self::check) one by
+    /// one: it follows no redirects, keeps no cookies and dials only what may be dialled.
+    pub fn client(&self, purpose: Purpose) -> Client {
+        self.0.clients.guarded(purpose).clone()
+    }
+
     /// # Errors
     /// Why nothing was fetched.
     pub async fn fetch(&self, url: &str, purpose: Purpose, allowance: &Allowance) -> Result<Fetched, FetchError> {

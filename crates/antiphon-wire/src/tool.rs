@@ -27,7 +27,9 @@ pub enum Tool {
 pub struct McpServer {
     /// Letters, digits, `_` and `-`; unique in its request.
     pub name: String,
-    pub url: String,
+    /// Without one, the operator has configured a server of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Sent with every request to it, and shown to nobody.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -193,9 +195,12 @@ impl McpServer {
             let message = format!("expected 1 to 64 letters, digits, `_` and `-`, got `{}`", excerpt(&name));
             return Err(Error::invalid(&fields.path_of("name"), message));
         }
-        let url = fields.string("url")?.unwrap_or_default();
-        if url.len() > LONGEST_URL || !(url.starts_with("https://") || url.starts_with("http://")) {
-            let message = format!("expected an address that begins with `https://`, got `{}`", excerpt(&url));
+        let url = fields.string("url")?;
+        let is_address = |url: &String| {
+            url.len() <= LONGEST_URL && (url.starts_with("https://") || url.starts_with("http://"))
+        };
+        if let Some(wrong) = url.as_ref().filter(|url| !is_address(url)) {
+            let message = format!("expected an address that begins with `https://`, got `{}`", excerpt(wrong));
             return Err(Error::invalid(&fields.path_of("url"), message));
         }
         let headers = match fields.take("headers") {

@@ -4,6 +4,7 @@
 //! all. `ANTIPHON__SECTION__KEY` overrides one key of the file: its value is read as TOML,
 //! or as a string when it is none.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -12,10 +13,12 @@ use toml::{Table, Value};
 use crate::Failed;
 
 mod model;
+mod tools;
 
 pub(crate) use model::{
     Backend, DEFAULT_ATTEMPTS, DEFAULT_CONCURRENCY, DEFAULT_UPSTREAM_CONTEXT, HeaderValue, Kept, Model,
 };
+pub(crate) use tools::{Fetch, McpProcess, ProviderName, Sandbox, SandboxMode, Search};
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +27,10 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) limits: Limits,
     pub(crate) models: Vec<Model>,
+    pub(crate) search: Search,
+    pub(crate) fetch: Fetch,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) mcp_servers: BTreeMap<String, McpProcess>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -45,6 +52,10 @@ pub(crate) struct Store {
 pub(crate) struct Limits {
     pub(crate) default_output_tokens: u32,
     pub(crate) waiting: usize,
+    pub(crate) turns: u32,
+    pub(crate) tool_calls: u32,
+    pub(crate) run_seconds: u32,
+    pub(crate) tool_result_tokens: usize,
 }
 
 impl Default for Store {
@@ -55,7 +66,14 @@ impl Default for Store {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { default_output_tokens: 2048, waiting: 64 }
+        Self {
+            default_output_tokens: 2048,
+            waiting: 64,
+            turns: 16,
+            tool_calls: 32,
+            run_seconds: 600,
+            tool_result_tokens: 2000,
+        }
     }
 }
 
@@ -94,6 +112,7 @@ impl Config {
         };
         let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
         config.models.iter_mut().for_each(|model| model.place_in(folder));
+        config.search.place_in(folder);
         let problems = config.problems();
         if problems.is_empty() { Ok(config) } else { Err(failed(&problems.join("\n  "))) }
     }
@@ -104,6 +123,18 @@ impl Config {
         if self.limits.default_output_tokens == 0 {
             problems.push("`limits.default_output_tokens`: expected at least 1".to_owned());
         }
+        for (key, value) in [
+            ("turns", u64::from(self.limits.turns)),
+            ("tool_calls", u64::from(self.limits.tool_calls)),
+            ("run_seconds", u64::from(self.limits.run_seconds)),
+            ("tool_result_tokens", self.limits.tool_result_tokens as u64),
+        ] {
+            if value == 0 {
+                problems.push(format!("`limits.{key}`: expected at least 1"));
+            }
+        }
+        problems.extend(self.search.problems());
+        problems.extend(self.fetch.problems());
         if self.store.retention_days == 0 {
             problems.push("`store.retention_days`: expected at least 1".to_owned());
         }

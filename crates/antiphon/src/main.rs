@@ -11,11 +11,14 @@ use clap::{Parser, Subcommand};
 mod ambient;
 mod config;
 mod configuration;
+mod corpus;
 mod data;
 mod keys;
 mod models;
 mod paths;
+mod secrets;
 mod serve;
+mod tools;
 
 /// The Interactions API on your own machines.
 #[derive(Parser)]
@@ -35,6 +38,8 @@ enum Command {
     Config(configuration::Arguments),
     /// Pull, list and remove models.
     Models(models::Arguments),
+    /// Add, list and remove folders that can be searched.
+    Corpus(corpus::Arguments),
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -55,6 +60,7 @@ async fn main() -> ExitCode {
         Command::Keys(arguments) => keys::run(arguments).await,
         Command::Config(arguments) => configuration::run(&arguments),
         Command::Models(arguments) => models::run(arguments).await,
+        Command::Corpus(arguments) => corpus::run(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -31,3 +31,9 @@ fn home_folder(variable: &str, below_home: &str) -> Result<PathBuf, Failed> {
 pub(crate) fn worker(chosen: Option<PathBuf>) -> Option<PathBuf> {
     chosen.or_else(|| Some(env::current_exe().ok()?.parent()?.join("antiphon-llama")))
 }
+
+/// An executable of this project that lies beside this one.
+pub(crate) fn beside(name: &str) -> Option<PathBuf> {
+    let path = env::current_exe().ok()?.parent()?.join(name);
+    path.is_file().then_some(path)
+}

@@ -1,14 +1,14 @@
 //! `antiphon serve`: puts the parts together and serves until it is told to stop.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use antiphon_backends::{Llama, LlamaOptions, Script, ScriptError, Scripted};
-use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, Served, Store, StoreError};
+use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, RunLimits, Served, Store, StoreError};
 use antiphon_models::Library;
 use antiphon_store::{DataLock, FaultHook, FaultPoint, SqliteStore, StoreOptions};
 use antiphon_upstream::{Fallbacks, Secret, Upstream, UpstreamOptions};
@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::ambient::Machine;
-use crate::config::{self, Config, HeaderValue, Kept};
+use crate::config::{self, Config, HeaderValue};
 use crate::data::DataFolder;
-use crate::{Failed, keys, models, paths, print};
+use crate::{Failed, keys, models, paths, print, secrets, tools};
 
 /// What a worker shares among its calls unless the configuration says otherwise.
 const DEFAULT_CONTEXT: u32 = 32_768;
@@ -84,11 +84,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models),
+        tools: Arc::new(tools::open(&config, data.path(), address).await?),
         ambient: Arc::new(Machine),
         seal: data.seal(),
         limits: Limits {
             default_output_tokens: config.limits.default_output_tokens,
             retention: SignedDuration::from_hours(24 * i64::from(config.store.retention_days)),
+            run: RunLimits {
+                turns: config.limits.turns,
+                calls: config.limits.tool_calls,
+                time: Duration::from_secs(u64::from(config.limits.run_seconds)),
+                result_tokens: config.limits.tool_result_tokens,
+            },
         },
     });
     engine.recover().await.map_err(store_failed)?;
@@ -168,8 +175,8 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
     let Some(protocol) = model.protocol() else { return Ok(None) };
     let failed = |error: &dyn std::fmt::Display| Failed::new(format!("model `{}`: {error}", model.name));
     let key = match (&model.api_key_env, &model.api_key_file) {
-        (Some(name), _) => Some(secret_variable(name).map_err(|error| failed(&error))?),
-        (None, Some(file)) => Some(secret_file(file).map_err(|error| failed(&error))?),
+        (Some(name), _) => Some(secrets::of_variable(name).map(Secret::new).map_err(|error| failed(&error))?),
+        (None, Some(file)) => Some(secrets::of_file(file).map(Secret::new).map_err(|error| failed(&error))?),
         (None, None) => None,
     };
     let headers: Result<Vec<_>, Failed> = model
@@ -178,8 +185,7 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
         .map(|(name, value)| {
             let value = match value {
                 HeaderValue::Plain(text) => Secret::new(text),
-                HeaderValue::Kept(Kept::Env(variable)) => secret_variable(variable)?,
-                HeaderValue::Kept(Kept::File(file)) => secret_file(file)?,
+                HeaderValue::Kept(kept) => Secret::new(secrets::read(kept)?),
             };
             Ok((name.clone(), value))
         })
@@ -209,24 +215,6 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
         output_limit: model.output_limit,
         backend: Arc::new(backend),
     }))
-}
-
-fn secret_variable(name: &str) -> Result<Secret, Failed> {
-    #[expect(clippy::disallowed_methods, reason = "the executable reads the environment, and nothing else does")]
-    let value = std::env::var(name).unwrap_or_default();
-    if value.is_empty() {
-        return Err(Failed::new(format!("the environment variable `{name}` is not set")));
-    }
-    Ok(Secret::new(value))
-}
-
-fn secret_file(file: &Path) -> Result<Secret, Failed> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failed::new(format!("`{}`: {error}", file.display())))?;
-    let value = text.trim_end_matches(['\r', '\n']);
-    if value.is_empty() {
-        return Err(Failed::new(format!("`{}` is empty", file.display())));
-    }
-    Ok(Secret::new(value))
 }
 
 fn local_model(
@@ -380,6 +368,11 @@ fn stop_signal() -> Result<CancellationToken, Failed> {
 /// Readable lines on a terminal, JSON elsewhere. `ANTIPHON_LOG` sets the level.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("ANTIPHON_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // It would log whole messages.
+    let filter = match format!("{}=off", antiphon_mcp::NOISY_LOG_TARGET).parse() {
+        Ok(off) => filter.add_directive(off),
+        Err(_) => filter,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         builder.compact().init();

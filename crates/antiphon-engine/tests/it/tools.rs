@@ -47,8 +47,8 @@ chunks = ["It is two."]
 [[reply]]
 when = "Both?"
 calls = [
-    { name = "google_search", arguments = { queries = ["nothing"] } },
     { name = "get_weather", arguments = { city = "Rom" } },
+    { name = "google_search", arguments = { queries = ["nothing"] } },
 ]
 
 [[reply]]
@@ -204,9 +204,7 @@ async fn a_turn_that_asks_client_and_server_waits_for_the_client_alone() {
         panic!("{steps:?}")
     };
     assert_eq!(result.is_error, Some(true));
-    let Some(Step::FunctionCall(call)) = steps.iter().find(|step| matches!(step, Step::FunctionCall(_))) else {
-        panic!("{steps:?}")
-    };
+    let Some(Step::FunctionCall(call)) = steps.last() else { panic!("calls come last: {steps:?}") };
     let answer = json!({"input": [{"type": "function_result", "call_id": call.id, "result": "sunny"}],
         "previous_interaction_id": handle.id().to_string(), "tools": declared});
     let second = create(&engine, answer).await.handle.finished().await;

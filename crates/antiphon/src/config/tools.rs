@@ -1,0 +1,204 @@
+//! What models may do here: search, fetch, run programs, use MCP servers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use antiphon_fetch::{Network, Rewrite};
+use antiphon_search::MediaWiki;
+use serde::{Deserialize, Serialize};
+
+use super::Kept;
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Search {
+    /// Asked in their order, until one has found something; none: there is no search.
+    pub(crate) providers: Vec<ProviderName>,
+    /// As `en`.
+    pub(crate) language: Option<String>,
+    pub(crate) mediawiki: Wiki,
+    pub(crate) searxng: Instance,
+    pub(crate) brave: Service,
+    pub(crate) tavily: Service,
+    pub(crate) exa: Service,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProviderName {
+    Corpus,
+    Mediawiki,
+    Searxng,
+    Brave,
+    Tavily,
+    Exa,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Wiki {
+    /// Of `api.php`; `{language}` stands for one of the languages.
+    pub(crate) url: String,
+    pub(crate) languages: Vec<String>,
+}
+
+/// A search that anyone can run.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Instance {
+    pub(crate) url: Option<String>,
+}
+
+/// A search that wants a key.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Service {
+    pub(crate) url: Option<String>,
+    pub(crate) key: Option<Kept>,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self {
+            providers: vec![ProviderName::Mediawiki],
+            language: None,
+            mediawiki: Wiki::default(),
+            searxng: Instance::default(),
+            brave: Service::default(),
+            tavily: Service::default(),
+            exa: Service::default(),
+        }
+    }
+}
+
+impl Default for Wiki {
+    fn default() -> Self {
+        Self { url: MediaWiki::URL.to_owned(), languages: vec!["en".to_owned()] }
+    }
+}
+
+impl Search {
+    /// Makes paths relative to the folder of the file that names them.
+    pub(crate) fn place_in(&mut self, folder: &Path) {
+        for service in [&mut self.brave, &mut self.tavily, &mut self.exa] {
+            if let Some(Kept::File(file)) = &mut service.key {
+                *file = folder.join(&*file);
+            }
+        }
+    }
+
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (at, provider) in self.providers.iter().enumerate() {
+            let missing = match provider {
+                ProviderName::Corpus | ProviderName::Mediawiki => None,
+                ProviderName::Searxng => self.searxng.url.is_none().then_some("search.searxng.url"),
+                ProviderName::Brave => self.brave.key.is_none().then_some("search.brave.key"),
+                ProviderName::Tavily => self.tavily.key.is_none().then_some("search.tavily.key"),
+                ProviderName::Exa => self.exa.key.is_none().then_some("search.exa.key"),
+            };
+            problems.extend(missing.map(|key| format!("`search.providers[{at}]`: it needs `{key}`")));
+        }
+        problems
+    }
+}
+
+/// How addresses are fetched that users and models name.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Fetch {
+    /// Whether a page is left alone when its host asks for it.
+    pub(crate) robots: bool,
+    /// What else than the public internet pages, and servers of tools, may be on.
+    pub(crate) pages: Opening,
+    pub(crate) mcp: Opening,
+    /// Beginnings of addresses, and where they are fetched instead.
+    pub(crate) rewrite: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Opening {
+    /// As `10.1.0.0/16`.
+    pub(crate) networks: Vec<String>,
+    pub(crate) ports: Vec<u16>,
+}
+
+impl Default for Fetch {
+    fn default() -> Self {
+        Self { robots: true, pages: Opening::default(), mcp: Opening::default(), rewrite: BTreeMap::new() }
+    }
+}
+
+impl Opening {
+    /// # Errors
+    /// The first network that is none.
+    pub(crate) fn read(&self) -> Result<antiphon_fetch::Opening, String> {
+        let networks: Result<Vec<Network>, _> =
+            self.networks.iter().map(|text| text.parse().map_err(|error| format!("{error}"))).collect();
+        Ok(antiphon_fetch::Opening { networks: networks?, ports: self.ports.clone() })
+    }
+}
+
+impl Fetch {
+    pub(crate) fn rewrites(&self) -> Result<Vec<Rewrite>, String> {
+        self.rewrite.iter().map(|(from, to)| Rewrite::new(from, to).map_err(|error| error.to_string())).collect()
+    }
+
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let openings = [("pages", self.pages.read().err()), ("mcp", self.mcp.read().err())];
+        let wrong = openings.into_iter().filter_map(|(key, why)| Some(format!("`fetch.{key}.networks`: {}", why?)));
+        wrong.chain(self.rewrites().err().map(|why| format!("`fetch.rewrite`: {why}"))).collect()
+    }
+}
+
+/// Where programs run.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sandbox {
+    pub(crate) backend: SandboxMode,
+    /// Where fresh workspaces are made; below the folder for temporary files unless given.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) seconds: u32,
+    pub(crate) memory_mb: u32,
+    pub(crate) processes: u32,
+    pub(crate) disk_mb: u32,
+    pub(crate) output_kb: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SandboxMode {
+    /// The best there is.
+    #[default]
+    Auto,
+    /// Tier 1 or none.
+    Bwrap,
+    Off,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self {
+            backend: SandboxMode::Auto,
+            folder: None,
+            seconds: 120,
+            memory_mb: 512,
+            processes: 64,
+            disk_mb: 256,
+            output_kb: 1024,
+        }
+    }
+}
+
+/// A server of tools that is a process on this machine; requests name it without a `url`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct McpProcess {
+    pub(crate) command: PathBuf,
+    #[serde(default)]
+    pub(crate) args: Vec<String>,
+    /// The whole environment of the process.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+}

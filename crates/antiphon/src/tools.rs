@@ -1,0 +1,169 @@
+//! What models may do here, put together from the configuration.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_fetch::extract::{Bounds, Document, extract};
+use antiphon_fetch::{FetchOptions, Fetcher, Own, Purpose, SystemLookup};
+use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
+use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
+use antiphon_search::{Brave, Corpus, Exa, Extracted, Key, MediaWiki, Provider, Searxng, Tavily};
+use antiphon_tools::Tools;
+use tracing::{info, warn};
+
+use crate::config::{Config, Kept, ProviderName, SandboxMode};
+use crate::{Failed, paths, secrets};
+
+/// The corpus of a data folder.
+pub(crate) const CORPUS: &str = "corpus.sqlite";
+
+/// `address` is where this server listens, which nobody reaches through it.
+pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr) -> Result<Tools, Failed> {
+    let fetcher = fetcher(config, address)?;
+    let checking = fetcher.clone();
+    let check = move |url: &antiphon_fetch::Url| {
+        checking.check(url.as_str(), Purpose::Mcp).map(|_| ()).map_err(|refusal| format!("{refusal:?}"))
+    };
+    let mcp = McpServers::new(McpOptions::new(fetcher.client(Purpose::Mcp), check));
+    let sandbox = sandbox(config).await;
+    match &sandbox {
+        Ok(sandbox) => info!(tier = %sandbox.tier(), "Programs run in a sandbox"),
+        Err(why) => warn!(why, "Programs are not run"),
+    }
+    let processes = config.mcp_servers.iter().map(|(name, process)| {
+        let spec = StdioSpec {
+            name: name.clone(),
+            command: process.command.clone(),
+            args: process.args.clone(),
+            env: process.env.clone(),
+            allowed_tools: Vec::new(),
+        };
+        (name.clone(), spec)
+    });
+    Ok(Tools {
+        providers: providers(config, data).await?,
+        language: config.search.language.clone(),
+        fetcher,
+        sandbox,
+        limits: limits(config),
+        mcp,
+        processes: processes.collect(),
+    })
+}
+
+async fn providers(config: &Config, data: &Path) -> Result<Vec<Arc<dyn Provider>>, Failed> {
+    let search = &config.search;
+    let failed = |name: &str, detail: &str| Failed::new(format!("`search.{name}`: {detail}"));
+    let key = |name: &str, key: &Option<Kept>| {
+        let secret = key.as_ref().map_or(Ok(String::new()), secrets::read);
+        secret.map(Key::new).map_err(|error| failed(name, &error.to_string()))
+    };
+    let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
+    for provider in &search.providers {
+        providers.push(match provider {
+            ProviderName::Corpus => {
+                let opened = Corpus::open(data.join(CORPUS)).await;
+                Arc::new(opened.map_err(|error| failed("providers", &error.to_string()))?)
+            }
+            ProviderName::Mediawiki => {
+                let languages: Vec<&str> = search.mediawiki.languages.iter().map(String::as_str).collect();
+                let wiki = MediaWiki::new(&search.mediawiki.url, &languages);
+                if search.mediawiki.url != MediaWiki::URL {
+                    info!(url = search.mediawiki.url, "Searches go to another wiki");
+                }
+                Arc::new(wiki.map_err(|error| failed("mediawiki", error.detail()))?)
+            }
+            ProviderName::Searxng => {
+                let url = search.searxng.url.clone().unwrap_or_default();
+                Arc::new(Searxng::new(&url).map_err(|error| failed("searxng", error.detail()))?)
+            }
+            ProviderName::Brave => {
+                let url = search.brave.url.as_deref().unwrap_or(Brave::URL);
+                let key = key("brave.key", &search.brave.key)?;
+                Arc::new(Brave::new(url, &key).map_err(|error| failed("brave", error.detail()))?)
+            }
+            ProviderName::Tavily => {
+                let url = search.tavily.url.as_deref().unwrap_or(Tavily::URL);
+                let key = key("tavily.key", &search.tavily.key)?;
+                Arc::new(Tavily::new(url, &key).map_err(|error| failed("tavily", error.detail()))?)
+            }
+            ProviderName::Exa => {
+                let url = search.exa.url.as_deref().unwrap_or(Exa::URL);
+                let key = key("exa.key", &search.exa.key)?;
+                Arc::new(Exa::new(url, &key).map_err(|error| failed("exa", error.detail()))?)
+            }
+        });
+    }
+    Ok(providers)
+}
+
+fn fetcher(config: &Config, address: SocketAddr) -> Result<Fetcher, Failed> {
+    let wrong = |why: String| Failed::new(format!("`fetch`: {why}"));
+    for (from, to) in &config.fetch.rewrite {
+        info!(from, to, "Addresses are fetched elsewhere");
+    }
+    let openings = BTreeMap::from([
+        (Purpose::Page, config.fetch.pages.read().map_err(wrong)?),
+        (Purpose::Mcp, config.fetch.mcp.read().map_err(wrong)?),
+    ]);
+    let options = FetchOptions {
+        openings,
+        rewrites: config.fetch.rewrites().map_err(wrong)?,
+        own: Own { hosts: Vec::new(), addresses: Vec::new(), port: Some(address.port()) },
+        robots: config.fetch.robots,
+        ..FetchOptions::default()
+    };
+    Fetcher::new(options, Arc::new(SystemLookup)).map_err(|error| Failed::new(error.to_string()))
+}
+
+/// The sandbox, or why there is none.
+async fn sandbox(config: &Config) -> Result<Sandbox, String> {
+    let wanted = &config.sandbox;
+    let minimum = match wanted.backend {
+        SandboxMode::Off => return Err("the operator has switched it off".to_owned()),
+        SandboxMode::Auto => Tier::Landlock,
+        SandboxMode::Bwrap => Tier::Bwrap,
+    };
+    let Some(helper) = paths::beside("antiphon-sandbox-init") else {
+        return Err("`antiphon-sandbox-init` is not beside this executable".to_owned());
+    };
+    let folder = wanted.folder.clone().unwrap_or_else(|| std::env::temp_dir().join("antiphon-sandbox"));
+    let options = Options { helper, folder, minimum, uids: None };
+    let probed = tokio::task::spawn_blocking(move || Sandbox::probe(&options).map_err(|why| why.to_string()));
+    probed.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn limits(config: &Config) -> Limits {
+    let wanted = &config.sandbox;
+    Limits {
+        wall: Duration::from_secs(u64::from(wanted.seconds)),
+        memory: u64::from(wanted.memory_mb) << 20,
+        processes: wanted.processes,
+        workspace_bytes: u64::from(wanted.disk_mb) << 20,
+        output_bytes: u64::from(wanted.output_kb) << 10,
+        ..Limits::default()
+    }
+}
+
+/// Reads the text of pages and of PDF documents for the corpus.
+pub(crate) fn extracted(path: &Path, bytes: &[u8]) -> Option<Result<Extracted, String>> {
+    let mime = match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "pdf" => "application/pdf",
+        "htm" | "html" | "xhtml" => "text/html",
+        _ => return None,
+    };
+    let read = extract(bytes, mime, None, &Bounds::default()).map_err(|error| error.to_string());
+    Some(read.map(|document| Extracted { text: paged(&document), title: document.title }))
+}
+
+/// The text, with a form feed at the end of each page.
+fn paged(document: &Document) -> String {
+    let mut text = document.text.clone();
+    for start in document.page_starts.iter().rev().filter(|start| **start > 0) {
+        text.insert(*start, '\u{c}');
+    }
+    text
+}
