@@ -26,16 +26,51 @@ class Document:
     text: str
 
 
-def documents(folder):
-    """The documents of a corpus by their addresses: Markdown below lines of `key: value` between two `---`."""
-    found = {}
-    for path in sorted(Path(folder).rglob("*.md")):
-        _, head, text = path.read_text(encoding="utf-8").split("---\n", 2)
-        values = dict(line.split(": ", 1) for line in head.splitlines())
-        document = Document(values["title"], values["url"], values["site"], text.strip())
-        if found.setdefault(address(document.url), document) is not document:
-            raise ValueError(f"{path}: another document has the address {document.url}")
-    return found
+class Corpus:
+    """Documents by their addresses, and the names that are in them."""
+
+    def __init__(self, documents):
+        self.documents = {address(document.url): document for document in documents}
+        if len(self.documents) != len(documents):
+            raise ValueError("two documents have the same address")
+        texts = [document.text for document in documents]
+        within = {folded(name) for text in texts for name in re.findall(r"(?<=[\w,] )[^\W\d_]+", text) if name[0].isupper()}
+        self.names = within - {word for text in texts for word in WORD.findall(text)}
+        """Written with a capital letter within sentences and never without: known as names where a sentence begins."""
+
+    @classmethod
+    def read(cls, folder):
+        """The Markdown of a folder, each below lines of `key: value` between two `---`."""
+        documents = []
+        for path in sorted(Path(folder).rglob("*.md")):
+            _, head, text = path.read_text(encoding="utf-8").split("---\n", 2)
+            values = dict(line.split(": ", 1) for line in head.splitlines())
+            documents.append(Document(values["title"], values["url"], values["site"], text.strip()))
+        return cls(documents)
+
+    def find(self, url):
+        return self.documents.get(address(url)) if isinstance(url, str) else None
+
+    def supports(self, document, span):
+        """Whether a document says what a span says, as far as words tell.
+
+        Every number and every name of the span is somewhere in the document, and one passage of it, with
+        the title, holds half of the span's words.
+        """
+        wanted, whole = set(words(span)), f"{document.title}\n{document.text}"
+        first, _, rest = span.partition(" ")
+        # A country and its people begin alike.
+        named = {name[:3] for name in names(rest) | (names(first) & self.names)}
+        if not named <= {name[:3] for name in names(whole)}:
+            return False
+        everywhere = set(words(whole))
+        for number in (word for word in wanted if word[0].isdigit()):
+            if number not in everywhere and not everywhere & {name[:STEM] for name in NUMBERS.get(number, [])}:
+                return False
+        title = set(words(document.title))
+        said = [set(words(document.text[start:end])) for start, end in sentences(document.text)]
+        passages = [title.union(*said[at : at + PASSAGE]) for at in range(max(1, len(said) - PASSAGE + 1))]
+        return bool(wanted) and max(len(wanted & passage) for passage in passages) >= ENOUGH * len(wanted)
 
 
 def address(url):
@@ -147,36 +182,6 @@ def names(text):
     return {name for word in WORD.findall(text) if word[0].isupper() and len(name := folded(word)) > 2 and name not in EMPTY}
 
 
-def proper(found):
-    """The words that documents write with a capital letter within sentences, and never without: names that
-    are known as such where a sentence begins."""
-    texts = [document.text for document in found.values()]
-    within = {folded(name) for text in texts for name in re.findall(r"(?<=[\w,] )[^\W\d_]+", text) if name[0].isupper()}
-    return within - {word for text in texts for word in WORD.findall(text)}
-
-
-def supports(document, span, proper=frozenset()):
-    """Whether a document says what a span says, as far as words tell.
-
-    Every number and every name of the span is somewhere in the document, and one passage of it, with the
-    title, holds half of the span's words.
-    """
-    wanted = set(words(span))
-    first, _, rest = span.partition(" ")
-    # A country and its people begin alike.
-    named = {name[:3] for name in names(rest) | (names(first) & proper)}
-    if not named <= {name[:3] for name in names(f"{document.title} {document.text}")}:
-        return False
-    everywhere = set(words(f"{document.title}\n{document.text}"))
-    for number in (word for word in wanted if word[0].isdigit()):
-        if number not in everywhere and not everywhere & {name[:STEM] for name in NUMBERS.get(number, [])}:
-            return False
-    title = set(words(document.title))
-    said = [set(words(document.text[start:end])) for start, end in sentences(document.text)]
-    passages = [title.union(*said[at : at + PASSAGE]) for at in range(max(1, len(said) - PASSAGE + 1))]
-    return bool(wanted) and max(len(wanted & passage) for passage in passages) >= ENOUGH * len(wanted)
-
-
 def text_parts(interaction):
     """The text parts of all model outputs of an interaction in its JSON form."""
     return [
@@ -199,7 +204,13 @@ def searched(interaction):
     return any(step["type"] == "google_search_result" and step["call_id"] in calls and not step.get("is_error") for step in steps)
 
 
-def citations(interaction, found, facts=()):
+def queries(interaction):
+    """What was searched for."""
+    calls = [step for step in interaction.get("steps") or [] if step["type"] == "google_search_call"]
+    return [query for call in calls for query in (call.get("arguments") or {}).get("queries") or []]
+
+
+def citations(interaction, corpus, facts=()):
     """Every citation of an interaction, judged; `broken` says which promise it breaks, if any.
 
     A span that is no text has nothing else that could be judged.
@@ -208,18 +219,18 @@ def citations(interaction, found, facts=()):
     for part in text_parts(interaction):
         for annotation in part.get("annotations") or []:
             if annotation["type"] == "url_citation":
-                judged.append(judge(part["text"], annotation, found, facts))
+                judged.append(judge(part["text"], annotation, corpus, facts))
     return judged
 
 
-def judge(text, annotation, found, facts):
+def judge(text, annotation, corpus, facts):
     """One citation: where it points, what it names, and whether that is so."""
     url, title = annotation.get("url"), annotation.get("title")
     outcome = {
         "url": url, "title": title, "span": None, "sentence": None, "on_fact": False, "gold": False,
         "supported": False, "broken": None,
     }  # fmt: skip
-    document = found.get(address(url)) if isinstance(url, str) else None
+    document = corpus.find(url)
     bounds = characters(text, annotation.get("start_index"), annotation.get("end_index"))
     trimmed = bounds and trim(text, *bounds)
     if not trimmed:
@@ -231,9 +242,9 @@ def judge(text, annotation, found, facts):
     held = [fact for fact in facts if holds(outcome["sentence"], fact["fact"])]
     outcome["on_fact"] = bool(held)
     outcome["gold"] = any(
-        holds(span, fact["fact"]) and address(url or "") in map(address, fact["sources"]) for fact in held
+        holds(span, fact["fact"]) and document in map(corpus.find, fact["sources"]) for fact in held if document
     )
-    outcome["supported"] = document is not None and supports(document, span, proper(found))
+    outcome["supported"] = document is not None and corpus.supports(document, span)
     if len(around) > 1:
         outcome["broken"] = f"a span of {len(around)} sentences: {span[:160]!r}"
     elif document is None:

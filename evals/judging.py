@@ -112,6 +112,10 @@ def mentions(text, alternatives):
     )
 
 
+def share(part, whole):
+    return f"{part} of {whole}" + (f" ({100 * part / whole:.1f} %)" if whole else "")
+
+
 def refusal(error):
     """The HTTP status, if the server answered with one, and the error in one line."""
     status = getattr(error, "status_code", None)

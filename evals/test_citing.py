@@ -6,16 +6,17 @@ import citing
 
 URL = "https://en.wikipedia.org/wiki/UEFA_Euro_2024_final"
 OTHER = "https://en.wikipedia.org/wiki/UEFA_Euro_2020_final"
-FOUND = {
-    citing.address(URL): citing.Document(
+FINAL, OLDER = (
+    citing.Document(
         "UEFA Euro 2024 final", URL, "Wikipedia",
         "The final was played on 14 July 2024 in Berlin. Spain won 2–1.\n\n## The match\n\nCole Palmer equalised for"
         " England in the 73rd minute. Mikel Oyarzabal scored the winning goal. There were 65,600 spectators.",
     ),
-    citing.address(OTHER): citing.Document(
+    citing.Document(
         "UEFA Euro 2020 final", OTHER, "Wikipedia", "The final was played at Wembley. Italy won on penalties."
     ),
-}  # fmt: skip
+)  # fmt: skip
+CORPUS = citing.Corpus([FINAL, OLDER])
 FACTS = [{"fact": ["Palmer"], "sources": [URL], "sentence": "Cole Palmer equalised for England in the 73rd minute."}]
 QUESTION = {"kind": "one", "answers": [["Palmer"]], "facts": FACTS}
 
@@ -33,7 +34,7 @@ def cited(text, *marks):
 
 
 def only(text, span, url, facts=FACTS):
-    (outcome,) = citing.citations(cited(text, (span, url)), FOUND, facts)
+    (outcome,) = citing.citations(cited(text, (span, url)), CORPUS, facts)
     return {key: outcome[key] for key in ("on_fact", "gold", "supported", "broken")}
 
 
@@ -135,12 +136,17 @@ class Citations(unittest.TestCase):
             (False, "..."),
         ):
             with self.subTest(span):
-                self.assertEqual(citing.supports(FOUND[citing.address(URL)], span), expected)
+                self.assertEqual(CORPUS.supports(FINAL, span), expected)
 
     def test_numbers_are_the_same_in_words(self):
         document = citing.Document("Octopus", URL, "Wikipedia", "An octopus has three hearts.")
-        self.assertTrue(citing.supports(document, "It has 3 hearts"))
-        self.assertFalse(citing.supports(document, "It has 4 hearts"))
+        self.assertTrue(CORPUS.supports(document, "It has 3 hearts"))
+        self.assertFalse(CORPUS.supports(document, "It has 4 hearts"))
+
+    def test_a_first_word_is_a_name_when_the_documents_know_it_as_one(self):
+        corpus = citing.Corpus([FINAL, OLDER, citing.Document("Spain", "https://example.org/s", "x", "The team of Spain won.")])
+        self.assertFalse(corpus.supports(OLDER, "Spain won on penalties"))
+        self.assertTrue(corpus.supports(OLDER, "Winning on penalties"))
 
     def test_spans_are_bytes_on_the_edges_of_characters(self):
         text = "Éder 🐕 marcou."
@@ -162,7 +168,7 @@ class Citations(unittest.TestCase):
             annotation = {"type": "url_citation", "start_index": start, "end_index": end, "url": URL, "title": "Wikipedia"}
             with self.subTest(start=start, end=end):
                 interaction = {"steps": [{"type": "model_output", "content": [part | {"annotations": [annotation]}]}]}
-                (outcome,) = citing.citations(interaction, FOUND)
+                (outcome,) = citing.citations(interaction, CORPUS)
                 broken = None if span else f"{start}..{end} is no span of a text of 18 bytes"
                 self.assertEqual((outcome["span"], outcome["broken"]), (span, broken))
 
@@ -175,7 +181,7 @@ class Citations(unittest.TestCase):
             "an address that no document has: 'https://example.org/x'",
         )
         annotation = {"start_index": 0, "end_index": 10, "url": URL}
-        self.assertEqual(citing.judge(text, annotation, FOUND, [])["broken"], f"no title for {URL}")
+        self.assertEqual(citing.judge(text, annotation, CORPUS, [])["broken"], f"no title for {URL}")
 
     def test_addresses_are_the_same_with_and_without_percent_signs(self):
         self.assertEqual(

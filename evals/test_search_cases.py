@@ -5,8 +5,8 @@ import unittest
 import citing
 import frozen
 
-DOCUMENTS = citing.documents(frozen.FOLDER / "corpus")
-PROPER = citing.proper(DOCUMENTS)
+CORPUS = citing.Corpus.read(frozen.FOLDER / "corpus")
+DOCUMENTS = CORPUS.documents
 QUESTIONS = frozen.read("search.json")
 
 
@@ -28,7 +28,7 @@ class Questions(unittest.TestCase):
         for question in QUESTIONS:
             for fact in question["facts"]:
                 with self.subTest(question["id"]):
-                    source, *others = [DOCUMENTS[citing.address(url)] for url in fact["sources"]]
+                    source, *others = [CORPUS.find(url) for url in fact["sources"]]
                     self.assertEqual([source.text[start:end] for start, end in citing.sentences(source.text)].count(fact["sentence"]), 1)
                     self.assertTrue(all(citing.holds(document.text, fact["fact"]) for document in (source, *others)))
                     self.assertTrue(citing.holds(fact["sentence"], fact["fact"]))
@@ -39,20 +39,20 @@ class Questions(unittest.TestCase):
                 self.assertEqual((question["answers"], question["facts"]), ([], []))
                 continue
             with self.subTest(question["id"]):
-                titles = [DOCUMENTS[citing.address(fact["sources"][0])].title for fact in question["facts"]]
+                titles = [CORPUS.find(fact["sources"][0]).title for fact in question["facts"]]
                 text = " ".join([*titles, *(fact["sentence"] for fact in question["facts"])])
                 self.assertTrue(citing.right(question, text))
                 self.assertFalse(citing.right(question, question["question"]), "the question holds its answer")
                 for fact in question["facts"]:
                     for url in fact["sources"]:
-                        self.assertTrue(citing.supports(DOCUMENTS[citing.address(url)], fact["fact"][0]))
-                    self.assertTrue(citing.supports(DOCUMENTS[citing.address(fact["sources"][0])], fact["sentence"], PROPER))
+                        self.assertTrue(CORPUS.supports(CORPUS.find(url), fact["fact"][0]))
+                    self.assertTrue(CORPUS.supports(CORPUS.find(fact["sources"][0]), fact["sentence"]))
 
     def test_no_other_document_says_the_gold_sentence(self):
         for question in QUESTIONS:
             for fact in question["facts"]:
                 gold = set(map(citing.address, fact["sources"]))
-                saying = {url for url, document in DOCUMENTS.items() if citing.supports(document, fact["sentence"], PROPER)}
+                saying = {url for url, document in DOCUMENTS.items() if CORPUS.supports(document, fact["sentence"])}
                 self.assertEqual(saying - gold, set(), question["id"])
 
 
