@@ -130,6 +130,7 @@ class Citations(unittest.TestCase):
             (False, "Spain won the final 3-1."),
             (True, "65,600 people were there"),
             (True, "In Berlin the Spanish team won 2-1"),
+            (True, "The England Match in the 73rd Minute"),
             (False, "In Munich the Spanish team won 2-1"),
             (False, "Harry Kane shares the Golden Boot with several other players"),
             (True, "UEFA Euro 2024 final"),
