@@ -8,8 +8,9 @@ answered with that HTTP status, or, for `200`, with an error as the API reports 
 
 A document is Markdown below lines of `key: value` between two `---`, of which `title` and `url` are
 needed. Its introduction ends at the first heading. What the API does and a client can stumble over is
-done here as well: errors come with status 200, generated pages in the order of their ids, and several
-extracts of whole pages one at a time. Needs the standard library alone.
+done here as well: a page must have every word of a search, errors come with status 200, generated pages
+in the order of their ids, and several extracts of whole pages one at a time. Needs the standard library
+alone.
 """
 
 import argparse
@@ -36,7 +37,15 @@ QUERY_CHARACTERS = 300
 SATURATION, LENGTH_WEIGHT, TITLE_WEIGHT = 1.2, 0.75, 3
 """The two constants of BM25, and how often a word of the title counts."""
 
-MODULES = {"search": "list", "extracts": "prop", "info": "prop"}
+SITE = "Lookalike"
+STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this"
+    " to was will with"
+    " ao aos as com como da das de do dos e em na nas no nos o os ou para pela pelo por que se um uma".split()
+)
+"""What a search leaves out."""
+
+MODULES = {"search": "list", "extracts": "prop", "info": "prop", "siteinfo": "meta"}
 COMMON = {
     "action", "format", "formatversion", "utf8", "ascii", "maxlag", "smaxage", "maxage", "origin", "uselang", "requestid",
     "errorformat", "errorlang", "errorsuselocal", "curtimestamp", "servedby", "variant", "crossorigin", "callback",
@@ -48,8 +57,9 @@ OWN = {
                "qiprofile", "backend"},
     "extracts": {"chars", "sentences", "limit", "intro", "plaintext", "sectionformat", "continue"},
     "info": {"prop", "linkcontext", "testactions", "token", "continue", "editintrostyle", "preloadcustom"},
+    "siteinfo": {"prop", "filteriw", "showalldb", "numberingroup", "inlanguagecode"},
 }  # fmt: skip
-PREFIXES = {"search": "sr", "extracts": "ex", "info": "in"}
+PREFIXES = {"search": "sr", "extracts": "ex", "info": "in", "siteinfo": "si"}
 
 
 class Failure(Exception):
@@ -134,10 +144,11 @@ class Wiki:
         return cls([Page(1000 + rank, *pages[at]) for rank, at in enumerate(order)])
 
     def search(self, query):
-        """The pages with any of the query's words, the best first."""
-        terms = set(words(query))
-        scored = [(self.score(page, terms), page) for page in self.pages]
-        return [page for score, page in sorted(scored, key=lambda pair: (-pair[0], pair[1].id)) if score > 0]
+        """The pages with every word of the query, or of a part of it between two `OR`; the best first."""
+        parts = [set(words(part)) - STOP_WORDS for part in re.split(r"\bOR\b", query)]
+        terms = set().union(*parts)
+        pages = [page for page in self.pages if any(part and part <= page.words.keys() for part in parts)]
+        return sorted(pages, key=lambda page: (-self.score(page, terms), page.id))
 
     def score(self, page, terms):
         score = 0.0
@@ -189,6 +200,9 @@ class Query:
         query = {}
         lists = self.several("list", {"search"})
         properties = self.several("prop", {"extracts", "info"})
+        meta = self.several("meta", {"siteinfo"})
+        if "siteinfo" in meta:
+            query["general"] = {"mainpage": "Main Page", "sitename": SITE, "lang": "en", "articlepath": "/wiki/$1"}
         if "search" in lists:
             query |= self.listed()
         pages, order = self.chosen(query)
@@ -197,7 +211,7 @@ class Query:
         body = {}
         if self.continuation:
             # A list alone continues with `-||`, properties and generators with the names of what is done.
-            rest = "-||" if "sroffset" in self.continuation else "gsroffset||" if "gsroffset" in self.continuation else "||info"
+            rest = f"-||{'|'.join(meta)}" if "sroffset" in self.continuation else "gsroffset||" if "gsroffset" in self.continuation else "||info"
             body["continue"] = self.continuation | {"continue": rest}
         if "excontinue" not in self.continuation:
             body["batchcomplete"] = True if self.modern else ""

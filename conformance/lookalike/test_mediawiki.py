@@ -71,7 +71,7 @@ class Quiet(mediawiki.Handler):
 
 class List(Served):
     def test_the_best_page_comes_first_with_its_words_marked(self):
-        found = self.ask(list="search", srsearch="who won the euro 2024?", srlimit="1")
+        found = self.ask(list="search", srsearch="won the 2024 final OR won", srlimit="1")
         self.assertEqual(found["batchcomplete"], True)
         self.assertEqual(found["continue"], {"sroffset": 1, "continue": "-||"})
         self.assertEqual(found["query"]["searchinfo"], {"totalhits": 2})
@@ -84,7 +84,7 @@ class List(Served):
         self.assertIn("Williams &amp; Mikel", page["snippet"])
 
     def test_continuing_brings_the_rest(self):
-        found = self.ask(list="search", srsearch="euro 2024", srlimit="1", sroffset="1")
+        found = self.ask(list="search", srsearch="2024 OR euro", srlimit="1", sroffset="1")
         self.assertEqual([page["title"] for page in found["query"]["search"]], ["Euro 2020 final"])
         self.assertNotIn("continue", found)
 
@@ -99,6 +99,21 @@ class List(Served):
             {"batchcomplete": True, "query": {"searchinfo": {"totalhits": 0}, "search": []}},
         )
 
+    def test_a_page_must_have_every_word_but_the_small_ones(self):
+        for query, expected in (
+            ("Spain in the final", ["Euro 2024 final"]),
+            ("Spain Tejo", []),
+            ("Spain OR Tejo", ["Rio Tejo", "Euro 2024 final"]),
+            ("the of", []),
+        ):
+            with self.subTest(query):
+                found = self.ask(list="search", srsearch=query)
+                self.assertEqual(sorted(page["title"] for page in found["query"]["search"]), sorted(expected))
+
+    def test_the_site_tells_its_name_beside_the_list(self):
+        found = self.ask(list="search", srsearch="2024 OR euro", srlimit="1", meta="siteinfo", siprop="general")
+        self.assertEqual((found["query"]["general"]["sitename"], found["continue"]["continue"]), ("Lookalike", "-||siteinfo"))
+
     def test_accents_and_case_do_not_matter(self):
         found = self.ask(list="search", srsearch="IBERICA")
         self.assertEqual([page["title"] for page in found["query"]["search"]], ["Rio Tejo"])
@@ -111,7 +126,7 @@ def mediawiki_page(test, title):
 class Generator(Served):
     def test_pages_come_in_the_order_of_ids_with_their_rank_text_and_address(self):
         found = self.ask(
-            generator="search", gsrsearch="final 2024 penalties", prop="extracts|info", exintro="1", explaintext="1", inprop="url"
+            generator="search", gsrsearch="2024 OR penalties", prop="extracts|info", exintro="1", explaintext="1", inprop="url"
         )
         pages = found["query"]["pages"]
         self.assertEqual([page["pageid"] for page in pages], sorted(page["pageid"] for page in pages))
