@@ -61,7 +61,12 @@ native *arguments: model
     ANTIPHON_TEST_MODEL=$("$ANTIPHON_TEST_BIN_DIR/antiphon" models list | sed -n 's/^smollm2-135m-instruct\tinstalled\t[^\t]*\t//p') \
         cargo nextest run --locked --cargo-profile release -p antiphon-llama --target-dir "$ANTIPHON_NATIVE_TARGET_DIR" {{ arguments }}
 
-# How well a model calls functions and fills schemas; arguments as for `evals/run`.
+# Tests of what measures: judges and cases of the evaluation, and what looks like a service.
+harness:
+    python3 -m unittest discover --start-directory conformance/lookalike
+    python3 -m unittest discover --start-directory evals
+
+# How well a model calls functions, fills schemas and cites; arguments as for `evals/run`.
 evals *arguments:
     evals/run {{ arguments }}
 

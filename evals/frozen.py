@@ -14,7 +14,7 @@ def changed():
     listed = dict(reversed(line.split("  ", 1)) for line in LIST.read_text().splitlines())
     found = {
         str(path.relative_to(FOLDER)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (*FOLDER.glob("*.json"), *FOLDER.glob("schemas/*"))
+        for path in (*FOLDER.glob("*.json"), *FOLDER.glob("schemas/*"), *FOLDER.glob("corpus/*"))
     }
     return sorted(name for name in listed.keys() | found.keys() if listed.get(name) != found.get(name))
 

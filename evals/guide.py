@@ -67,7 +67,15 @@ def run(server, model, options):
 
 
 def program_run(server, guide, file):
-    """Runs one program with nothing but the variables that a user sets, and reads what it printed."""
+    """Runs one program and reads what it printed."""
+    output, why = printed(server, guide, file)
+    if why:
+        return {"well_formed": False, "why": why}
+    return recipe_printed(file, output) if file.startswith("07") else answer_printed(file, output)
+
+
+def printed(server, guide, file):
+    """Runs one program with nothing but the variables that a user sets: its output, and why it failed."""
     modules = Path(os.environ["ANTIPHON_EVALS_NODE_MODULES"])
     with tempfile.TemporaryDirectory(prefix="evals-") as scratch:
         # Node resolves imports from where a file is.
@@ -80,11 +88,11 @@ def program_run(server, guide, file):
                 capture_output=True, text=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return {"well_formed": False, "why": f"it still ran after {PROGRAM_PATIENCE} s"}
+            return None, f"it still ran after {PROGRAM_PATIENCE} s"
     if ended.returncode != 0:
         last = next(reversed(ended.stderr.strip().splitlines()), "")
-        return {"well_formed": False, "why": f"exit code {ended.returncode}: {last[:200]}"}
-    return recipe_printed(file, ended.stdout) if file.startswith("07") else answer_printed(file, ended.stdout)
+        return None, f"exit code {ended.returncode}: {last[:200]}"
+    return ended.stdout, None
 
 
 def recipe_printed(file, output):

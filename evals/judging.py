@@ -4,10 +4,6 @@ import itertools
 import json
 import re
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-from jsonschema.validators import validator_for
-
 LEAKED = re.compile(
     r"<\|[a-z_]+\|>|</?s>|</?think>|</?tool_call>|</?tool_response>|</?tools>|<function=|\[/?TOOL_CALLS\]"
     r"|\{\s*\"name\"\s*:\s*\"\w+\"\s*,\s*\"(arguments|parameters)\"\s*:"
@@ -17,6 +13,11 @@ LEAKED = re.compile(
 
 def violation(value, schema):
     """Why a value does not conform to a schema, formats included; `None` when it does."""
+    # Only here, so that all that judges without schemas can be tested by any Python.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+    from jsonschema.validators import validator_for
+
     cls = validator_for(schema, default=Draft202012Validator)
     error = best_match(cls(schema, format_checker=cls.FORMAT_CHECKER).iter_errors(value))
     return error and f"{error.json_path}: {error.message[:160]}"
@@ -110,6 +111,10 @@ def mentions(text, alternatives):
     return any(
         re.search(rf"(?<![0-9]){re.escape(alternative)}(?![0-9])", text, re.IGNORECASE) for alternative in alternatives
     )
+
+
+def share(part, whole):
+    return f"{part} of {whole}" + (f" ({100 * part / whole:.1f} %)" if whole else "")
 
 
 def refusal(error):

@@ -29,14 +29,10 @@ def run(server, model, options):
         )  # fmt: skip
     completed = [outcome for outcome in outcomes if outcome["ended"] == "completed"]
     valid = sum(not outcome["why"] for outcome in completed)
-    print(f"\ncompleted: {share(len(completed), len(outcomes))}; of these valid: {share(valid, len(completed))}")
+    print(f"\ncompleted: {judging.share(len(completed), len(outcomes))}; of these valid: {judging.share(valid, len(completed))}")
     print(f"{seconds:.1f} s in all, {options.concurrency} at a time")
     broken = [f"{outcome['id']}: {outcome['why']}" for outcome in completed if outcome["why"]]
     return {"cases": outcomes, "broken": broken}
-
-
-def share(part, whole):
-    return f"{part} of {whole}" + (f" ({100 * part / whole:.1f} %)" if whole else "")
 
 
 def answer(server, model, options, case):

@@ -38,10 +38,10 @@ class Running:
 
 
 class Own(Running):
-    """`antiphon serve` with a fresh data folder and everything but the model at its default."""
+    """`antiphon serve` with a fresh data folder and everything but the model and where it searches at its default."""
 
-    def __init__(self, model):
-        self.model = model
+    def __init__(self, model, provider=None):
+        self.model, self.provider = model, provider
 
     def __enter__(self):
         antiphon = Path(os.environ["ANTIPHON_BIN_DIR"]) / "antiphon"
@@ -55,6 +55,10 @@ class Own(Running):
             [antiphon, "keys", "create", *data, "--name", "evals"], stdout=subprocess.PIPE, text=True, env=kept, check=True
         ).stdout.strip()
         command = [antiphon, "serve", "--listen", "127.0.0.1:0", *data, *(["--model", self.model] if self.model else [])]
+        if self.provider:
+            self.provider.prepare(antiphon, self.folder / "data", kept)
+            (self.folder / "antiphon.toml").write_text(self.provider.config)
+            command += ["--config", self.folder / "antiphon.toml"]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=kept)
         try:
@@ -85,6 +89,8 @@ class Own(Running):
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
+        if self.provider:
+            self.provider.close()
         shutil.rmtree(self.folder)
 
 

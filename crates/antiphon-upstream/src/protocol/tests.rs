@@ -334,7 +334,7 @@ fn heard(protocol: &dyn Protocol, events: &[Value]) -> Vec<Said> {
             ModelEvent::Text { text, .. } => heard.push(Said::Text(text)),
             ModelEvent::CallStarted { name, .. } => {
                 calls += 1;
-                heard.push(Said::Call(FunctionCall { id: format!("c{calls}"), name, ..call_of(json!({})) }));
+                heard.push(Said::Call(FunctionCall { id: format!("c{calls}"), name, ..call_of(&json!({})) }));
             }
             ModelEvent::CallArguments { text, .. } => {
                 let Some(Said::Call(call)) = heard.last_mut() else { panic!("{heard:?}") };
@@ -349,7 +349,7 @@ fn heard(protocol: &dyn Protocol, events: &[Value]) -> Vec<Said> {
     heard
 }
 
-fn call_of(arguments: Value) -> FunctionCall {
+fn call_of(arguments: &Value) -> FunctionCall {
     let arguments = arguments.as_object().unwrap().clone();
     FunctionCall { id: String::new(), name: String::new(), arguments }
 }
