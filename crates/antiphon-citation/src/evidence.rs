@@ -199,14 +199,31 @@ impl Evidence {
         let mut anchors: Vec<_> = (0..masks.len()).filter(|unit| masks[*unit] != 0).collect();
         anchors.sort_by_cached_key(|unit| std::cmp::Reverse(claim.weight(masks[*unit])));
         anchors.truncate(MOST_ANCHORS);
-        let supports = anchors.into_iter().map(|anchor| {
+        let mut best = Support::NONE;
+        let mut contradicted = Vec::new();
+        for anchor in anchors {
+            let direct = masks[anchor];
+            // Half of the claim has to stand in one sentence; and where a sentence contradicts the claim, another
+            // one that has less of it does not bear it out.
+            let less = |mask: &u128| direct & mask == direct && direct != *mask;
+            if 2 * claim.weight(direct) < claim.weight(u128::MAX) || contradicted.iter().any(less) {
+                continue;
+            }
             let near = &masks[anchor.saturating_sub(2)..masks.len().min(anchor + 3)];
             let near = near.iter().fold(0, |all, mask| all | mask);
             let unit = &source.units[anchor];
             let meanings = unit.iter().map(|word| claim.known.get(&word.term).copied()).collect();
-            anchor::Anchor { claim, unit, meanings, direct: masks[anchor], near, title }.support()
-        });
-        supports.fold(Support::NONE, |best, support| if support.score > best.score { support } else { best })
+            let anchor = anchor::Anchor { claim, unit, meanings, direct, near, title };
+            if anchor.contradicts() {
+                contradicted.push(direct);
+                continue;
+            }
+            let support = anchor.support();
+            if support.score > best.score {
+                best = support;
+            }
+        }
+        best
     }
 
     fn id(&mut self, term: &str) -> u32 {

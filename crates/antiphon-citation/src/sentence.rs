@@ -70,7 +70,11 @@ impl Sentences {
     }
 
     pub(crate) fn mark(&mut self, numbers: Vec<u32>) -> Option<Sentence> {
-        let closed = self.decide();
+        let mut closed = self.decide();
+        // A mark comes before the white space behind its sentence: this one opens a line.
+        if self.open.ends_with('\n') && closed.is_none() && !self.open.trim().is_empty() {
+            closed = Some(self.close(self.open.len()));
+        }
         if self.marks.len() < MOST_MARKS {
             let at = if content(&self.open).is_empty() { 0 } else { self.open.len() };
             self.marks.push(Mark { at, numbers });

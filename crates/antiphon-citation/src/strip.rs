@@ -147,7 +147,8 @@ impl Stripper {
     /// Reads a character, and gives back those that have to be read anew.
     fn step(&mut self, next: char, known: &dyn Fn(u32) -> bool, events: &mut Vec<Event>) -> VecDeque<char> {
         if let Some(numbers) = self.complete.take() {
-            if next != '(' && !next.is_alphanumeric() && next != '_' {
+            let link = next == '(' && self.candidate.starts_with('[');
+            if !link && !next.is_alphanumeric() && next != '_' {
                 self.accept(&numbers);
                 return VecDeque::from([next]);
             }

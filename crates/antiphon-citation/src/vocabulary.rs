@@ -66,7 +66,7 @@ const OPENERS: &str = " scientists researchers experts people critics officials 
 const ENDINGS: [&str; 11] = ["ing", "ed", "ly", "mente", "ando", "endo", "indo", "tion", "ions", "ness", "acao"];
 
 /// Forms that no ending tells.
-const IRREGULAR: [(&str, &str); 49] = [
+const IRREGULAR: [(&str, &str); 50] = [
     ("won", "win"),
     ("lost", "lose"),
     ("beaten", "beat"),
@@ -74,6 +74,7 @@ const IRREGULAR: [(&str, &str); 49] = [
     ("wrote", "write"),
     ("written", "write"),
     ("built", "build"),
+    ("found", "find"),
     ("began", "begin"),
     ("begun", "begin"),
     ("became", "become"),

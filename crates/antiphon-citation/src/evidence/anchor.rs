@@ -1,11 +1,16 @@
 //! A claim against one sentence of a source: what both say, and where they contradict each other.
 
+use std::iter::successors;
+
 use super::{Claim, Role, Shape, Support, Term, Word};
 
 /// What the neighbouring sentences, the title, and the rest of the source add, beside 1 for the sentence itself.
 const NEAR: f32 = 0.8;
 const TITLE: f32 = 0.9;
 const ELSEWHERE: f32 = 0.4;
+
+/// Names in a row that are looked at.
+const LONGEST_ROW: usize = 8;
 
 pub(super) struct Anchor<'a> {
     pub(super) claim: &'a Claim,
@@ -20,9 +25,6 @@ pub(super) struct Anchor<'a> {
 
 impl Anchor<'_> {
     pub(super) fn support(&self) -> Support {
-        if self.contradicts() {
-            return Support::NONE;
-        }
         let mut support = Support::NONE;
         let (mut found, mut total) = (0.0, 0.0);
         for (index, term) in self.claim.terms.iter().enumerate() {
@@ -53,13 +55,14 @@ impl Anchor<'_> {
         }
     }
 
-    fn contradicts(&self) -> bool {
+    pub(super) fn contradicts(&self) -> bool {
         let terms = || self.claim.terms.iter().enumerate();
         terms().any(|(index, term)| match term.role {
             Role::Number(_) | Role::Name if has(self.direct, index) => self.belongs_to_something_else(index),
             Role::Number(shape) => self.has_other_number(index, shape),
             Role::Name | Role::Word => false,
         }) || terms().any(|(index, term)| self.contradicts_polarity(index, term))
+            || self.denies()
             || self.other_subject()
             || self.other_name_in_place()
             || self.other_given_name()
@@ -94,10 +97,14 @@ impl Anchor<'_> {
                 return false;
             }
             let places = self.places(neighbour).filter(|place| self.unit[*place].passive == term.passive);
-            let places = places.filter_map(|place| place.checked_add_signed(-offset));
-            let mut places =
-                places.filter(|place| self.unit.get(*place).is_some_and(|word| word.role == role)).peekable();
-            places.peek().is_some() && !places.any(mine)
+            // Of names, all in a row: `Webb of England refereed`.
+            let longest = if role == Role::Name { LONGEST_ROW } else { 1 };
+            let row = |place: usize| {
+                let further = successors(Some(place), move |place| place.checked_add_signed(-offset)).skip(1);
+                further.take(longest).take_while(|place| self.unit.get(*place).is_some_and(|word| word.role == role))
+            };
+            let mut rows = places.map(row).filter(|row| row.clone().next().is_some()).peekable();
+            rows.peek().is_some() && !rows.flatten().any(mine)
         };
         order.iter().enumerate().filter(|(_, term)| **term == index).any(|(at, _)| beside(at, 1) || beside(at, -1))
     }
@@ -107,6 +114,13 @@ impl Anchor<'_> {
             return term.negated || self.unit.iter().any(|word| term.opposites.contains(&word.term));
         }
         !self.places(index).any(|place| self.unit[place].negated == term.negated) && self.places(index).next().is_some()
+    }
+
+    /// A word that the claim does not have is negated right before one that it has: `did not detect side effects`.
+    fn denies(&self) -> bool {
+        let pairs = self.unit.iter().zip(&self.meanings).zip(self.meanings.iter().skip(1));
+        let mut denied = pairs.filter_map(|((word, meaning), next)| next.filter(|_| word.negated && meaning.is_none()));
+        denied.any(|next| self.claim.terms[next].role == Role::Word)
     }
 
     /// The claim's first name is not here, and another one stands in its place, before everything both say.

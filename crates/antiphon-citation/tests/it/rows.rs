@@ -61,6 +61,30 @@ fn sources() -> Vec<Source> {
              closed its plant in Ohio. North America brought in 60% of sales. Denis Suárez joined the board in May \
              2021. Bolt acquired Gear in 2019.",
         ),
+        source(
+            6,
+            "Marie Curie | Biography",
+            "Marie Skłodowska Curie (7 November 1867 – 4 July 1934) was a Polish-French physicist and chemist. She was \
+             the first woman to win a Nobel Prize and the only person to win it in two scientific fields. In 1903 she \
+             shared the Nobel Prize in Physics with her husband Pierre Curie and Henri Becquerel. In 1911 she won the \
+             Nobel Prize in Chemistry for the discovery of polonium and radium. She never became a member of the \
+             French Academy of Sciences.",
+        ),
+        source(
+            7,
+            "Water - Chemistry notes",
+            "Water boils at 100 °C at sea level and freezes at 0 °C. Its density is highest at 4 °C. | Substance | \
+             Boiling point |\n| Water | 100 °C |\n| Ethanol | 78 °C |\n\nIce is less dense than liquid water, so it \
+             floats. Sea water contains about 3.5% salt. Water does not conduct electricity well when pure.",
+        ),
+        source(
+            8,
+            "Banco Central mantém juros",
+            "O Banco Central manteve a taxa básica de juros em 10,5% ao ano em julho de 2024. A inflação subiu para \
+             4,23% em 12 meses. O ministro Fernando Haddad disse que o governo cortará R$ 15 bilhões em gastos. O dólar \
+             fechou em queda de 0,8%, a R$ 5,41. A Petrobras lucrou R$ 23,7 bilhões no primeiro trimestre, e a Vale \
+             perdeu valor de mercado.",
+        ),
     ]
 }
 
@@ -245,6 +269,75 @@ const ROWS: &[Row] = &[
         &[("Howard Webb refereed the match", 1)],
     ),
     Row("unmarked number of something else", "Acme reported revenue of $210 million in 2023.", &[]),
+    // Written after the scores were settled, and left as they came out.
+    Row(
+        "the first of two prizes",
+        "In 1903 she shared the Nobel Prize in Physics with Pierre Curie.⟦6⟧",
+        &[("In 1903 she shared the Nobel Prize in Physics with Pierre Curie.", 6)],
+    ),
+    Row(
+        "a name for a pronoun",
+        "Marie Curie won the Nobel Prize in Chemistry in 1911 ⟦6⟧.",
+        &[("Marie Curie won the Nobel Prize in Chemistry in 1911", 6)],
+    ),
+    Row("the other prize's year", "Marie Curie won the Nobel Prize in Chemistry in 1903 ⟦6⟧.", &[]),
+    Row("the other prize's field", "In 1911 she won the Nobel Prize in Physics.⟦6⟧", &[]),
+    Row("another discovery", "Marie Curie discovered uranium in 1911.⟦6⟧", &[]),
+    Row("another husband", "She shared the Nobel Prize in Physics with her husband Albert Einstein.⟦6⟧", &[]),
+    Row("born", "Marie Curie was born on 7 November 1867.⟦6⟧", &[("Marie Curie was born on 7 November 1867.", 6)]),
+    Row("born a day later", "Marie Curie was born on 8 November 1867.⟦6⟧", &[]),
+    Row("became a member", "She became a member of the French Academy of Sciences.⟦6⟧", &[]),
+    Row(
+        "never became a member",
+        "She never became a member of the French Academy of Sciences.⟦6⟧",
+        &[("She never became a member of the French Academy of Sciences.", 6)],
+    ),
+    Row("boils", "At sea level, water boils at 100 °C.⟦7⟧", &[("At sea level, water boils at 100 °C.", 7)]),
+    Row("freezes at the other", "Water freezes at 100 °C.⟦7⟧", &[]),
+    Row(
+        "a row of a table",
+        "The boiling point of ethanol is 78 °C.⟦7⟧",
+        &[("The boiling point of ethanol is 78 °C.", 7)],
+    ),
+    Row("the other row", "The boiling point of ethanol is 100 °C.⟦7⟧", &[]),
+    Row("more dense", "Ice is more dense than liquid water.⟦7⟧", &[]),
+    Row("salt", "Sea water contains about 3.5% salt [7].", &[("Sea water contains about 3.5% salt", 7)]),
+    Row("salt by another point", "Sea water contains about 35% salt [7].", &[]),
+    Row("conducts", "Pure water conducts electricity well.⟦7⟧", &[]),
+    Row(
+        "juros",
+        "O Banco Central manteve os juros em 10,5% em julho de 2024.⟦8⟧",
+        &[("O Banco Central manteve os juros em 10,5% em julho de 2024.", 8)],
+    ),
+    Row(
+        "juros com ponto",
+        "A taxa de juros ficou em 10.5% ao ano ⟦8⟧.",
+        &[("A taxa de juros ficou em 10.5% ao ano", 8)],
+    ),
+    Row("juros errados", "O Banco Central manteve os juros em 10,75%.⟦8⟧", &[]),
+    Row("inflação caiu", "A inflação caiu para 4,23% em 12 meses.⟦8⟧", &[]),
+    Row(
+        "bilhões",
+        "O governo cortará R$ 15 bilhões, disse Fernando Haddad.⟦8⟧",
+        &[("O governo cortará R$ 15 bilhões, disse Fernando Haddad.", 8)],
+    ),
+    Row("milhões", "O governo cortará R$ 15 milhões, disse Fernando Haddad.⟦8⟧", &[]),
+    Row("outra empresa", "A Vale lucrou R$ 23,7 bilhões no primeiro trimestre.⟦8⟧", &[]),
+    Row("a mesma empresa", "A Petrobras lucrou R$ 23,7 bilhões.⟦8⟧", &[("A Petrobras lucrou R$ 23,7 bilhões.", 8)]),
+    Row("dólar", "O dólar fechou a R$ 5,41 (fonte 8).", &[("O dólar fechou a R$ 5,41", 8)]),
+    Row(
+        "a whole answer, unmarked",
+        "Sure! Marie Skłodowska Curie was a Polish-French physicist and chemist. In 1911 she won the Nobel Prize in \
+         Chemistry for the discovery of polonium and radium. She is an inspiration to many. Water boils at 100 °C at \
+         sea level. I hope this helps!",
+        &[
+            ("Marie Skłodowska Curie was a Polish-French physicist and chemist.", 6),
+            ("In 1911 she won the Nobel Prize in Chemistry for the discovery of polonium and radium.", 6),
+            ("Water boils at 100 °C at sea level.", 7),
+        ],
+    ),
+    Row("unmarked and not said", "Marie Curie won the Nobel Prize in Literature in 1911.", &[]),
+    Row("juros sem marcas, com erro", "O Banco Central manteve a taxa de juros em 11,5% ao ano em julho de 2024.", &[]),
     // Beyond the words.
     Row("two facts in a sentence", "Acme opened a plant in Ohio.⟦5⟧", &[]),
     Row("hearsay", "It is false that Spain defeated the Netherlands 1–0.⟦1⟧", &[]),
@@ -303,7 +396,7 @@ fn what_is_not_borne_out_is_counted() {
     let mut citer = Citer::new(sources());
     citer.push("Xavi scored.⟦1⟧ The attendance was 84,490.⟦1,9⟧ Bananas are rich in potassium.⟦2,3⟧⟦7⟧");
     citer.finish();
-    assert_eq!(citer.dropped(), 4);
+    assert_eq!(citer.dropped(), 5);
 }
 
 #[test]
