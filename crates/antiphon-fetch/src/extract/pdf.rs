@@ -88,18 +88,21 @@ fn unpacked(bytes: &[u8]) -> u64 {
 }
 
 fn unpack(data: &[u8], most: u64, layers: usize) -> u64 {
-    // The header of zlib: its method, and a multiple of 31.
-    let is_packed = data.len() > 2 && data[0] & 0x0f == 8 && (u16::from(data[0]) << 8 | u16::from(data[1])) % 31 == 0;
-    if !is_packed || layers == 0 {
+    if layers == 0 {
         return 0;
     }
-    let mut reader = flate2::read::ZlibDecoder::new(data).take(most + 1);
+    // Readers of PDF do without the header of zlib (its method, and a multiple of 31), too.
+    let data = match data {
+        [method, flags, rest @ ..] if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0 => rest,
+        _ => data,
+    };
+    let mut reader = flate2::read::DeflateDecoder::new(data).take(most + 1);
     let mut inner = Vec::new();
-    // Kept only as far as a layer within it could be small.
+    // Kept only as far as a layer within it could be small. What is not packed breaks off soon.
     let kept = reader.by_ref().take(16 << 20).read_to_end(&mut inner).unwrap_or(inner.len()) as u64;
     let rest = io::copy(&mut reader, &mut io::sink()).unwrap_or(0);
     let total = kept + rest;
-    if total > most { total } else { total + unpack(&inner, most - total, layers - 1) }
+    if inner.is_empty() || total > most { total } else { total + unpack(&inner, most - total, layers - 1) }
 }
 
 fn title(bytes: &[u8]) -> Option<String> {
