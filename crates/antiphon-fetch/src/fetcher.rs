@@ -91,10 +91,10 @@ enum Hop {
 impl Fetcher {
     /// # Errors
     /// When the machine has no usable TLS.
-    pub fn new(options: FetchOptions, lookup: Arc<dyn Lookup>) -> Result<Self, ClientError> {
+    pub fn new(options: FetchOptions, lookup: &Arc<dyn Lookup>) -> Result<Self, ClientError> {
         let gate = Arc::new(Gate::new(&options));
         Ok(Self(Arc::new(Inner {
-            clients: Clients::new(&options, &gate, &lookup)?,
+            clients: Clients::new(&options, &gate, lookup)?,
             hosts: Hosts::new(options.limits.per_host),
             cache: Cache::new(options.limits.cache_bytes, options.limits.cache_age),
             robots: Remembered::default(),

@@ -66,15 +66,12 @@ impl Gate {
         if !is_usual && !self.opening(purpose).is_some_and(|opening| opening.ports.contains(&port)) {
             return Err(Refusal::Port);
         }
+        // Names of a private network resolve to what was opened, or are refused then.
+        let may_be_private = self.opening(purpose).is_some_and(|opening| !opening.networks.is_empty());
         match literal(host) {
             Some(address) => self.admits(address, purpose)?,
-            None if self.opening(purpose).is_none_or(|opening| opening.networks.is_empty()) => {
-                if !has_public_form(host) {
-                    return Err(Refusal::Address);
-                }
-            }
-            // Names of a private network resolve to what was opened, or are refused then.
-            None => {}
+            None if may_be_private || has_public_form(host) => {}
+            None => return Err(Refusal::Address),
         }
         Ok(Way::Direct(url.clone()))
     }

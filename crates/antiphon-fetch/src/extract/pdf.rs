@@ -4,7 +4,7 @@
 //! words and paragraphs are guessed from the distances: a PDF does not tell them.
 
 use std::io::{self, Read};
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use hayro_interpret::font::{Glyph, GlyphRun};
 use hayro_interpret::hayro_cmap::BfString;
@@ -22,8 +22,10 @@ use super::{Bounds, Document, ExtractError};
 const MOST_UNPACKED: u64 = 256 << 20;
 /// Streams packed into one another.
 const MOST_LAYERS: usize = 3;
-/// Of one page.
-const MOST_DRAWN: usize = 2_000_000;
+/// What one stream counts as at least: to begin with one is work as well.
+const LEAST_UNPACKED: u64 = 4 << 10;
+/// Characters, paths and pictures of a file.
+const MOST_DRAWN: usize = 500_000;
 
 pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Document, ExtractError> {
     if unpacked(bytes) > MOST_UNPACKED {
@@ -40,10 +42,8 @@ pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Document, ExtractErr
     let cache = InterpreterCache::new();
     let mut text = Bounded::new(bounds.output_bytes);
     let mut page_starts = Vec::new();
+    let mut drawn = 0;
     for page in pages.iter().take(bounds.pages) {
-        if text.is_cut {
-            break;
-        }
         if !page_starts.is_empty() {
             text.push_str("\n\n");
         }
@@ -53,8 +53,15 @@ pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Document, ExtractErr
         let turned = Affine::new(page.initial_transform(true).as_coeffs());
         let settings = InterpreterSettings::default();
         let mut context = Context::new(turned, area, &cache, page.xref(), settings);
-        let mut lines = Lines { out: &mut text, last: None, drawn: 0 };
-        interpret_page(page, &mut context, &mut lines);
+        let mut lines = Lines { out: &mut text, last: None, drawn: &mut drawn };
+        let draw = AssertUnwindSafe(|| interpret_page(page, &mut context, &mut lines));
+        if let Err(panic) = catch_unwind(draw) {
+            if !panic.is::<Enough>() {
+                return Err(ExtractError::Unreadable);
+            }
+            text.is_cut = true;
+            break;
+        }
     }
     let is_cut = text.is_cut || pages.len() > bounds.pages;
     let title = pdf.metadata().title.as_deref().and_then(title);
@@ -71,6 +78,7 @@ fn unpacked(bytes: &[u8]) -> u64 {
         at += found + MARK.len();
         let data = &bytes[at..];
         let data = data.strip_prefix(b"\r").unwrap_or(data);
+        total += LEAST_UNPACKED;
         total += unpack(data.strip_prefix(b"\n").unwrap_or(data), MOST_UNPACKED.saturating_sub(total), MOST_LAYERS);
         if total > MOST_UNPACKED {
             break;
@@ -80,18 +88,21 @@ fn unpacked(bytes: &[u8]) -> u64 {
 }
 
 fn unpack(data: &[u8], most: u64, layers: usize) -> u64 {
-    // The header of zlib: its method, and a multiple of 31.
-    let is_packed = data.len() > 2 && data[0] & 0x0f == 8 && (u16::from(data[0]) << 8 | u16::from(data[1])) % 31 == 0;
-    if !is_packed || layers == 0 {
+    if layers == 0 {
         return 0;
     }
-    let mut reader = flate2::read::ZlibDecoder::new(data).take(most + 1);
+    // Readers of PDF do without the header of zlib (its method, and a multiple of 31), too.
+    let data = match data {
+        [method, flags, rest @ ..] if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0 => rest,
+        _ => data,
+    };
+    let mut reader = flate2::read::DeflateDecoder::new(data).take(most + 1);
     let mut inner = Vec::new();
-    // Kept only as far as a layer within it could be small.
+    // Kept only as far as a layer within it could be small. What is not packed breaks off soon.
     let kept = reader.by_ref().take(16 << 20).read_to_end(&mut inner).unwrap_or(inner.len()) as u64;
     let rest = io::copy(&mut reader, &mut io::sink()).unwrap_or(0);
     let total = kept + rest;
-    if total > most { total } else { total + unpack(&inner, most - total, layers - 1) }
+    if inner.is_empty() || total > most { total } else { total + unpack(&inner, most - total, layers - 1) }
 }
 
 fn title(bytes: &[u8]) -> Option<String> {
@@ -111,8 +122,11 @@ fn title(bytes: &[u8]) -> Option<String> {
 struct Lines<'text> {
     out: &'text mut Bounded,
     last: Option<Drawn>,
-    drawn: usize,
+    drawn: &'text mut usize,
 }
+
+/// Thrown by the device, since drawing cannot be stopped otherwise.
+struct Enough;
 
 /// Where the last character ended.
 #[derive(Clone, Copy)]
@@ -175,11 +189,10 @@ impl Lines<'_> {
         }
     }
 
-    /// Drawing cannot be stopped otherwise. No hook hears of it, and `extract` catches it.
     fn count(&mut self) {
-        self.drawn += 1;
-        if self.drawn > MOST_DRAWN {
-            resume_unwind(Box::new("the page draws too much"));
+        *self.drawn += 1;
+        if *self.drawn > MOST_DRAWN || self.out.is_cut {
+            resume_unwind(Box::new(Enough));
         }
     }
 }

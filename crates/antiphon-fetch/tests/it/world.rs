@@ -214,7 +214,7 @@ pub(crate) fn options(ports: &[u16]) -> FetchOptions {
 }
 
 pub(crate) fn fetcher(options: FetchOptions, names: &Arc<Names>) -> Fetcher {
-    Fetcher::new(options, Arc::clone(names) as Arc<dyn Lookup>).unwrap()
+    Fetcher::new(options, &(Arc::clone(names) as Arc<dyn Lookup>)).unwrap()
 }
 
 /// Fetches from one host, known as `site.com`.

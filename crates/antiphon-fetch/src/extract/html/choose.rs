@@ -151,7 +151,6 @@ fn text(tree: &Tree, id: Id) -> String {
                 && text.len() < LONGEST_TITLE * 8
             {
                 text.extend(piece.chars().take(LONGEST_TITLE * 2));
-                text.push(' ');
             }
         },
     );
@@ -263,7 +262,9 @@ fn heaviest(tree: &Tree, weights: &[usize], left_out: &[bool]) -> Id {
     let mut at = ROOT;
     loop {
         let Some(next) = tree.children(at).max_by_key(|child| weights[*child]) else { return at };
-        let is_block = !tree.name(next).is_empty() && !PARAGRAPHS.contains(&tree.name(next));
+        // One cell that holds the page is a layout of the old days.
+        let name = tree.name(next);
+        let is_block = !name.is_empty() && (name == "td" || !PARAGRAPHS.contains(&name));
         let has_heading_beside = tree
             .children(at)
             .any(|child| child != next && !left_out[child] && matches!(tree.name(child), "h1" | "h2" | "hgroup"));

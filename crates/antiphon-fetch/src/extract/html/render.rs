@@ -7,6 +7,8 @@ use super::tree::{Content, Id, Tree, Visit};
 /// Deeper lists and quotations are not indented further.
 const MOST_LEADS: usize = 12;
 
+const QUOTED: &str = "> ";
+
 const BLOCKS: [&str; 30] = [
     "address",
     "article",
@@ -84,6 +86,7 @@ struct Page<'page> {
 struct Lead {
     first: Option<String>,
     later: &'static str,
+    is_used: bool,
 }
 
 struct Table {
@@ -110,7 +113,8 @@ impl Page<'_> {
             }
             "ul" | "ol" | "menu" => {
                 self.line(if self.lists.is_empty() { 2 } else { 1 });
-                let start = self.tree.attribute(id, "start").and_then(|start| start.parse().ok()).unwrap_or(1);
+                let start =
+                    self.tree.attribute(id, "start").and_then(|start| start.parse::<u32>().ok()).map_or(1, u64::from);
                 self.lists.push((name == "ol").then_some(start));
             }
             "li" => {
@@ -126,7 +130,7 @@ impl Page<'_> {
             }
             "blockquote" => {
                 self.line(2);
-                self.lead(None, "> ");
+                self.lead(None, QUOTED);
             }
             "dt" => self.line(1),
             "dd" => {
@@ -143,8 +147,8 @@ impl Page<'_> {
                     self.code += 1;
                 }
             }
-            "code" | "kbd" | "samp" if self.code == 0 => self.put_held("`"),
-            "q" => self.put_held("\""),
+            "code" | "kbd" | "samp" if self.code == 0 => self.put("`"),
+            "q" => self.put("\""),
             "table" => {
                 self.line(2);
                 let is_data = self.cells == 0 && is_data(self.tree, id);
@@ -267,9 +271,13 @@ impl Page<'_> {
     /// Text on the line at hand, or on a new one if one is due.
     fn put(&mut self, text: &str) {
         if self.breaks > 0 && self.is_started {
-            for _ in 0..self.breaks {
-                self.out.push('\n');
-            }
+            self.out.push('\n');
+        }
+        if self.breaks > 1 && self.is_started {
+            // A quotation goes on over an empty line only if that is quoted, too.
+            let quoted = self.leads.iter().filter(|lead| lead.is_used && lead.later == QUOTED).count();
+            self.out.push_str(QUOTED.repeat(quoted).trim_end());
+            self.out.push('\n');
         }
         if self.breaks > 0 || !self.is_started {
             self.lead_line();
@@ -280,11 +288,6 @@ impl Page<'_> {
         for character in text.chars().filter(|character| !character.is_control()) {
             self.out.push(character);
         }
-    }
-
-    /// Text that the next text follows without a space.
-    fn put_held(&mut self, text: &str) {
-        self.put(text);
     }
 
     fn break_now(&mut self) {
@@ -307,12 +310,13 @@ impl Page<'_> {
 
     fn lead(&mut self, first: Option<String>, later: &'static str) {
         let is_too_deep = self.leads.len() >= MOST_LEADS || self.cells > 0;
-        let lead = if is_too_deep { Lead { first: None, later: "" } } else { Lead { first, later } };
-        self.leads.push(lead);
+        let (first, later) = if is_too_deep { (None, "") } else { (first, later) };
+        self.leads.push(Lead { first, later, is_used: false });
     }
 
     fn lead_line(&mut self) {
         for lead in &mut self.leads {
+            lead.is_used = true;
             match lead.first.take() {
                 Some(first) => self.out.push_str(&first),
                 None => self.out.push_str(lead.later),
