@@ -56,6 +56,44 @@ const EVENTS: &str = concat!(
     "\n\ndata: [DONE]\n\n",
 );
 
+/// The same as OpenAI's responses, which some gateways prefer.
+const WHOLE_RESPONSE: &str = r#"{"id":"resp_c","object":"response","created_at":1,"status":"completed","model":"mock","output":[{"type":"message","id":"msg_c","status":"completed","role":"assistant","content":[{"type":"output_text","text":"ok","annotations":[]}]}],"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"error":null,"incomplete_details":null,"instructions":null,"metadata":{},"temperature":1.0,"top_p":1.0,"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":0},"output_tokens":1,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":4}}"#;
+
+const RESPONSE_EVENTS: &str = concat!(
+    r#"event: response.created"#,
+    "\n",
+    r#"data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_c","object":"response","created_at":1,"status":"in_progress","model":"mock","output":[],"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"error":null,"incomplete_details":null,"instructions":null,"metadata":{},"temperature":1.0,"top_p":1.0,"usage":null}}"#,
+    "\n\n",
+    r#"event: response.output_item.added"#,
+    "\n",
+    r#"data: {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"message","id":"msg_c","status":"in_progress","role":"assistant","content":[]}}"#,
+    "\n\n",
+    r#"event: response.content_part.added"#,
+    "\n",
+    r#"data: {"type":"response.content_part.added","sequence_number":2,"item_id":"msg_c","output_index":0,"content_index":0,"part":{"type":"output_text","text":"","annotations":[]}}"#,
+    "\n\n",
+    r#"event: response.output_text.delta"#,
+    "\n",
+    r#"data: {"type":"response.output_text.delta","sequence_number":3,"item_id":"msg_c","output_index":0,"content_index":0,"delta":"ok","logprobs":[]}"#,
+    "\n\n",
+    r#"event: response.output_text.done"#,
+    "\n",
+    r#"data: {"type":"response.output_text.done","sequence_number":4,"item_id":"msg_c","output_index":0,"content_index":0,"text":"ok","logprobs":[]}"#,
+    "\n\n",
+    r#"event: response.content_part.done"#,
+    "\n",
+    r#"data: {"type":"response.content_part.done","sequence_number":5,"item_id":"msg_c","output_index":0,"content_index":0,"part":{"type":"output_text","text":"ok","annotations":[]}}"#,
+    "\n\n",
+    r#"event: response.output_item.done"#,
+    "\n",
+    r#"data: {"type":"response.output_item.done","sequence_number":6,"output_index":0,"item":{"type":"message","id":"msg_c","status":"completed","role":"assistant","content":[{"type":"output_text","text":"ok","annotations":[]}]}}"#,
+    "\n\n",
+    r#"event: response.completed"#,
+    "\n",
+    r#"data: {"type":"response.completed","sequence_number":7,"response":{"id":"resp_c","object":"response","created_at":1,"status":"completed","model":"mock","output":[{"type":"message","id":"msg_c","status":"completed","role":"assistant","content":[{"type":"output_text","text":"ok","annotations":[]}]}],"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"error":null,"incomplete_details":null,"instructions":null,"metadata":{},"temperature":1.0,"top_p":1.0,"usage":{"input_tokens":3,"input_tokens_details":{"cached_tokens":0},"output_tokens":1,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":4}}}"#,
+    "\n\n",
+);
+
 async fn serve() -> Result<(), Failed> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut out = tokio::io::stdout();
@@ -73,8 +111,17 @@ async fn answer_all(mut connection: TcpStream) {
     let mut received = Vec::new();
     while let Ok(Some(message)) = receive(&mut connection, &mut received).await {
         let streamed = [&br#""stream":true"#[..], br#""stream": true"#].iter().any(|flag| contains(&message, flag));
-        let (kind, body) = if streamed { ("text/event-stream", EVENTS) } else { ("application/json", WHOLE) };
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let (whole, events) = match message.starts_with(b"POST /v1/responses ") {
+            true => (WHOLE_RESPONSE, RESPONSE_EVENTS),
+            false => (WHOLE, EVENTS),
+        };
+        let answer = if streamed {
+            let head = "content-type: text/event-stream\r\ntransfer-encoding: chunked";
+            format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{:x}\r\n{events}\r\n0\r\n\r\n", events.len())
+        } else {
+            let head = "content-type: application/json";
+            format!("HTTP/1.1 200 OK\r\n{head}\r\ncontent-length: {}\r\n\r\n{whole}", whole.len())
+        };
         if connection.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
