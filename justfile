@@ -74,6 +74,10 @@ evals *arguments:
 conformance *arguments: model
     conformance/run {{ arguments }}
 
+# The SDKs against a server that has only upstreams; `chat`, `anthropic` or `interactions` is asked first.
+peers kind: model
+    ANTIPHON_CONFORMANCE_UPSTREAM={{ kind }} conformance/run
+
 # Sets up and serves; arguments as for `antiphon serve`.
 serve *arguments:
     ./start {{ arguments }}

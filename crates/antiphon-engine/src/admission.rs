@@ -123,6 +123,11 @@ impl State {
 }
 
 impl Ticket {
+    /// Whether there was a slot at once.
+    pub(crate) fn is_admitted(&self) -> bool {
+        matches!(self.state, TicketState::Admitted)
+    }
+
     /// Waits for the slot.
     pub(crate) async fn admitted(mut self) -> Permit {
         if let TicketState::Waiting { granted, .. } = &mut self.state {

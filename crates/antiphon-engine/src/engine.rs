@@ -194,6 +194,7 @@ impl Engine {
             tier: request.service_tier,
             background: request.background,
             resumption: Resumption::default(),
+            begun: None,
         };
         // From here on a client that leaves changes nothing: what may become durable must
         // also be run, so it is a task of the server and not of the connection.
@@ -315,12 +316,13 @@ impl Inner {
         project: ProjectId,
         request: CreateInteraction,
         seed: u64,
-        call: Call,
+        mut call: Call,
     ) -> Result<Created, Error> {
         let id = self.new_id();
         let now = self.ambient.now();
         let events = first_events(&id, &request, now);
         let sink = if request.store {
+            call.begin(&self.tasks);
             let new = NewInteraction {
                 project,
                 id: id.clone(),

@@ -6,8 +6,11 @@
 
 use std::sync::Arc;
 
-use antiphon_wire::{EventFold, Failure, Interaction, InteractionEvent, InteractionId, Status, StepDelta};
+use antiphon_wire::{
+    EventFold, Failure, Interaction, InteractionEvent, InteractionId, ServerResultDelta, Status, StepDelta,
+};
 use futures_core::Stream;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::store::{Append, ClosedStep, Event, Fence, Outcome, Store, StoreError, Trace};
@@ -68,6 +71,11 @@ impl Draft {
             (StepDelta::ArgumentsDelta { arguments }, StepDelta::ArgumentsDelta { arguments: more }) => {
                 (arguments, more)
             }
+            // Live output, of which the last piece says how it ended.
+            (
+                StepDelta::ServerResult(ServerResultDelta { result: Value::String(text), is_error: None, .. }),
+                StepDelta::ServerResult(ServerResultDelta { result: Value::String(more), is_error: None, .. }),
+            ) => (text, more),
             (
                 StepDelta::Text { .. }
                 | StepDelta::ArgumentsDelta { .. }

@@ -91,17 +91,21 @@ pub(crate) fn model_request(
     Ok(Asked { call, sources, said: said.join("\n") })
 }
 
-/// The messages of a run's own steps so far.
+/// The messages of a run's own steps so far, and what tools told in them.
 ///
 /// # Errors
 /// When they are none that can be said, which the run itself never makes.
-pub(crate) fn continued(project: ProjectId, seal: &Seal, steps: &[PastStep]) -> Result<Vec<Message>, Error> {
+pub(crate) fn continued(
+    project: ProjectId,
+    seal: &Seal,
+    steps: &[PastStep],
+) -> Result<(Vec<Message>, Sources), Error> {
     let mut conversation = Conversation::new(project, seal, &[]);
     for PastStep { step, trace } in steps {
         conversation.take(step.clone(), trace.clone(), "steps")?;
     }
     conversation.end_turn();
-    Ok(conversation.messages)
+    Ok((conversation.messages, conversation.sources))
 }
 
 /// The conversation that a request continues.

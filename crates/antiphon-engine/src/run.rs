@@ -4,7 +4,6 @@
 //! result to the journal; then it carries out the calls that are the server's, and calls
 //! the model again. What is to be done is decided by [`Phase`]; this carries it out.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +20,14 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{info, warn};
 
 use crate::admission::{Permit, Ticket};
 use crate::ambient::wire_time;
 use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, TurnSetting, check_answer};
 use crate::backend::{
-    BackendError, FinishReason, Media, Message, ModelEvent, ModelRequest, Part, Prepared, Resume, Thought,
+    BackendError, FinishReason, Media, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought,
 };
 use crate::engine::{Inner, RunLimits};
 use crate::journal::{Draft, Journal};
@@ -76,6 +76,21 @@ pub(crate) struct Call {
     pub(crate) background: bool,
     /// What an earlier process has done.
     pub(crate) resumption: Resumption,
+    /// The first model call, when it was made already.
+    pub(crate) begun: Option<AbortOnDropHandle<Result<ModelStream, BackendError>>>,
+}
+
+impl Call {
+    /// Makes the first model call if there is a slot for it: while the acceptance becomes
+    /// durable, the model reads. Nothing that it says is shown before, and a call that was
+    /// not accepted after all is dropped.
+    pub(crate) fn begin(&mut self, tasks: &TaskTracker) {
+        if let Some(prepared) = self.prepared.clone().filter(|_| self.ticket.is_admitted()) {
+            let (served, request) = (Arc::clone(&self.served), self.asked.call.clone());
+            let calling = tasks.spawn(async move { served.backend.generate(request, prepared).await });
+            self.begun = Some(AbortOnDropHandle::new(calling));
+        }
+    }
 }
 
 /// What a run has of its own while it works.
@@ -86,7 +101,6 @@ struct Work {
     prepared: Option<Prepared>,
     tools: Vec<OpenTool>,
     said: Arc<str>,
-    found: BTreeSet<String>,
     /// What may be cited.
     sources: Sources,
     /// The steps so far.
@@ -95,6 +109,7 @@ struct Work {
     next_index: usize,
     /// What an earlier process logged of the turn at hand.
     turn_log: Vec<Event>,
+    begun: Option<AbortOnDropHandle<Result<ModelStream, BackendError>>>,
     resume: Option<Resume>,
     waiting: Vec<ServerCall>,
     /// A result that an earlier process began.
@@ -229,7 +244,11 @@ impl Run {
         let said = continued(self.project, self.engine.seal(), &work.steps);
         let mut request = ModelRequest { max_output_tokens, resume: work.resume.take(), ..work.base.clone() };
         match said {
-            Ok(messages) => request.messages.extend(messages),
+            Ok((messages, sources)) => {
+                request.messages.extend(messages);
+                // Known already, but for a run that is taken up.
+                work.sources.extend(sources);
+            }
             Err(error) => return Ok(Input::TurnFailed(error.failure())),
         }
         let prepared = match work.prepared.take() {
@@ -271,7 +290,12 @@ impl Run {
             biased;
             () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
             () = self.suspend.cancelled() => return Err(Left::Suspended),
-            stream = work.served.backend.generate(request, prepared) => match stream {
+            stream = async {
+                match work.begun.take() {
+                    Some(begun) => begun.await.unwrap_or_else(|failed| Err(BackendError::Internal(failed.to_string()))),
+                    None => work.served.backend.generate(request, prepared).await,
+                }
+            } => match stream {
                 Ok(stream) => stream,
                 Err(error) => return Ok(Input::TurnFailed(failed_call(self.journal.id(), error))),
             },
@@ -326,7 +350,7 @@ impl Run {
         if work.calls > limits.calls {
             return Ok(Input::LimitReached);
         }
-        let found = Arc::new(work.found.clone());
+        let found = Arc::new(work.sources.list.iter().map(|source| source.url.clone()).collect());
         let mut running = FuturesUnordered::new();
         let mut lives = Vec::new();
         for (place, call) in waiting.iter().enumerate() {
@@ -447,7 +471,6 @@ impl Run {
         let Some(tool) = work.tool(call).cloned() else { return };
         let told = tell(&output, work.sources.next_number(), self.engine.limits().run.result_tokens, work.base.answer.is_none());
         work.sources.add(&told);
-        work.found.extend(output.sources.iter().map(|source| source.url.clone()));
         let signature = self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient);
         let index = work.next_index;
         let delta = StepDelta::ServerResult(ServerResultDelta {
@@ -660,7 +683,7 @@ const INTERRUPTED: &str =
 
 impl Work {
     fn new(call: Call, limits: RunLimits) -> Self {
-        let Call { served, asked, tools, prepared, ticket, tier, background, resumption } = call;
+        let Call { served, asked, tools, prepared, ticket, tier, background, resumption, begun } = call;
         let resume = resumption.tokens().map(|(trace, thought_tokens)| Resume { trace, thought_tokens });
         let waiting = resumption.waiting().into_iter().map(|call| waiting_call(call, &tools)).collect();
         let next_index = resumption.next_index();
@@ -669,11 +692,11 @@ impl Work {
             base: asked.call,
             prepared,
             said: asked.said.into(),
-            found: BTreeSet::new(),
             sources: asked.sources,
             steps: resumption.steps,
             next_index,
             turn_log: resumption.turn,
+            begun,
             resume,
             waiting,
             open_result: resumption.open_result,

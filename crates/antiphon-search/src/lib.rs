@@ -7,7 +7,7 @@
 //!   the language in which documents are chosen by their metadata.
 //! * `chunk`, `passage`, `words`: how a long text is divided, and which parts answer.
 //! * `page`, `html`, `plain`: from the bytes of a file to text that is safe to keep.
-//! * `present`, `suggestions`: what the model and the user are shown.
+//! * `suggestions`: what the user is shown of a search.
 
 mod brave;
 mod chunk;
@@ -19,7 +19,6 @@ mod mediawiki;
 mod page;
 mod passage;
 mod plain;
-mod present;
 mod provider;
 mod searxng;
 mod service;
@@ -35,7 +34,6 @@ pub use exa::Exa;
 pub use filter::{Filter, FilterError, MetadataValue};
 pub use mediawiki::MediaWiki;
 pub use page::{Extracted, Extractor};
-pub use present::{Source, present};
 pub use provider::{Hit, Provider, Query, SearchError, SearchErrorKind};
 pub use searxng::Searxng;
 pub use service::Key;

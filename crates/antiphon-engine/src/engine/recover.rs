@@ -85,7 +85,7 @@ impl Inner {
         }
         let (tier, background) = (request.service_tier, request.background);
         let ticket = served.admission.rejoin(tier, background);
-        Ok(Call { served, asked, tools, prepared: None, ticket, tier, background, resumption })
+        Ok(Call { served, asked, tools, prepared: None, ticket, tier, background, resumption, begun: None })
     }
 
     async fn keep_leases(self: Arc<Self>) {

@@ -8,3 +8,4 @@ mod conversations;
 mod crash;
 mod erasure;
 mod server;
+mod upstream;

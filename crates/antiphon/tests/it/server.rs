@@ -37,6 +37,20 @@ impl Site {
         Self::new(model, &[("toy.gguf", "GGUF")])
     }
 
+    /// A site whose default model is that of another server, and, when a script is given,
+    /// has a fallback here that speaks it.
+    pub(crate) fn behind(service: &Server, fallback: Option<&str>) -> Self {
+        let chain = if fallback.is_some() { "fallbacks = [\"scripted\"]\n" } else { "" };
+        let model = format!(
+            "[[models]]\nname = \"far\"\nbackend = \"gemini_interactions\"\nmodel = \"scripted\"\nattempts = 2\n\
+             url = \"http://{}/v1beta\"\napi_key_file = \"key\"\n{chain}\n\
+             [[models]]\nname = \"scripted\"\nbackend = \"scripted\"\nscript = \"script.toml\"\n",
+            service.address
+        );
+        let script = fallback.unwrap_or("[[reply]]\nchunks = [\"unused\"]\n");
+        Self::new(&model, &[("script.toml", script), ("key", &service.key)])
+    }
+
     fn new(config: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("antiphon.toml"), config).unwrap();
