@@ -56,9 +56,6 @@ fn run(control: &File, status: &mut File) -> Result<(), String> {
         return Err("it would run as root".to_owned());
     }
     let order = Order::read(control).map_err(|error| format!("the order cannot be read: {error}"))?;
-    if order.tier == Tier::Landlock {
-        rustix::process::setsid().map_err(|error| format!("no session of its own: {error}"))?;
-    }
     std::env::set_current_dir(&order.workspace).map_err(|error| format!("the workspace cannot be entered: {error}"))?;
     limit(&order).map_err(|error| format!("limits cannot be set: {error}"))?;
     walls::raise(&order)?;

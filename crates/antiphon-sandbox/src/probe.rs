@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
@@ -104,7 +103,6 @@ impl Sandbox {
             groups: Groups::detect(),
             workspaces: Arc::new(Workspaces::open(&options.folder)?),
             spawner: Spawner::start().map_err(|error| format!("no thread can be started: {error}"))?,
-            next: AtomicU64::new(0),
         };
         Ok(Self { parts: Arc::new(parts) })
     }

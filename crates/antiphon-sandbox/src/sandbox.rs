@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
@@ -39,7 +38,6 @@ pub(crate) struct Parts {
     pub(crate) groups: Option<Groups>,
     pub(crate) workspaces: Arc<Workspaces>,
     pub(crate) spawner: Spawner,
-    pub(crate) next: AtomicU64,
 }
 
 impl Sandbox {
@@ -60,13 +58,6 @@ impl Sandbox {
     /// When not even a thread can be had.
     pub fn run(&self, program: Program, limits: Limits) -> io::Result<Running> {
         warden::start(&self.parts, program, limits)
-    }
-}
-
-impl Parts {
-    /// A name for what belongs to one run.
-    pub(crate) fn next_name(&self) -> String {
-        format!("antiphon-sandbox-{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 

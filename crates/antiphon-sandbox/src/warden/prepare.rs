@@ -46,7 +46,7 @@ pub(super) fn prepare(parts: &Parts, program: &Program, limits: &Limits) -> Prep
     }
     let group = match &parts.groups {
         Some(groups) => {
-            let made = groups.make(&parts.next_name(), limits.memory);
+            let made = groups.make(limits.memory);
             Some(made.map_err(failed("no control group can be made"))?)
         }
         None => None,
