@@ -39,7 +39,8 @@ impl Groups {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let found = Self::below(root, &own)?;
         found.sweep();
-        found.make(64 << 20).ok().map(|_| found)
+        let works = found.make().and_then(|group| group.limit(64 << 20)).is_ok();
+        works.then_some(found)
     }
 
     /// Version 1 below the server's own group, whose limits then hold for the run too. In version 2 a group that
@@ -65,7 +66,8 @@ impl Groups {
         Some(Self::Two(parent))
     }
 
-    pub(crate) fn make(&self, memory: u64) -> io::Result<Group> {
+    /// A group without a limit yet.
+    pub(crate) fn make(&self) -> io::Result<Group> {
         // Of the process, which may have several sandboxes.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let folder = loop {
@@ -78,21 +80,7 @@ impl Groups {
                 Err(error) => return Err(error),
             }
         };
-        let group = Group { folder, groups: self.clone() };
-        let limit = memory.to_string();
-        match self {
-            Self::One(_) => {
-                group.write("memory.limit_in_bytes", &limit)?;
-                // Where swap is counted; it follows the other limit.
-                let _ = group.write("memory.memsw.limit_in_bytes", &limit);
-            }
-            Self::Two(_) => {
-                group.write("memory.max", &limit)?;
-                group.write("memory.oom.group", "1")?;
-                let _ = group.write("memory.swap.max", "0");
-            }
-        }
-        Ok(group)
+        Ok(Group { folder, groups: self.clone() })
     }
 
     fn parent(&self) -> &Path {
@@ -117,6 +105,24 @@ impl Group {
     /// What a process writes `0` to in order to enter.
     pub(crate) fn entrance(&self) -> io::Result<OwnedFd> {
         Ok(File::options().write(true).open(self.folder.join("cgroup.procs"))?.into())
+    }
+
+    /// Bounds the memory of everything in it; once, since version 1 takes a greater number afterwards in another order.
+    pub(crate) fn limit(&self, memory: u64) -> io::Result<()> {
+        let limit = memory.to_string();
+        match self.groups {
+            Groups::One(_) => {
+                self.write("memory.limit_in_bytes", &limit)?;
+                // Where swap is counted; it follows the other limit.
+                let _ = self.write("memory.memsw.limit_in_bytes", &limit);
+            }
+            Groups::Two(_) => {
+                self.write("memory.max", &limit)?;
+                self.write("memory.oom.group", "1")?;
+                let _ = self.write("memory.swap.max", "0");
+            }
+        }
+        Ok(())
     }
 
     /// Whether the kernel has killed something in it for want of memory.

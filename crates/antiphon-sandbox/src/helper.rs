@@ -85,7 +85,8 @@ fn run(control: &File, status: &mut File) -> Result<(), String> {
 
 fn limit(order: &Order) -> io::Result<()> {
     let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-    rustix::process::setrlimit(Resource::Core, both(0))?;
+    // Neither a file nor a process of the machine that would take the dump; 0 would still start the latter.
+    rustix::process::setrlimit(Resource::Core, both(1))?;
     rustix::process::setrlimit(Resource::Msgqueue, both(0))?;
     rustix::process::setrlimit(Resource::Fsize, both(order.file_bytes))?;
     rustix::process::setrlimit(Resource::Nofile, both(order.open_files.into()))?;

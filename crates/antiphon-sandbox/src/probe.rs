@@ -13,6 +13,7 @@ use crate::running::{End, Message, Reason};
 use crate::sandbox::{Parts, Sandbox, read_helper};
 use crate::spawner::Spawner;
 use crate::tree;
+use crate::warden::Parking;
 use crate::workspace::Workspaces;
 
 /// Why nothing is run here: one sentence for each tier.
@@ -94,6 +95,7 @@ impl Sandbox {
         let helper = read_helper(&options.helper)
             .map_err(|error| format!("the helper `{}` cannot be read: {error}", options.helper.display()))?;
         let parts = Parts {
+            parking: Parking::default(),
             tier,
             bwrap,
             helper,

@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::program::Program;
 use crate::running::Running;
 use crate::spawner::Spawner;
-use crate::warden;
+use crate::warden::{self, Parking};
 use crate::workspace::Workspaces;
 
 /// The helper is small; more than this is something else.
@@ -29,6 +29,8 @@ pub struct Sandbox {
 
 #[derive(Debug)]
 pub(crate) struct Parts {
+    // The first to go: it uses the others.
+    pub(crate) parking: Parking,
     pub(crate) tier: Tier,
     pub(crate) bwrap: PathBuf,
     pub(crate) helper: OwnedFd,
@@ -52,7 +54,10 @@ impl Sandbox {
         self.parts.groups.is_some()
     }
 
-    /// Starts a program and returns at once. Whatever keeps it from starting is the exit's reason.
+    /// Starts a program and returns at once. With a fresh workspace it takes the sandbox that waits for the next program;
+    /// with a given one, one is set up for it.
+    ///
+    /// Whatever keeps it from starting is the exit's reason.
     ///
     /// # Errors
     /// When not even a thread can be had.
