@@ -20,7 +20,9 @@ enum Space {
     #[default]
     Empty,
     /// One is being set up; whether somebody waits for it.
-    Coming { is_awaited: bool },
+    Coming {
+        is_awaited: bool,
+    },
     Taken(Box<Parked>),
 }
 
