@@ -6,6 +6,14 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+const PREFIX: &str = "antiphon-sandbox-";
+
+/// How often a group is tried to be removed, once in two milliseconds.
+const LEAVING: u32 = 500;
 
 /// Where groups are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +38,9 @@ impl Groups {
         let root = Path::new("/sys/fs/cgroup");
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let found = Self::below(root, &own)?;
-        let name = format!("antiphon-sandbox-{}-probe", std::process::id());
-        found.make(&name, 64 << 20).ok().map(|_| found)
+        found.sweep();
+        let works = found.make().and_then(|group| group.limit(64 << 20)).is_ok();
+        works.then_some(found)
     }
 
     /// Version 1 below the server's own group, whose limits then hold for the run too. In version 2 a group that
@@ -57,25 +66,38 @@ impl Groups {
         Some(Self::Two(parent))
     }
 
-    pub(crate) fn make(&self, name: &str, memory: u64) -> io::Result<Group> {
-        let (Self::One(parent) | Self::Two(parent)) = self;
-        let folder = parent.join(name);
-        fs::create_dir(&folder)?;
-        let group = Group { folder, groups: self.clone() };
-        let limit = memory.to_string();
-        match self {
-            Self::One(_) => {
-                group.write("memory.limit_in_bytes", &limit)?;
-                // Where swap is counted; it follows the other limit.
-                let _ = group.write("memory.memsw.limit_in_bytes", &limit);
+    /// A group without a limit yet.
+    pub(crate) fn make(&self) -> io::Result<Group> {
+        // Of the process, which may have several sandboxes.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let folder = loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let folder = self.parent().join(format!("{PREFIX}{}-{number}", std::process::id()));
+            match fs::create_dir(&folder) {
+                Ok(()) => break folder,
+                // Of an earlier process with this number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
             }
-            Self::Two(_) => {
-                group.write("memory.max", &limit)?;
-                group.write("memory.oom.group", "1")?;
-                let _ = group.write("memory.swap.max", "0");
+        };
+        Ok(Group { folder, groups: self.clone() })
+    }
+
+    fn parent(&self) -> &Path {
+        let (Self::One(parent) | Self::Two(parent)) = self;
+        parent
+    }
+
+    /// Removes what servers that are gone have left.
+    fn sweep(&self) {
+        for entry in fs::read_dir(self.parent()).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let server = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+            if server.is_some_and(|server| !Path::new("/proc").join(server).exists()) {
+                // It fails while something is left in it.
+                let _ = fs::remove_dir(entry.path());
             }
         }
-        Ok(group)
     }
 }
 
@@ -83,6 +105,24 @@ impl Group {
     /// What a process writes `0` to in order to enter.
     pub(crate) fn entrance(&self) -> io::Result<OwnedFd> {
         Ok(File::options().write(true).open(self.folder.join("cgroup.procs"))?.into())
+    }
+
+    /// Bounds the memory of everything in it; once, since version 1 takes a greater number afterwards in another order.
+    pub(crate) fn limit(&self, memory: u64) -> io::Result<()> {
+        let limit = memory.to_string();
+        match self.groups {
+            Groups::One(_) => {
+                self.write("memory.limit_in_bytes", &limit)?;
+                // Where swap is counted; it follows the other limit.
+                let _ = self.write("memory.memsw.limit_in_bytes", &limit);
+            }
+            Groups::Two(_) => {
+                self.write("memory.max", &limit)?;
+                self.write("memory.oom.group", "1")?;
+                let _ = self.write("memory.swap.max", "0");
+            }
+        }
+        Ok(())
     }
 
     /// Whether the kernel has killed something in it for want of memory.
@@ -101,7 +141,16 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir(&self.folder) {
+        // Processes leave it a moment after they have ended.
+        let mut result = fs::remove_dir(&self.folder);
+        for _ in 0..LEAVING {
+            if result.is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+            result = fs::remove_dir(&self.folder);
+        }
+        if let Err(error) = result {
             tracing::warn!(folder = %self.folder.display(), %error, "a sandbox's control group cannot be removed");
         }
     }

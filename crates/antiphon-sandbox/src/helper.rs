@@ -56,9 +56,6 @@ fn run(control: &File, status: &mut File) -> Result<(), String> {
         return Err("it would run as root".to_owned());
     }
     let order = Order::read(control).map_err(|error| format!("the order cannot be read: {error}"))?;
-    if order.tier == Tier::Landlock {
-        rustix::process::setsid().map_err(|error| format!("no session of its own: {error}"))?;
-    }
     std::env::set_current_dir(&order.workspace).map_err(|error| format!("the workspace cannot be entered: {error}"))?;
     limit(&order).map_err(|error| format!("limits cannot be set: {error}"))?;
     walls::raise(&order)?;
@@ -88,7 +85,8 @@ fn run(control: &File, status: &mut File) -> Result<(), String> {
 
 fn limit(order: &Order) -> io::Result<()> {
     let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-    rustix::process::setrlimit(Resource::Core, both(0))?;
+    // Neither a file nor a process of the machine that would take the dump; 0 would still start the latter.
+    rustix::process::setrlimit(Resource::Core, both(1))?;
     rustix::process::setrlimit(Resource::Msgqueue, both(0))?;
     rustix::process::setrlimit(Resource::Fsize, both(order.file_bytes))?;
     rustix::process::setrlimit(Resource::Nofile, both(order.open_files.into()))?;

@@ -37,6 +37,8 @@ pub(crate) fn at_birth(command: &mut Command, birth: Birth) {
             give_up_root(uid)?;
         }
         rustix::thread::set_no_new_privs(true)?;
+        // No terminal to write to, and none whose interrupt would reach it.
+        rustix::process::setsid()?;
         if birth.dies_with_parent {
             // After the uid was dropped: dropping it clears the wish.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -52,7 +54,6 @@ pub(crate) fn at_birth(command: &mut Command, birth: Birth) {
         }
         Ok(())
     };
-    command.process_group(0);
     // SAFETY: between fork and exec the hook makes plain system calls, allocates nothing and takes no lock.
     unsafe { command.pre_exec(hook) };
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::running::{End, Message, Reason};
 use crate::sandbox::{Parts, Sandbox, read_helper};
 use crate::spawner::Spawner;
 use crate::tree;
+use crate::warden::Parking;
 use crate::workspace::Workspaces;
 
 /// Why nothing is run here: one sentence for each tier.
@@ -95,6 +95,7 @@ impl Sandbox {
         let helper = read_helper(&options.helper)
             .map_err(|error| format!("the helper `{}` cannot be read: {error}", options.helper.display()))?;
         let parts = Parts {
+            parking: Parking::default(),
             tier,
             bwrap,
             helper,
@@ -104,7 +105,6 @@ impl Sandbox {
             groups: Groups::detect(),
             workspaces: Arc::new(Workspaces::open(&options.folder)?),
             spawner: Spawner::start().map_err(|error| format!("no thread can be started: {error}"))?,
-            next: AtomicU64::new(0),
         };
         Ok(Self { parts: Arc::new(parts) })
     }

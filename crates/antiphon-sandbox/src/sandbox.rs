@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
@@ -16,7 +15,7 @@ use crate::limits::Limits;
 use crate::program::Program;
 use crate::running::Running;
 use crate::spawner::Spawner;
-use crate::warden;
+use crate::warden::{self, Parking};
 use crate::workspace::Workspaces;
 
 /// The helper is small; more than this is something else.
@@ -30,6 +29,8 @@ pub struct Sandbox {
 
 #[derive(Debug)]
 pub(crate) struct Parts {
+    // The first to go: it uses the others.
+    pub(crate) parking: Parking,
     pub(crate) tier: Tier,
     pub(crate) bwrap: PathBuf,
     pub(crate) helper: OwnedFd,
@@ -39,7 +40,6 @@ pub(crate) struct Parts {
     pub(crate) groups: Option<Groups>,
     pub(crate) workspaces: Arc<Workspaces>,
     pub(crate) spawner: Spawner,
-    pub(crate) next: AtomicU64,
 }
 
 impl Sandbox {
@@ -54,19 +54,15 @@ impl Sandbox {
         self.parts.groups.is_some()
     }
 
-    /// Starts a program and returns at once. Whatever keeps it from starting is the exit's reason.
+    /// Starts a program and returns at once. With a fresh workspace it takes the sandbox that waits for the next program;
+    /// with a given one, one is set up for it.
+    ///
+    /// Whatever keeps it from starting is the exit's reason.
     ///
     /// # Errors
     /// When not even a thread can be had.
     pub fn run(&self, program: Program, limits: Limits) -> io::Result<Running> {
         warden::start(&self.parts, program, limits)
-    }
-}
-
-impl Parts {
-    /// A name for what belongs to one run.
-    pub(crate) fn next_name(&self) -> String {
-        format!("antiphon-sandbox-{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 

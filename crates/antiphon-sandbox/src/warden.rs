@@ -1,9 +1,8 @@
 //! The thread that answers for one run: it prepares, starts, watches and ends it, whether or not anybody reads.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
@@ -19,13 +18,16 @@ use crate::finished::{Finished, Place};
 use crate::limits::Limits;
 use crate::order::Report;
 use crate::output::{Allowance, Text};
-use crate::program::Program;
+use crate::program::{Program, Workspace};
 use crate::running::{End, Exit, Message, Reason, Running, Stop, Stream};
 use crate::sandbox::Parts;
 use crate::tree;
 use crate::uid::Lease;
 
+mod parking;
 mod prepare;
+
+pub(crate) use parking::Parking;
 
 /// Pieces of output that wait for a reader. After that the program waits.
 const MESSAGES: usize = 16;
@@ -37,7 +39,8 @@ const GRACE: Duration = Duration::from_millis(300);
 /// After this nothing more can be done.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A run that has been started.
+/// A run that has been started, or waits for its program.
+#[derive(Debug)]
 struct Live {
     child: Child,
     process: OwnedFd,
@@ -53,6 +56,15 @@ struct Live {
     _lease: Lease,
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        // One that has ended was waited for, and this does nothing; one that never got a program has nothing to leave.
+        self.control = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 pub(crate) fn start(parts: &Arc<Parts>, program: Program, limits: Limits) -> io::Result<Running> {
     let (sender, messages) = mpsc::channel(MESSAGES);
     let stop = Stop::new()?;
@@ -60,7 +72,11 @@ pub(crate) fn start(parts: &Arc<Parts>, program: Program, limits: Limits) -> io:
     thread::Builder::new().name("sandbox-warden".to_owned()).spawn(move || {
         let began = Instant::now();
         let mut watch = Watch::new(&limits, began, sender, stop_of_warden);
-        let place = match prepare::prepare(&parts, &program, &limits) {
+        let parked = match &program.workspace {
+            Workspace::Fresh => parking::take(&parts),
+            Workspace::Given(_) => prepare::park(&parts, &program.workspace),
+        };
+        let place = match parked.and_then(|parked| parked.go(&parts, &program, &limits)) {
             Ok((live, place)) => {
                 watch.until_over(live);
                 place
@@ -148,8 +164,13 @@ impl<'a> Watch<'a> {
                 return;
             }
 
-            let wait = self.until_next(now, looked);
-            let ready = self.wait(&live, written < live.order.len(), wait);
+            let wants = Wants {
+                process: true,
+                order: written < live.order.len(),
+                // Readers that lag hold the program up, not the watch over it.
+                output: self.waiting.is_empty() || self.ending_since.is_some(),
+            };
+            let ready = self.wait(&live, wants, self.until_next(now, looked));
             if ready.order {
                 written = self.write_order(&mut live, written);
             }
@@ -172,17 +193,19 @@ impl<'a> Watch<'a> {
         if self.waiting.is_empty() { wait } else { wait.min(LOOK / 10) }
     }
 
-    fn wait(&self, live: &Live, writes: bool, wait: Duration) -> Ready {
-        // Readers that lag hold the program up, not the watch over it.
-        let reads = self.waiting.is_empty() || self.ending_since.is_some();
-        let mut descriptors = vec![(&live.process, PollFlags::IN, Which::Process)];
+    fn wait(&self, live: &Live, wants: Wants, wait: Duration) -> Ready {
+        let mut descriptors = Vec::new();
+        if wants.process {
+            descriptors.push((&live.process, PollFlags::IN, Which::Process));
+        }
+        // Read by nobody, so that it would be ready for ever.
         if !self.stop.is_wanted() {
             descriptors.push((self.stop.wake(), PollFlags::IN, Which::Nothing));
         }
-        let streams = live.streams.iter().zip([Which::Stream(0), Which::Stream(1)]).filter(|_| reads);
+        let streams = live.streams.iter().zip([Which::Stream(0), Which::Stream(1)]).filter(|_| wants.output);
         descriptors.extend(streams.filter_map(|(stream, which)| Some((stream.as_ref()?, PollFlags::IN, which))));
         descriptors.extend(live.status.as_ref().map(|status| (status, PollFlags::IN, Which::Status)));
-        descriptors.extend(live.control.as_ref().filter(|_| writes).map(|to| (to, PollFlags::OUT, Which::Order)));
+        descriptors.extend(live.control.as_ref().filter(|_| wants.order).map(|to| (to, PollFlags::OUT, Which::Order)));
         let mut polled: Vec<_> = descriptors.iter().map(|(fd, flags, _)| PollFd::new(*fd, *flags)).collect();
         let timeout = Timespec {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
@@ -320,13 +343,13 @@ impl<'a> Watch<'a> {
         // With the helper's end every other process has ended, and with them the last writer of each pipe.
         let until = Instant::now() + Duration::from_secs(1);
         while live.status.is_some() || live.streams.iter().any(Option::is_some) {
-            self.ending_since = self.ending_since.or(Some(until));
             self.pass_on();
-            let ready = self.wait_for_rest(&live, until.saturating_duration_since(Instant::now()));
-            self.read(&mut live, &ready);
-            if Instant::now() >= until {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 break;
             }
+            let ready = self.wait(&live, Wants { process: false, order: false, output: true }, left.min(LOOK));
+            self.read(&mut live, &ready);
         }
         for index in [0, 1] {
             let rest = self.texts[index].finish();
@@ -345,12 +368,6 @@ impl<'a> Watch<'a> {
             (None, End::Code(_) | End::Signal(_)) => Reason::Exited,
             (None, End::Unknown) => Reason::Failed(failed.unwrap_or_else(|| self.silence(status))),
         });
-    }
-
-    fn wait_for_rest(&self, live: &Live, wait: Duration) -> Ready {
-        let mut ready = self.wait(live, false, wait.min(LOOK));
-        ready.process = false;
-        ready
     }
 
     fn silence(&self, status: io::Result<ExitStatus>) -> String {
@@ -378,6 +395,14 @@ impl<'a> Watch<'a> {
             }
         }
     }
+}
+
+/// What is waited for, beside reports.
+#[derive(Debug, Clone, Copy)]
+struct Wants {
+    process: bool,
+    order: bool,
+    output: bool,
 }
 
 #[derive(Debug, Default)]
@@ -416,10 +441,4 @@ fn force(live: &mut Live) {
 fn handle(child: &Child) -> io::Result<OwnedFd> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
-}
-
-/// The device of a folder, by which its files are known in `/proc`.
-fn device(folder: &OwnedFd) -> io::Result<u64> {
-    use std::os::linux::fs::MetadataExt as _;
-    Ok(File::from(folder.as_fd().try_clone_to_owned()?).metadata()?.st_dev())
 }

@@ -11,7 +11,7 @@ use crate::host::Tier;
 use crate::kernel;
 use crate::order::Order;
 
-/// `setxattrat` and its like came then; numbers are the same on all machines there.
+/// `mseal`; numbers are the same on all machines there.
 const NEWEST: u32 = 462;
 
 #[cfg(target_arch = "x86_64")]

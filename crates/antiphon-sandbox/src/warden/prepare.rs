@@ -1,14 +1,18 @@
-//! Everything before the first instruction of a run.
+//! Everything before the first instruction of a program. Most of it does not depend on the program, and can be done
+//! before there is one.
 
 use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use rustix::fs::{Gid, OFlags, Uid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, Gid, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::Live;
+use crate::cgroup::{Group, Groups};
 use crate::finished::Place;
 use crate::host::Tier;
 use crate::kernel::{self, Birth};
@@ -20,11 +24,20 @@ use crate::sandbox::Parts;
 use crate::uid::{Identity, Lease};
 use crate::{folder, workspace};
 
-type Prepared = Result<(Live, Place), String>;
+/// A sandbox that is set up, and whose helper waits for its order.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    live: Live,
+    place: Place,
+    /// The workspace, on the machine.
+    path: PathBuf,
+    identity: Identity,
+}
 
-pub(super) fn prepare(parts: &Parts, program: &Program, limits: &Limits) -> Prepared {
+/// Sets a sandbox up, all but the program.
+pub(crate) fn park(parts: &Parts, workspace: &Workspace) -> Result<Parked, String> {
     let failed = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
-    let (place, path) = match &program.workspace {
+    let (place, path) = match workspace {
         Workspace::Fresh => {
             let fresh = parts.workspaces.fresh().map_err(failed("no workspace can be made"))?;
             let path = fresh.path().to_owned();
@@ -36,22 +49,21 @@ pub(super) fn prepare(parts: &Parts, program: &Program, limits: &Limits) -> Prep
         }
     };
     let top = workspace::open(&path).map_err(failed("the workspace cannot be opened"))?;
-    let owner = fs::metadata(&path).map_err(failed("the workspace cannot be read"))?.uid();
-    let lease = Lease::take(&parts.uids, Some(owner))?;
+    if let Place::Given(_) = place {
+        rustix::fs::flock(&top, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| "the workspace is in use by another run".to_owned())?;
+    }
+    let about = rustix::fs::fstat(&top).map_err(|error| format!("the workspace cannot be read: {error}"))?;
+    let lease = Lease::take(&parts.uids, Some(about.st_uid))?;
     if let Identity::Reserved(uid) = lease.identity() {
         workspace::passable(&path)?;
-        if owner != uid {
+        if about.st_uid != uid {
             folder::hand_over(&top, uid).map_err(failed("the workspace cannot be handed over"))?;
         }
     }
-    let group = match &parts.groups {
-        Some(groups) => {
-            let made = groups.make(&parts.next_name(), limits.memory);
-            Some(made.map_err(failed("no control group can be made"))?)
-        }
-        None => None,
-    };
-    let entrance = group.as_ref().map(|group| group.entrance()).transpose();
+    let group = parts.groups.as_ref().map(Groups::make).transpose();
+    let group = group.map_err(failed("no control group can be made"))?;
+    let entrance = group.as_ref().map(Group::entrance).transpose();
     let entrance = entrance.map_err(failed("the control group cannot be opened"))?;
 
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| format!("no pipe can be made: {error}"));
@@ -69,19 +81,6 @@ pub(super) fn prepare(parts: &Parts, program: &Program, limits: &Limits) -> Prep
                 .map_err(|error| format!("a pipe cannot be handed over: {error}"))?;
         }
     }
-
-    let workspace_inside = match parts.tier {
-        Tier::Bwrap => launch::WORKSPACE.into(),
-        Tier::Landlock => path.clone(),
-    };
-    let mut order = Order::new(parts.tier, workspace_inside, program, limits);
-    order.interpreter = match program.language {
-        Language::Python => parts.python.clone(),
-        Language::Bash => parts.bash.clone(),
-    };
-    order.shares_uid = parts.tier == Tier::Landlock && lease.identity() == Identity::Own;
-    order.processes = limits.processes.saturating_add(beside(parts.tier, lease.identity()));
-    let order = order.encode().map_err(failed("the order cannot be written"))?;
 
     let helper = parts.helper.as_raw_fd();
     let mut command = match parts.tier {
@@ -116,20 +115,48 @@ pub(super) fn prepare(parts: &Parts, program: &Program, limits: &Limits) -> Prep
             return Err(format!("the sandbox cannot be watched: {error}"));
         }
     };
-    let device = super::device(&top).map_err(failed("the workspace cannot be read"))?;
+    let identity = lease.identity();
     let live = Live {
         child,
         process,
         streams: [Some(stdout), Some(stderr)],
         status: Some(status),
         control: Some(control),
-        order,
+        order: Vec::new(),
         workspace: top,
-        device,
+        device: about.st_dev,
         group,
         _lease: lease,
     };
-    Ok((live, place))
+    Ok(Parked { live, place, path, identity })
+}
+
+impl Parked {
+    /// Whether nothing has happened to it while it waited.
+    pub(crate) fn is_alive(&self) -> bool {
+        let mut process = [PollFd::new(&self.live.process, PollFlags::IN)];
+        poll(&mut process, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
+    }
+
+    /// Gives it its program, whose order is then to be written.
+    pub(super) fn go(mut self, parts: &Parts, program: &Program, limits: &Limits) -> Result<(Live, Place), String> {
+        if let Some(group) = &self.live.group {
+            group.limit(limits.memory).map_err(|error| format!("the memory cannot be limited: {error}"))?;
+        }
+        let inside = match parts.tier {
+            Tier::Bwrap => launch::WORKSPACE.into(),
+            Tier::Landlock => self.path,
+        };
+        let mut order = Order::new(parts.tier, inside, program, limits);
+        order.interpreter = match program.language {
+            Language::Python => parts.python.clone(),
+            Language::Bash => parts.bash.clone(),
+        };
+        order.shares_uid = parts.tier == Tier::Landlock && self.identity == Identity::Own;
+        order.processes = limits.processes.saturating_add(beside(parts.tier, self.identity));
+        self.live.order = order.encode().map_err(|error| format!("the order cannot be written: {error}"))?;
+        Ok((self.live, self.place))
+    }
 }
 
 /// The last check that nothing was started with the rights of root, by the kernel's own account.

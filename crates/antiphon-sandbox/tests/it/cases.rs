@@ -410,9 +410,11 @@ fn entries(ground: &Ground) {
     }
     check_deleted(ground, "for level in range(4096):\n    os.mkdir('d'); os.chdir('d')");
     check_deleted(ground, "os.mkdir('d'); open('d/f', 'w').close(); os.symlink('/usr', 'd/l'); os.mkfifo('d/q')");
-    if !ground.shares_uid() {
-        check_deleted(ground, "os.mkdir('d'); open('d/f', 'w').close(); os.chmod('d', 0); os.chmod('.', 0)");
-    }
+    check_deleted(
+        ground,
+        "for name in ('d', 'd/e'):\n    os.mkdir(name); open(name + '/f', 'w').close()\nfor name in ('d/e', 'd', '.'):\n    \
+         os.fchmod(os.open(name, os.O_RDONLY), 0)",
+    );
 }
 
 /// Whatever a program made: nothing of it is left when the sandbox has gone.

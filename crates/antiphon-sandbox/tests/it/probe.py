@@ -162,8 +162,10 @@ def processes():
         # Another process's root, memory and descriptors; those of the program itself are its own.
         if int(process) == os.getpid():
             continue
-        for part in ("root", "cwd", "fd"):
+        for part in ("root", "cwd"):
             outcomes[process + " " + part] = attempt(os.listdir, "/proc/" + process + "/" + part)
+        for part in ("fd/0", "fd/1", "exe"):
+            outcomes[process + " " + part] = attempt(os.stat, "/proc/" + process + "/" + part)
         outcomes[process + " mem"] = attempt(open, "/proc/" + process + "/mem", "r+b")
     return outcomes
 
@@ -299,17 +301,18 @@ def fill(way):
             os.mkdir("d")
             os.chdir("d")
         elif way == "hidden":
-            os.makedirs("h", exist_ok=True)
-            os.chmod("h", 0)
+            os.mkdir("h")
+            os.fchmod(os.open("h", os.O_RDONLY), 0)
+            signal.pause()
         # At most 256 MiB a second, so that the overshoot is bounded by the watch and not by the disk.
         time.sleep(0.001)
 
 
 def full(folder):
     def write():
-        with open(os.path.join(folder, "filling"), "wb") as file:
-            while True:
-                file.write(b"x" * (1 << 20))
+        for count in range(64):
+            with open(os.path.join(folder, str(count)), "wb") as file:
+                file.write(b"x" * (8 << 20))
     return {"fill": attempt(write)}
 
 
