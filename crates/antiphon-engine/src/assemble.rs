@@ -507,9 +507,11 @@ impl Assembler {
         let annotations = match (&self.citer, logged.filter(|logged| logged.stopped)) {
             (_, Some(logged)) => logged.annotations.clone(),
             (None, None) => Vec::new(),
-            (Some(citer), None) => {
-                open.citations.iter().filter_map(|citation| annotation(citer, &self.sites, citation)).collect::<Vec<_>>()
-            }
+            (Some(citer), None) => open
+                .citations
+                .iter()
+                .filter_map(|citation| annotation(citer, &self.sites, citation))
+                .collect::<Vec<_>>(),
         };
         let visible = if open.head == StepHead::Thought && !self.summaries { String::new() } else { text };
         let step = finished_step(&open.head, visible, signature, annotations.clone());

@@ -95,11 +95,7 @@ pub(crate) fn model_request(
 ///
 /// # Errors
 /// When they are none that can be said, which the run itself never makes.
-pub(crate) fn continued(
-    project: ProjectId,
-    seal: &Seal,
-    steps: &[PastStep],
-) -> Result<(Vec<Message>, Sources), Error> {
+pub(crate) fn continued(project: ProjectId, seal: &Seal, steps: &[PastStep]) -> Result<(Vec<Message>, Sources), Error> {
     let mut conversation = Conversation::new(project, seal, &[]);
     for PastStep { step, trace } in steps {
         conversation.take(step.clone(), trace.clone(), "steps")?;

@@ -398,7 +398,7 @@ impl Run {
                     self.show_live(work, &waiting[shown], piece, pending);
                 }
                 counts.searches += output.searches;
-                self.end_result(work, &waiting[shown], output, counts, pending);
+                self.end_result(work, &waiting[shown], &output, counts, pending);
                 shown += 1;
                 if shown < waiting.len() {
                     self.begin_result(work, &waiting, shown, pending);
@@ -464,19 +464,24 @@ impl Run {
         &self,
         work: &mut Work,
         call: &ServerCall,
-        output: ToolOutput,
+        output: &ToolOutput,
         counts: &Counts,
         pending: &mut Pending,
     ) {
         let Some(tool) = work.tool(call).cloned() else { return };
-        let told = tell(&output, work.sources.next_number(), self.engine.limits().run.result_tokens, work.base.answer.is_none());
+        let told = tell(
+            output,
+            work.sources.next_number(),
+            self.engine.limits().run.result_tokens,
+            work.base.answer.is_none(),
+        );
         work.sources.add(&told);
         let signature = self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient);
         let index = work.next_index;
         let delta = StepDelta::ServerResult(ServerResultDelta {
             tool: tool.kind,
-            name: tool.name.clone(),
-            server_name: tool.server_name.clone(),
+            name: tool.name,
+            server_name: tool.server_name,
             result: output.result.clone(),
             is_error: Some(output.is_error),
             signature: Some(signature),

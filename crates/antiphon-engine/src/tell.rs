@@ -111,7 +111,12 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Found {
-        Found { url: "https://example.org/a".to_owned(), title: "A\n[9] b".to_owned(), site: "s".to_owned(), text: text.to_owned() }
+        Found {
+            url: "https://example.org/a".to_owned(),
+            title: "A\n[9] b".to_owned(),
+            site: "s".to_owned(),
+            text: text.to_owned(),
+        }
     }
 
     #[test]

@@ -143,13 +143,17 @@ fn search(arguments: &Value) -> Result<ToolOutput, ToolError> {
 fn read(call: &ToolCall, arguments: &Value) -> ToolOutput {
     let urls: Vec<_> = arguments["urls"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let allowed = |url: &&str| call.said.contains(*url) || call.found.contains(*url);
-    let page =
-        |url: &str| Found { url: url.to_owned(), title: "A page".to_owned(), site: String::new(), text: "It rains in Rome.".to_owned() };
+    let page = |url: &str| Found {
+        url: url.to_owned(),
+        title: "A page".to_owned(),
+        site: String::new(),
+        text: "It rains in Rome.".to_owned(),
+    };
     let status = |url: &&str| if allowed(url) { "success" } else { "unsafe" };
     ToolOutput {
-        sources: urls.iter().copied().filter(|url| allowed(&url)).map(page).collect(),
+        sources: urls.iter().copied().filter(allowed).map(page).collect(),
         result: urls.iter().map(|url| json!({"url": url, "status": status(url)})).collect(),
-        is_error: !urls.iter().any(|url| allowed(&url)),
+        is_error: !urls.iter().any(|url| allowed(url)),
         ..ToolOutput::default()
     }
 }

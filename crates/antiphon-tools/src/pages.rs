@@ -56,8 +56,14 @@ struct Page {
 #[async_trait]
 impl ServerFunction for Pages {
     async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError> {
-        let urls: Vec<&str> =
-            call.arguments.get("urls").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let urls: Vec<&str> = call
+            .arguments
+            .get("urls")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let allowance = self.fetcher.allowance(&format!("project-{}", call.project.0));
         let pages = join_all(urls.into_iter().map(|url| self.page(url, &call, &allowance))).await;
         let mut output = ToolOutput::default();
@@ -101,7 +107,8 @@ impl Pages {
 fn is_named(url: &str, said: &str) -> bool {
     let ends = |rest: &str| {
         rest.chars().next().is_none_or(|next| {
-            next.is_whitespace() || matches!(next, '"' | '\'' | '<' | '>' | ')' | ']' | '}' | ',' | '.' | ';' | '!' | '?' | '|')
+            next.is_whitespace()
+                || matches!(next, '"' | '\'' | '<' | '>' | ')' | ']' | '}' | ',' | '.' | ';' | '!' | '?' | '|')
         })
     };
     said.match_indices(url).any(|(at, found)| ends(&said[at + found.len()..]))

@@ -53,8 +53,14 @@ pub(crate) fn open(providers: Vec<Arc<dyn Provider>>, language: Option<String>) 
 #[async_trait]
 impl ServerFunction for Search {
     async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError> {
-        let queries: Vec<&str> =
-            call.arguments.get("queries").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let queries: Vec<&str> = call
+            .arguments
+            .get("queries")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let result = json!([{"search_suggestions": suggestions(queries.iter().copied())}]);
         let searches = queries.len() as u64;
         let found = join_all(queries.iter().map(|query| self.search(query))).await;

@@ -196,9 +196,8 @@ impl McpServer {
             return Err(Error::invalid(&fields.path_of("name"), message));
         }
         let url = fields.string("url")?;
-        let is_address = |url: &String| {
-            url.len() <= LONGEST_URL && (url.starts_with("https://") || url.starts_with("http://"))
-        };
+        let is_address =
+            |url: &String| url.len() <= LONGEST_URL && (url.starts_with("https://") || url.starts_with("http://"));
         if let Some(wrong) = url.as_ref().filter(|url| !is_address(url)) {
             let message = format!("expected an address that begins with `https://`, got `{}`", excerpt(wrong));
             return Err(Error::invalid(&fields.path_of("url"), message));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_fetch::extract::{Bounds, Document, extract};
-use antiphon_fetch::{FetchOptions, Fetcher, Own, Purpose, SystemLookup};
+use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
 use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
 use antiphon_search::{Brave, Corpus, Exa, Extracted, Key, MediaWiki, Provider, Searxng, Tavily};
@@ -116,7 +116,8 @@ fn fetcher(config: &Config, address: SocketAddr) -> Result<Fetcher, Failed> {
         robots: config.fetch.robots,
         ..FetchOptions::default()
     };
-    Fetcher::new(options, Arc::new(SystemLookup)).map_err(|error| Failed::new(error.to_string()))
+    let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup);
+    Fetcher::new(options, &lookup).map_err(|error| Failed::new(error.to_string()))
 }
 
 /// The sandbox, or why there is none.
