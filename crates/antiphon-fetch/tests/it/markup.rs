@@ -160,7 +160,6 @@ fn hostile_depth_ends() {
 fn hostile_attributes_end() {
     ends(&[
         ("spaces", format!("<p {}>", numbered(|number| format!("a{number} ")))),
-        ("slashes", format!("<p {}>", numbered(|number| format!("a{number}/")))),
         ("quotes", format!("<p {}>", numbered(|number| format!("a{number}=''")))),
         ("bodies", many("<body a=b>")),
         ("open tag", format!("<{}", many("a"))),
