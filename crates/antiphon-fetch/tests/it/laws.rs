@@ -75,7 +75,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// Whatever names resolve to and hosts lead to, only public addresses are dialled, and no
     /// request arrives but by them.

@@ -106,6 +106,8 @@ const PARAGRAPHS: [&str; 16] = [
     "th",
 ];
 
+const LISTS: [&str; 3] = ["dl", "ol", "ul"];
+
 pub(crate) struct MainPart {
     pub(crate) root: Id,
     /// By node: whether it is left out with all that is in it.
@@ -260,17 +262,21 @@ fn marked_part(tree: &Tree, weights: &[usize], left_out: &[bool]) -> Option<Id> 
 /// Down from the top, as long as one child holds nearly all.
 fn heaviest(tree: &Tree, weights: &[usize], left_out: &[bool]) -> Id {
     let mut at = ROOT;
-    loop {
-        let Some(next) = tree.children(at).max_by_key(|child| weights[*child]) else { return at };
-        // One cell that holds the page is a layout of the old days.
+    while let Some(next) = tree.children(at).max_by_key(|child| weights[*child]) {
+        // One cell that holds the page is a layout of the old days; a list is no page.
         let name = tree.name(next);
-        let is_block = !name.is_empty() && (name == "td" || !PARAGRAPHS.contains(&name));
+        let is_block = !name.is_empty() && (name == "td" || !PARAGRAPHS.contains(&name)) && !LISTS.contains(&name);
         let has_heading_beside = tree
             .children(at)
             .any(|child| child != next && !left_out[child] && matches!(tree.name(child), "h1" | "h2" | "hgroup"));
-        if !is_block || has_heading_beside || weights[next] * 20 < weights[at] * 17 || weights[next] == 0 {
-            return at;
+        if !is_block || has_heading_beside || weights[next] * 10 < weights[at] * 9 || weights[next] == 0 {
+            break;
         }
         at = next;
     }
+    // Part of a table is none without the table.
+    while let ("table" | "thead" | "tbody" | "tfoot" | "tr", Some(parent)) = (tree.name(at), tree.nodes[at].parent) {
+        at = parent;
+    }
+    at
 }
