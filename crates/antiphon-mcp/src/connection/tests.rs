@@ -53,13 +53,20 @@ fn options() -> McpOptions {
 async fn called(tool: &str) -> (Result<McpResult, McpErrorKind>, u64) {
     let (ours, theirs) = duplex(1 << 16);
     let auto = ClientLifecycleMode::Auto { preferred_versions: vec![CURRENT], legacy_version: None };
-    let (opened, server) =
-        tokio::join!(Connection::start("worker", Secrets::default(), ours, auto, None), serve_server(Worker, theirs));
-    let ((connection, lifecycle), _server) = (opened.unwrap(), server.unwrap());
-    assert_eq!(lifecycle, Lifecycle::Current);
-    let start = Instant::now();
-    let result = connection.call(tool, Map::new(), &options()).await;
-    (result.map_err(|error| error.kind), start.elapsed().as_secs())
+    // It is there as soon as the first call is.
+    let serving = async { serve_server(Worker, theirs).await.unwrap().waiting().await.unwrap() };
+    let calling = async {
+        let opened = Connection::start("worker", Secrets::default(), ours, auto, None).await;
+        let (connection, lifecycle) = opened.unwrap();
+        assert_eq!(lifecycle, Lifecycle::Current);
+        let start = Instant::now();
+        let result = connection.call(tool, Map::new(), &options()).await;
+        (result.map_err(|error| error.kind), start.elapsed().as_secs())
+    };
+    tokio::select! {
+        quit = serving => panic!("{tool}: {quit:?}"),
+        called = calling => called,
+    }
 }
 
 #[tokio::test(start_paused = true)]
