@@ -191,6 +191,9 @@ fn lexemes(text: &str) -> Vec<Lexeme> {
         } else if is_ideograph(first) {
             lexemes.push(Lexeme::Word(first.to_string(), first.to_string()));
             index += 1;
+        } else if first == 'R' && at(index + 1) == '$' {
+            lexemes.push(Lexeme::Word("reais".to_owned(), "reais".to_owned()));
+            index += 2;
         } else if first.is_alphabetic() {
             index = word(&characters, index, &mut lexemes);
         } else {
@@ -399,7 +402,7 @@ mod tests {
         check("on 2010-07-11", &["#2010", "#month7", "#11"]);
         check("em 11 de julho de 2010", &["#11", "#month7", "#2010"]);
         check("the 116th minute", &["#116", "minut"]);
-        check("a 2.ª edição", &["#2", "edicao"]);
+        check("a 2.ª edição", &["#2", "edica"]);
         check("50% of $5", &["#50", "percent", "doll", "#5"]);
         check("four goals by the two teams", &["#4", "goal", "team"]);
         check("11.07.2010", &["#11", "#7", "#2010"]);

@@ -62,6 +62,7 @@ impl Anchor<'_> {
             Role::Number(shape) => self.has_other_number(index, shape),
             Role::Name | Role::Word => false,
         }) || terms().any(|(index, term)| self.contradicts_polarity(index, term))
+            || terms().any(|(index, term)| self.turned_into_opposite(index, term))
             || self.denies()
             || self.other_subject()
             || self.other_name_in_place()
@@ -93,7 +94,7 @@ impl Anchor<'_> {
         let beside = |at: usize, offset: isize| {
             let Some(&neighbour) = at.checked_add_signed(offset).and_then(|at| order.get(at)) else { return false };
             let term = &self.claim.terms[neighbour];
-            if role == Role::Name && term.role != Role::Word {
+            if role == Role::Name && (term.family == family || matches!(term.role, Role::Number(_))) {
                 return false;
             }
             let places = self.places(neighbour).filter(|place| self.unit[*place].passive == term.passive);
@@ -114,6 +115,17 @@ impl Anchor<'_> {
             return term.negated || self.unit.iter().any(|word| term.opposites.contains(&word.term));
         }
         !self.places(index).any(|place| self.unit[place].negated == term.negated) && self.places(index).next().is_some()
+    }
+
+    /// What follows this term in the claim follows its opposite here.
+    fn turned_into_opposite(&self, index: usize, term: &Term) -> bool {
+        let mut pairs = self.claim.order.windows(2).filter(|pair| pair[0] == index && pair[1] != index);
+        !term.opposites.is_empty()
+            && pairs.any(|pair| {
+                let before = self.places(pair[1]).map(|place| place.checked_sub(1).map(|place| self.unit[place].term));
+                let mut before = before.peekable();
+                before.peek().is_some() && before.all(|word| word.is_some_and(|word| term.opposites.contains(&word)))
+            })
     }
 
     /// A word that the claim does not have is negated right before one that it has: `did not detect side effects`.
@@ -145,7 +157,11 @@ impl Anchor<'_> {
         (0..order.len()).filter(|at| missing(order[*at])).any(|at| {
             let before = at.checked_sub(1).and_then(|at| order.get(at));
             let after = order.get(at + 1);
-            let is_word = |index: &&usize| self.claim.terms[**index].role == Role::Word;
+            let family = self.claim.terms[order[at]].family;
+            let is_word = |index: &&usize| {
+                let term = &self.claim.terms[**index];
+                !matches!(term.role, Role::Number(_)) && term.family != family
+            };
             let other_after = before
                 .filter(is_word)
                 .is_some_and(|word| self.places(*word).any(|place| self.is_other_name(place + 1)));
@@ -182,7 +198,7 @@ impl Anchor<'_> {
             else {
                 return false;
             };
-            if doer == other {
+            if doer == other || term.saying {
                 return false;
             }
             let same_voice = |place: &usize| self.unit[*place].passive == term.passive;

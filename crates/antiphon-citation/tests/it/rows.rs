@@ -78,6 +78,23 @@ fn sources() -> Vec<Source> {
              floats. Sea water contains about 3.5% salt. Water does not conduct electricity well when pure.",
         ),
         source(
+            9,
+            "Golden Gate Bridge",
+            "The Golden Gate Bridge is a suspension bridge that connects San Francisco with Marin County in California. \
+             It is 2,737 metres long and was opened on 27 May 1937. Joseph Strauss was its chief engineer, while Charles \
+             Ellis did much of the design work. It is painted in a colour called International Orange. It cost more than \
+             $35 million; a bond of $30 million was voted in 1930. Eleven men died during construction, and nineteen men \
+             were saved by a safety net.",
+        ),
+        source(
+            10,
+            "Machado de Assis – Biografia",
+            "Joaquim Maria Machado de Assis nasceu no Rio de Janeiro em 21 de junho de 1839. Nunca frequentou a \
+             universidade. Em 1881 publicou Memórias Póstumas de Brás Cubas, e em 1899, Dom Casmurro. Fundou a Academia \
+             Brasileira de Letras e foi o seu primeiro presidente. Morreu em 1908, no Rio de Janeiro. O seu amigo Joaquim \
+             Nabuco viveu em Salvador.",
+        ),
+        source(
             8,
             "Banco Central mantém juros",
             "O Banco Central manteve a taxa básica de juros em 10,5% ao ano em julho de 2024. A inflação subiu para \
@@ -241,7 +258,7 @@ const ROWS: &[Row] = &[
         "The Eiffel Tower is 330 metres tall.⟦1⟧",
         &[("The Eiffel Tower is 330 metres tall.", 2)],
     ),
-    Row("unknown number", "The Eiffel Tower is 330 metres tall.⟦9⟧", &[("The Eiffel Tower is 330 metres tall.", 2)]),
+    Row("unknown number", "The Eiffel Tower is 330 metres tall.⟦99⟧", &[("The Eiffel Tower is 330 metres tall.", 2)]),
     Row(
         "one of two",
         "The trial enrolled 43,548 participants.⟦4,5⟧",
@@ -338,6 +355,58 @@ const ROWS: &[Row] = &[
     ),
     Row("unmarked and not said", "Marie Curie won the Nobel Prize in Literature in 1911.", &[]),
     Row("juros sem marcas, com erro", "O Banco Central manteve a taxa de juros em 11,5% ao ano em julho de 2024.", &[]),
+    // Written after that, and left as they came out.
+    Row("a bridge's length", "The bridge is 2,737 metres long.⟦9⟧", &[("The bridge is 2,737 metres long.", 9)]),
+    Row("another opening", "It opened on 27 May 1938 [9].", &[]),
+    Row(
+        "opened in May",
+        "The Golden Gate Bridge opened on May 27, 1937 [9].",
+        &[("The Golden Gate Bridge opened on May 27, 1937", 9)],
+    ),
+    Row("between others", "The Golden Gate Bridge connects San Francisco and Oakland.⟦9⟧", &[]),
+    Row(
+        "the other way round",
+        "The bridge connects Marin County with San Francisco.⟦9⟧",
+        &[("The bridge connects Marin County with San Francisco.", 9)],
+    ),
+    Row("another engineer", "Charles Ellis was its chief engineer.⟦9⟧", &[]),
+    Row(
+        "designer",
+        "Charles Ellis did much of the design work.⟦9⟧",
+        &[("Charles Ellis did much of the design work.", 9)],
+    ),
+    Row(
+        "paint",
+        "The bridge is painted International Orange (⟦9⟧).",
+        &[("The bridge is painted International Orange", 9)],
+    ),
+    Row(
+        "deaths",
+        "11 men died during construction ⟦9⟧, and 19 were saved by the net ⟦9⟧.",
+        &[("11 men died during construction", 9), ("and 19 were saved by the net", 9)],
+    ),
+    Row("deaths exchanged", "19 men died during construction ⟦9⟧.", &[]),
+    Row("cheaper", "It cost $27 million ⟦9⟧.", &[]),
+    Row("cost", "It cost more than $35 million ⟦9⟧.", &[("It cost more than $35 million", 9)]),
+    Row(
+        "nascido",
+        "Machado de Assis nasceu em 1839 no Rio de Janeiro.⟦10⟧",
+        &[("Machado de Assis nasceu em 1839 no Rio de Janeiro.", 10)],
+    ),
+    Row("nascido noutro lugar", "Machado de Assis nasceu em 1839 em Salvador.⟦10⟧", &[]),
+    Row(
+        "fundou",
+        "Ele foi o primeiro presidente da Academia Brasileira de Letras.⟦10⟧",
+        &[("Ele foi o primeiro presidente da Academia Brasileira de Letras.", 10)],
+    ),
+    Row("não frequentou", "Machado frequentou a universidade.⟦10⟧", &[]),
+    Row("romance de outro ano", "Dom Casmurro foi publicado em 1881.⟦10⟧", &[]),
+    Row("romance", "Dom Casmurro foi publicado em 1899.⟦10⟧", &[("Dom Casmurro foi publicado em 1899.", 10)]),
+    Row(
+        "dois romances",
+        "Publicou Memórias Póstumas de Brás Cubas em 1881 ⟦10⟧ e Dom Casmurro em 1899 ⟦10⟧.",
+        &[("Publicou Memórias Póstumas de Brás Cubas em 1881", 10), ("e Dom Casmurro em 1899", 10)],
+    ),
     // Beyond the words.
     Row("two facts in a sentence", "Acme opened a plant in Ohio.⟦5⟧", &[]),
     Row("hearsay", "It is false that Spain defeated the Netherlands 1–0.⟦1⟧", &[]),
@@ -394,7 +463,7 @@ fn rows_are_cited_as_they_should_be() {
 #[test]
 fn what_is_not_borne_out_is_counted() {
     let mut citer = Citer::new(sources());
-    citer.push("Xavi scored.⟦1⟧ The attendance was 84,490.⟦1,9⟧ Bananas are rich in potassium.⟦2,3⟧⟦7⟧");
+    citer.push("Xavi scored.⟦1⟧ The attendance was 84,490.⟦1,99⟧ Bananas are rich in potassium.⟦2,3⟧⟦97⟧");
     citer.finish();
     assert_eq!(citer.dropped(), 5);
 }
