@@ -53,6 +53,7 @@ struct Word {
     negated: bool,
     passive: bool,
     adjacent: bool,
+    apart: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub(crate) struct Claim {
     terms: Vec<Term>,
     /// The sentence in its order, by index into `terms`.
     order: Vec<usize>,
+    /// Before which of those punctuation stands.
+    apart: Vec<bool>,
     /// All terms, and those that are names and numbers.
     all: u128,
     heavy: u128,
@@ -156,7 +159,8 @@ impl Evidence {
         if tokens.len() > 2 * MOST_TERMS {
             return None;
         }
-        let mut claim = Claim { terms: Vec::new(), order: Vec::new(), all: 0, heavy: 0, known: HashMap::new() };
+        let mut claim =
+            Claim { terms: Vec::new(), order: Vec::new(), apart: Vec::new(), all: 0, heavy: 0, known: HashMap::new() };
         let mut indexes: HashMap<&str, usize> = HashMap::new();
         let mut run: Vec<usize> = Vec::new();
         for token in &tokens {
@@ -201,6 +205,7 @@ impl Evidence {
                 }
             }
             claim.order.push(index);
+            claim.apart.push(token.apart);
         }
         (!claim.terms.is_empty()).then_some(claim)
     }
@@ -238,10 +243,10 @@ impl Evidence {
         let mut contradicted = Vec::new();
         for anchor in anchors {
             let direct = masks[anchor];
-            // Half of the claim has to stand in one sentence; and where a sentence contradicts the claim, another
+            // More than half of the claim has to stand in one sentence; and where a sentence contradicts the claim, another
             // one that has less of it does not bear it out.
             let less = |mask: &u128| direct & mask == direct && direct != *mask;
-            if 2 * claim.weight(direct) < claim.weight(u128::MAX) || contradicted.iter().any(less) {
+            if 2 * claim.weight(direct) <= claim.weight(u128::MAX) || contradicted.iter().any(less) {
                 continue;
             }
             let near = &masks[anchor.saturating_sub(2)..masks.len().min(anchor + 3)];
@@ -277,7 +282,8 @@ impl Evidence {
             Kind::Opening if self.lower.contains(&term) => Role::Word,
             kind => role(kind, &token.term),
         };
-        Word { term, role, negated: token.negated, passive: token.passive, adjacent: token.adjacent }
+        let words::Token { negated, passive, adjacent, apart, .. } = *token;
+        Word { term, role, negated, passive, adjacent, apart }
     }
 
     /// `who` for `World Health Organization`, from every run of names.

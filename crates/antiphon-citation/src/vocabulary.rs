@@ -159,7 +159,19 @@ const OPPOSITES: [(&str, &str); 33] = [
 ];
 
 /// `one` and `um` are articles as often as numbers.
-const NUMBERS: [(&str, &str); 33] = [
+const NUMBERS: [(&str, &str); 45] = [
+    ("thirteen", "13"),
+    ("fourteen", "14"),
+    ("fifteen", "15"),
+    ("sixteen", "16"),
+    ("seventeen", "17"),
+    ("eighteen", "18"),
+    ("nineteen", "19"),
+    ("quinze", "15"),
+    ("dezesseis", "16"),
+    ("dezessete", "17"),
+    ("dezoito", "18"),
+    ("dezenove", "19"),
     ("two", "2"),
     ("three", "3"),
     ("four", "4"),

@@ -27,6 +27,8 @@ pub(crate) struct Token {
     pub(crate) passive: bool,
     /// Whether nothing stands between this and the token before.
     pub(crate) adjacent: bool,
+    /// Whether punctuation stands between this and the token before.
+    pub(crate) apart: bool,
 }
 
 enum Lexeme {
@@ -51,12 +53,14 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let mut negated = false;
     let mut adjacent = false;
+    let mut apart = false;
     let mut first = true;
     let mut definite = false;
     for (index, lexeme) in lexemes.iter().enumerate() {
         let (term, kind) = match lexeme {
             Lexeme::Break => {
                 adjacent = false;
+                apart = true;
                 continue;
             }
             Lexeme::Number(number) => (number.clone(), Kind::Number),
@@ -107,9 +111,10 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
         };
         // An adverb takes no negation: in `did not really win`, `win` is negated.
         let adverb = negated && (term.ends_with("mente") || term.ends_with("ly"));
-        tokens.push(Token { term, kind, negated: negated && !adverb, passive: false, adjacent });
+        tokens.push(Token { term, kind, negated: negated && !adverb, passive: false, adjacent, apart });
         negated &= adverb;
         adjacent = true;
+        apart = false;
         first = false;
         definite = false;
     }

@@ -10,7 +10,7 @@ use crate::text::source;
 struct Row(&'static str, &'static str, &'static [(&'static str, u32)]);
 
 /// What a lexical method cannot tell apart, or does not find. Each stays below as it should be.
-const NOT_TOLD: &[&str] = &[];
+const NOT_TOLD: &[&str] = &["the other row", "other words", "another language", "rounded"];
 
 /// Of all citations of the rows, and of those that should be made.
 const PRECISION: f64 = 0.9;
@@ -475,4 +475,24 @@ fn citations_come_when_their_sentence_is_closed() {
         .map(|piece| citer.push(piece).citations.len())
         .to_vec();
     assert_eq!(counts, [0, 0, 0, 0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn what_is_too_long_is_passed_over() {
+    let long = format!("Facts {}.⟦1⟧ ", "and words ".repeat(1000));
+    let (text, found) = cite(&format!("{long}The attendance was 84,490.⟦1⟧ {long}The tower is 330 metres tall.⟦2⟧"));
+    assert!(!text.contains('⟦'));
+    let expected = [("The attendance was 84,490.", 1), ("The tower is 330 metres tall.", 2)];
+    assert_eq!(found, expected.map(|(span, source)| (span.to_owned(), source)).into());
+}
+
+#[test]
+fn only_so_many_sources_are_taken() {
+    let many = (0..100).map(|number| source(number, "", "The attendance was 84,490."));
+    let mut citer = Citer::new(many);
+    assert!(citer.source(63).is_some() && citer.source(64).is_none());
+    let mut cited = citer.push("The attendance was 84,490.⟦63⟧ The attendance was 84,490.⟦64⟧");
+    cited.citations.extend(citer.finish().citations);
+    let found: Vec<_> = cited.citations.iter().map(|found| (found.start, found.end, found.source)).collect();
+    assert_eq!((found, citer.dropped()), (vec![(0, 26, 63)], 1));
 }
