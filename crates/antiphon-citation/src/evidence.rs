@@ -15,11 +15,14 @@ use crate::{Source, sentence};
 /// Longer texts are cut.
 const LONGEST_TEXT: usize = 64 << 10;
 
-/// A sentence with more different terms than this is not judged.
+/// A sentence with more different terms than this, or twice as many in all, is not judged.
 const MOST_TERMS: usize = 128;
 
 /// Longer sentences of sources, such as menus, are cut.
 const LONGEST_UNIT: usize = 64;
+
+/// More sentences of a source are not looked at.
+const MOST_UNITS: usize = 4096;
 
 /// The anchors that are tried in a source.
 const MOST_ANCHORS: usize = 8;
@@ -50,6 +53,7 @@ struct Word {
     negated: bool,
     passive: bool,
     adjacent: bool,
+    apart: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +78,22 @@ pub(crate) struct Claim {
     terms: Vec<Term>,
     /// The sentence in its order, by index into `terms`.
     order: Vec<usize>,
-    /// Which term a term of the sources stands for.
-    known: HashMap<u32, usize>,
+    /// Before which of those punctuation stands.
+    apart: Vec<bool>,
+    /// All terms, and those that are names and numbers.
+    all: u128,
+    heavy: u128,
+    /// What the terms of the sources stand for.
+    known: HashMap<u32, Known>,
+}
+
+/// A term of the sources in a claim.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// The term that it is, or is another form of.
+    index: usize,
+    /// All terms that it bears out.
+    bits: u128,
 }
 
 #[derive(Debug)]
@@ -86,6 +104,7 @@ struct Term {
     /// The last name of the run of names that this one belongs to.
     family: usize,
     opposites: Vec<u32>,
+    saying: bool,
 }
 
 /// How far a source bears a claim out.
@@ -119,7 +138,7 @@ impl Evidence {
         }
         let title = title.iter().map(|token| self.id(&token.term)).collect();
         let mut prepared = Prepared { units: Vec::new(), postings: HashMap::new(), title };
-        for unit in units.iter().flat_map(|unit| unit.chunks(LONGEST_UNIT)) {
+        for unit in units.iter().flat_map(|unit| unit.chunks(LONGEST_UNIT)).take(MOST_UNITS) {
             let words: Vec<_> = unit.iter().map(|token| self.word(token)).collect();
             let index = prepared.units.len();
             let acronyms = self.acronyms(unit);
@@ -137,7 +156,11 @@ impl Evidence {
     /// Reads a sentence; nothing if it has no terms, or too many.
     pub(crate) fn claim(&self, sentence: &str) -> Option<Claim> {
         let tokens = words::tokens(sentence);
-        let mut claim = Claim { terms: Vec::new(), order: Vec::new(), known: HashMap::new() };
+        if tokens.len() > 2 * MOST_TERMS {
+            return None;
+        }
+        let mut claim =
+            Claim { terms: Vec::new(), order: Vec::new(), apart: Vec::new(), all: 0, heavy: 0, known: HashMap::new() };
         let mut indexes: HashMap<&str, usize> = HashMap::new();
         let mut run: Vec<usize> = Vec::new();
         for token in &tokens {
@@ -148,8 +171,20 @@ impl Evidence {
             };
             let index = *indexes.entry(&token.term).or_insert(claim.terms.len());
             if index == claim.terms.len() {
-                let forms = self.forms(&token.term, role);
-                claim.known.extend(id.into_iter().chain(forms).map(|id| (id, index)));
+                if index == MOST_TERMS {
+                    return None;
+                }
+                let bit = 1 << index;
+                claim.all |= bit;
+                claim.heavy |= if role == Role::Word { 0 } else { bit };
+                let none = Known { index, bits: 0 };
+                for form in self.forms(&token.term, role) {
+                    claim.known.entry(form).or_insert(none).bits |= bit;
+                }
+                if let Some(id) = id {
+                    let bits = claim.known.get(&id).map_or(0, |known| known.bits);
+                    claim.known.insert(id, Known { index, bits: bits | bit });
+                }
                 let opposites = crate::vocabulary::opposites(&token.term).iter();
                 claim.terms.push(Term {
                     role,
@@ -157,6 +192,7 @@ impl Evidence {
                     passive: token.passive,
                     family: index,
                     opposites: opposites.filter_map(|term| self.ids.get(term.as_str()).copied()).collect(),
+                    saying: crate::vocabulary::is_saying(&token.term),
                 });
             }
             if role != Role::Name || !token.adjacent {
@@ -169,22 +205,20 @@ impl Evidence {
                 }
             }
             claim.order.push(index);
+            claim.apart.push(token.apart);
         }
-        (1..=MOST_TERMS).contains(&claim.terms.len()).then_some(claim)
+        (!claim.terms.is_empty()).then_some(claim)
     }
 
     pub(crate) fn support(&self, claim: &Claim, source: usize) -> Support {
         let Some(source) = self.sources.get(source) else { return Support::NONE };
-        let mut masks = vec![0_u128; source.units.len()];
         let (mut title, mut anywhere) = (0, 0);
-        for (id, index) in &claim.known {
-            let bit = 1 << index;
-            for unit in source.postings.get(id).into_iter().flatten() {
-                masks[*unit] |= bit;
-                anywhere |= bit;
-            }
+        for (id, known) in &claim.known {
             if source.title.contains(id) {
-                title |= bit;
+                title |= known.bits;
+            }
+            if source.postings.contains_key(id) {
+                anywhere |= known.bits;
             }
         }
         let has = |index: usize| (anywhere | title) & (1 << index) != 0;
@@ -193,26 +227,32 @@ impl Evidence {
             Role::Name => !has(index) && !has(term.family),
             Role::Word => false,
         };
-        if claim.terms.iter().enumerate().any(missing) {
+        if anywhere == 0 || claim.terms.iter().enumerate().any(missing) {
             return Support::NONE;
         }
+        let mut masks = vec![0_u128; source.units.len()];
+        for (id, known) in &claim.known {
+            for unit in source.postings.get(id).into_iter().flatten() {
+                masks[*unit] |= known.bits;
+            }
+        }
         let mut anchors: Vec<_> = (0..masks.len()).filter(|unit| masks[*unit] != 0).collect();
-        anchors.sort_by_cached_key(|unit| std::cmp::Reverse(claim.weight(masks[*unit])));
+        anchors.sort_by_key(|unit| std::cmp::Reverse(claim.weight(masks[*unit])));
         anchors.truncate(MOST_ANCHORS);
         let mut best = Support::NONE;
         let mut contradicted = Vec::new();
         for anchor in anchors {
             let direct = masks[anchor];
-            // Half of the claim has to stand in one sentence; and where a sentence contradicts the claim, another
+            // More than half of the claim has to stand in one sentence; and where a sentence contradicts the claim, another
             // one that has less of it does not bear it out.
             let less = |mask: &u128| direct & mask == direct && direct != *mask;
-            if 2 * claim.weight(direct) < claim.weight(u128::MAX) || contradicted.iter().any(less) {
+            if 2 * claim.weight(direct) <= claim.weight(u128::MAX) || contradicted.iter().any(less) {
                 continue;
             }
             let near = &masks[anchor.saturating_sub(2)..masks.len().min(anchor + 3)];
             let near = near.iter().fold(0, |all, mask| all | mask);
             let unit = &source.units[anchor];
-            let meanings = unit.iter().map(|word| claim.known.get(&word.term).copied()).collect();
+            let meanings = unit.iter().map(|word| claim.known.get(&word.term).map(|known| known.index)).collect();
             let anchor = anchor::Anchor { claim, unit, meanings, direct, near, title };
             if anchor.contradicts() {
                 contradicted.push(direct);
@@ -242,7 +282,8 @@ impl Evidence {
             Kind::Opening if self.lower.contains(&term) => Role::Word,
             kind => role(kind, &token.term),
         };
-        Word { term, role, negated: token.negated, passive: token.passive, adjacent: token.adjacent }
+        let words::Token { negated, passive, adjacent, apart, .. } = *token;
+        Word { term, role, negated, passive, adjacent, apart }
     }
 
     /// `who` for `World Health Organization`, from every run of names.
@@ -285,18 +326,9 @@ impl Claim {
         self.terms.len() < 3
     }
 
+    /// Names and numbers count double.
     fn weight(&self, mask: u128) -> u32 {
-        let terms = self.terms.iter().enumerate().filter(|(index, _)| mask & (1 << index) != 0);
-        terms.map(|(_, term)| term.role.weight()).sum()
-    }
-}
-
-impl Role {
-    fn weight(self) -> u32 {
-        match self {
-            Self::Number(_) | Self::Name => 2,
-            Self::Word => 1,
-        }
+        (mask & self.all).count_ones() + (mask & self.heavy).count_ones()
     }
 }
 

@@ -12,8 +12,8 @@
 //!
 //! - paraphrases and translations: a sentence in other words, or in another language than its source, is not cited;
 //! - calculation and rounding: `about 3.5 million` is not borne out by 3,480,127;
-//! - negation beyond a `not`, `never`, `without` or `failed to` right before the word it turns round, and irony,
-//!   conditions and hearsay: `It is false that Spain won` reads like `Spain won`;
+//! - negation beyond a `not`, `never`, `without` or `failed to` right before the word it turns round, and
+//!   irony, conditions and hearsay: `Some doubt that Spain won` reads like `Spain won`;
 //! - who did what, beyond the order of two names around a verb: of `Spain won in 2010 and England in 1966`, it does
 //!   not know which year is whose;
 //! - most opposites, and whether a source is right.

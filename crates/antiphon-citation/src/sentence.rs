@@ -108,7 +108,7 @@ impl Sentences {
         if body.is_empty() {
             return None;
         }
-        let ended = body.trim_end_matches(closes).ends_with(terminates);
+        let ended = last(body).is_some_and(terminates);
         if gap.contains('\n') {
             // A line goes on in the next one only if it looks so.
             let goes_on = !ended && next.is_lowercase() && gap.matches('\n').count() == 1;
@@ -116,7 +116,7 @@ impl Sentences {
         }
         if gap.is_empty() {
             let wide = |character| matches!(character, '。' | '！' | '？' | '｡');
-            let ended = body.trim_end_matches(closes).ends_with(wide) && !closes(next) && !terminates(next);
+            let ended = last(body).is_some_and(wide) && !closes(next) && !terminates(next);
             return ended.then_some(Boundary::Certain);
         }
         ended.then_some(Boundary::Possible)
@@ -198,6 +198,11 @@ fn ends_sentence(body: &str, following: &str) -> bool {
         return vocabulary::is_function_word(&word.to_lowercase());
     }
     true
+}
+
+/// The last character before what closes quotations and brackets, of which eight are looked at.
+fn last(body: &str) -> Option<char> {
+    body.chars().rev().take(8).find(|character| !closes(*character))
 }
 
 fn terminates(character: char) -> bool {

@@ -30,20 +30,20 @@ const FUNCTION_WORDS: &str = " a an the of in on at to for from with by as and o
     this these those there here it its it's he his him she her hers they their them we our us you your i my me who \
     whom whose which what when where why how is are was were be been being am has have had having do does did doing \
     will would shall should can could may might must not no never neither nor none nothing nobody without cannot \
-    also too very just only both each every any some such more most other another into over under about after before \
+    also too very just only both each every any some such other another into over under about after before \
     during between through against while because since until although though however moreover furthermore \
     additionally meanwhile therefore thus hence overall per via upon within across among up down out off again once \
     all many much few several own same one s t \
     o os as um uma uns umas de do da dos das em no na nos nas por pelo pela pelos pelas para pra com sem sob sobre \
     ao aos e ou mas que se nem como quando onde porque pois ja ha foi foram era eram e sao ser sido sendo esta estao \
     estava estavam tem tinha teve tiveram ter havia ele ela eles elas seu sua seus suas este esse isto isso essa \
-    aquele aquela lhe lhes nao nunca jamais nenhum nenhuma ainda mais menos muito muita muitos muitas tambem so \
+    aquele aquela lhe lhes nao nunca jamais nenhum nenhuma ainda muito muita muitos muitas tambem so \
     entre ate apos antes depois durante desde contra assim portanto porem contudo entretanto alem cada todo toda \
     todos todas qual quais cujo cuja outro outra outros outras mesmo mesma \
     el la los las un una y del con su sus fue eran es son ";
 
 /// Words that turn round what follows them. `no` is told apart by [`is_portuguese`].
-const NEGATORS: &str = " not never neither nor without cannot none nobody nothing failed fails fail failing \
+const NEGATORS: &str = " not never neither nor without cannot none nobody nothing failed fails fail failing false untrue falso falsa \
     nao nunca jamais sem nem nenhum nenhuma falhou falharam ";
 
 /// Portuguese words that English does not have.
@@ -66,7 +66,7 @@ const OPENERS: &str = " scientists researchers experts people critics officials 
 const ENDINGS: [&str; 11] = ["ing", "ed", "ly", "mente", "ando", "endo", "indo", "tion", "ions", "ness", "acao"];
 
 /// Forms that no ending tells.
-const IRREGULAR: [(&str, &str); 50] = [
+const IRREGULAR: [(&str, &str); 52] = [
     ("won", "win"),
     ("lost", "lose"),
     ("beaten", "beat"),
@@ -115,12 +115,14 @@ const IRREGULAR: [(&str, &str); 50] = [
     ("women", "woman"),
     ("men", "man"),
     ("fez", "faz"),
+    ("caiu", "cair"),
+    ("cairam", "cair"),
     ("gols", "gol"),
     ("golos", "gol"),
 ];
 
 /// What cannot both be true of one thing.
-const OPPOSITES: [(&str, &str); 30] = [
+const OPPOSITES: [(&str, &str); 33] = [
     ("win", "lose"),
     ("rise", "fall"),
     ("increase", "decrease"),
@@ -140,7 +142,10 @@ const OPPOSITES: [(&str, &str); 30] = [
     ("east", "west"),
     ("northern", "southern"),
     ("eastern", "western"),
-    ("true", "false"),
+    ("more", "less"),
+    ("mais", "menos"),
+    ("subir", "cair"),
+    ("lucrar", "perder"),
     ("legal", "illegal"),
     ("alive", "dead"),
     ("accept", "reject"),
@@ -154,7 +159,19 @@ const OPPOSITES: [(&str, &str); 30] = [
 ];
 
 /// `one` and `um` are articles as often as numbers.
-const NUMBERS: [(&str, &str); 33] = [
+const NUMBERS: [(&str, &str); 45] = [
+    ("thirteen", "13"),
+    ("fourteen", "14"),
+    ("fifteen", "15"),
+    ("sixteen", "16"),
+    ("seventeen", "17"),
+    ("eighteen", "18"),
+    ("nineteen", "19"),
+    ("quinze", "15"),
+    ("dezesseis", "16"),
+    ("dezessete", "17"),
+    ("dezoito", "18"),
+    ("dezenove", "19"),
     ("two", "2"),
     ("three", "3"),
     ("four", "4"),
@@ -269,6 +286,13 @@ pub(crate) fn scale(word: &str) -> Option<usize> {
 /// The month's number.
 pub(crate) fn month(word: &str) -> Option<usize> {
     MONTHS.iter().position(|(english, portuguese)| [*english, *portuguese].contains(&word)).map(|index| index + 1)
+}
+
+/// Whether the one who speaks may stand before this term as well as behind it.
+pub(crate) fn is_saying(term: &str) -> bool {
+    static TERMS: LazyLock<HashSet<String>> =
+        LazyLock::new(|| ["say", "announce", "report", "disse", "dizer", "afirmou", "anunciou"].map(stem).into());
+    TERMS.contains(term)
 }
 
 /// The terms that contradict this one.

@@ -27,6 +27,8 @@ pub(crate) struct Token {
     pub(crate) passive: bool,
     /// Whether nothing stands between this and the token before.
     pub(crate) adjacent: bool,
+    /// Whether punctuation stands between this and the token before.
+    pub(crate) apart: bool,
 }
 
 enum Lexeme {
@@ -51,12 +53,14 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let mut negated = false;
     let mut adjacent = false;
+    let mut apart = false;
     let mut first = true;
     let mut definite = false;
     for (index, lexeme) in lexemes.iter().enumerate() {
         let (term, kind) = match lexeme {
             Lexeme::Break => {
                 adjacent = false;
+                apart = true;
                 continue;
             }
             Lexeme::Number(number) => (number.clone(), Kind::Number),
@@ -107,9 +111,10 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
         };
         // An adverb takes no negation: in `did not really win`, `win` is negated.
         let adverb = negated && (term.ends_with("mente") || term.ends_with("ly"));
-        tokens.push(Token { term, kind, negated: negated && !adverb, passive: false, adjacent });
+        tokens.push(Token { term, kind, negated: negated && !adverb, passive: false, adjacent, apart });
         negated &= adverb;
         adjacent = true;
+        apart = false;
         first = false;
         definite = false;
     }
@@ -191,6 +196,9 @@ fn lexemes(text: &str) -> Vec<Lexeme> {
         } else if is_ideograph(first) {
             lexemes.push(Lexeme::Word(first.to_string(), first.to_string()));
             index += 1;
+        } else if first == 'R' && at(index + 1) == '$' {
+            lexemes.push(Lexeme::Word("reais".to_owned(), "reais".to_owned()));
+            index += 2;
         } else if first.is_alphabetic() {
             index = word(&characters, index, &mut lexemes);
         } else {
@@ -399,7 +407,7 @@ mod tests {
         check("on 2010-07-11", &["#2010", "#month7", "#11"]);
         check("em 11 de julho de 2010", &["#11", "#month7", "#2010"]);
         check("the 116th minute", &["#116", "minut"]);
-        check("a 2.ª edição", &["#2", "edicao"]);
+        check("a 2.ª edição", &["#2", "edica"]);
         check("50% of $5", &["#50", "percent", "doll", "#5"]);
         check("four goals by the two teams", &["#4", "goal", "team"]);
         check("11.07.2010", &["#11", "#7", "#2010"]);

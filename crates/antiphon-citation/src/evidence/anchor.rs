@@ -58,10 +58,15 @@ impl Anchor<'_> {
     pub(super) fn contradicts(&self) -> bool {
         let terms = || self.claim.terms.iter().enumerate();
         terms().any(|(index, term)| match term.role {
-            Role::Number(_) | Role::Name if has(self.direct, index) => self.belongs_to_something_else(index),
+            Role::Number(shape) if has(self.direct, index) => {
+                self.belongs_to_something_else(index) || self.is_another_names_number(index, shape)
+            }
+            Role::Name if has(self.direct, index) => self.belongs_to_something_else(index),
             Role::Number(shape) => self.has_other_number(index, shape),
-            Role::Name | Role::Word => false,
+            Role::Name => self.is_far(index),
+            Role::Word => false,
         }) || terms().any(|(index, term)| self.contradicts_polarity(index, term))
+            || terms().any(|(index, term)| self.turned_into_opposite(index, term))
             || self.denies()
             || self.other_subject()
             || self.other_name_in_place()
@@ -91,22 +96,59 @@ impl Anchor<'_> {
         };
         let order = &self.claim.order;
         let beside = |at: usize, offset: isize| {
-            let Some(&neighbour) = at.checked_add_signed(offset).and_then(|at| order.get(at)) else { return false };
+            let Some(neighbour) = self.neighbour_in_claim(at, offset) else { return false };
             let term = &self.claim.terms[neighbour];
-            if role == Role::Name && term.role != Role::Word {
+            if role == Role::Name && (term.family == family || matches!(term.role, Role::Number(_))) {
                 return false;
             }
-            let places = self.places(neighbour).filter(|place| self.unit[*place].passive == term.passive);
-            // Of names, all in a row: `Webb of England refereed`.
-            let longest = if role == Role::Name { LONGEST_ROW } else { 1 };
-            let row = |place: usize| {
-                let further = successors(Some(place), move |place| place.checked_add_signed(-offset)).skip(1);
-                further.take(longest).take_while(|place| self.unit.get(*place).is_some_and(|word| word.role == role))
+            // Of names, all in a row: `Webb of England refereed`; beside a name, also those on its other side.
+            let row = |place: usize, direction: isize| {
+                let longest = if role == Role::Name { LONGEST_ROW } else { 1 };
+                let further = successors(Some(place), move |place| self.neighbour(*place, direction)).skip(1);
+                further.take(longest).take_while(|place| self.unit[*place].role == role)
             };
-            let mut rows = places.map(row).filter(|row| row.clone().next().is_some()).peekable();
-            rows.peek().is_some() && !rows.flatten().any(mine)
+            let among_names = role == Role::Name && term.role == Role::Name;
+            let mut other = false;
+            for place in self.places(neighbour).filter(|place| self.unit[*place].passive == term.passive) {
+                other |= row(place, -offset).next().is_some();
+                if row(place, -offset).any(mine) || among_names && row(place, offset).any(mine) {
+                    return false;
+                }
+            }
+            other
         };
         order.iter().enumerate().filter(|(_, term)| **term == index).any(|(at, _)| beside(at, 1) || beside(at, -1))
+    }
+
+    /// A name stands by another number of this kind, and by this one stands another name: of `A in 1881, B in 1899`,
+    /// 1899 is not A's.
+    fn is_another_names_number(&self, index: usize, shape: Shape) -> bool {
+        let names = (0..self.unit.len()).filter(|place| {
+            let meaning = self.meanings[*place];
+            meaning.is_some_and(|meaning| self.claim.terms[meaning].role == Role::Name)
+        });
+        let others = || {
+            let numbers = (0..self.unit.len()).filter(|place| self.unit[*place].role == Role::Number(shape));
+            numbers.filter(|place| self.meanings[*place].is_none())
+        };
+        let mut names = names.peekable();
+        names.peek().is_some()
+            && names.all(|name| {
+                let Some(number) = self.places(index).min_by_key(|place| place.abs_diff(name)) else { return false };
+                let mut between = number.min(name) + 1..number.max(name);
+                others().any(|other| other.abs_diff(name) < number.abs_diff(name))
+                    && between.any(|place| self.is_other_name(place))
+            })
+    }
+
+    /// A name that neither the sentence nor what surrounds it has, and that is not the subject, which may have been
+    /// named long before.
+    fn is_far(&self, index: usize) -> bool {
+        let terms = &self.claim.terms;
+        let near = |index: usize| has(self.direct | self.near | self.title, index);
+        let subject = self.claim.order.iter().find(|index| terms[**index].role == Role::Name);
+        let family = terms[index].family;
+        !near(index) && !near(family) && subject.is_none_or(|subject| terms[*subject].family != family)
     }
 
     fn contradicts_polarity(&self, index: usize, term: &Term) -> bool {
@@ -114,6 +156,17 @@ impl Anchor<'_> {
             return term.negated || self.unit.iter().any(|word| term.opposites.contains(&word.term));
         }
         !self.places(index).any(|place| self.unit[place].negated == term.negated) && self.places(index).next().is_some()
+    }
+
+    /// What follows this term in the claim follows its opposite here.
+    fn turned_into_opposite(&self, index: usize, term: &Term) -> bool {
+        let mut pairs = self.claim.order.windows(2).filter(|pair| pair[0] == index && pair[1] != index);
+        !term.opposites.is_empty()
+            && pairs.any(|pair| {
+                let before = self.places(pair[1]).map(|place| place.checked_sub(1).map(|place| self.unit[place].term));
+                let mut before = before.peekable();
+                before.peek().is_some() && before.all(|word| word.is_some_and(|word| term.opposites.contains(&word)))
+            })
     }
 
     /// A word that the claim does not have is negated right before one that it has: `did not detect side effects`.
@@ -143,16 +196,17 @@ impl Anchor<'_> {
         let order = &self.claim.order;
         let missing = |index: usize| self.claim.terms[index].role == Role::Name && !has(self.direct, index);
         (0..order.len()).filter(|at| missing(order[*at])).any(|at| {
-            let before = at.checked_sub(1).and_then(|at| order.get(at));
-            let after = order.get(at + 1);
-            let is_word = |index: &&usize| self.claim.terms[**index].role == Role::Word;
-            let other_after = before
-                .filter(is_word)
-                .is_some_and(|word| self.places(*word).any(|place| self.is_other_name(place + 1)));
-            let other_before = after.filter(is_word).is_some_and(|word| {
-                self.places(*word).filter_map(|place| place.checked_sub(1)).any(|place| self.is_other_name(place))
-            });
-            other_after || other_before
+            let family = self.claim.terms[order[at]].family;
+            [1, -1].into_iter().any(|offset| {
+                let neighbour = self.neighbour_in_claim(at, offset).filter(|index| {
+                    let term = &self.claim.terms[*index];
+                    !matches!(term.role, Role::Number(_)) && term.family != family
+                });
+                neighbour.is_some_and(|word| {
+                    let mut places = self.places(word).filter_map(|place| self.neighbour(place, -offset));
+                    places.any(|place| self.is_other_name(place))
+                })
+            })
         })
     }
 
@@ -182,7 +236,7 @@ impl Anchor<'_> {
             else {
                 return false;
             };
-            if doer == other {
+            if doer == other || term.saying {
                 return false;
             }
             let same_voice = |place: &usize| self.unit[*place].passive == term.passive;
@@ -209,6 +263,20 @@ impl Anchor<'_> {
             end += 1;
         }
         self.meanings[start..end].iter().all(Option::is_none)
+    }
+
+    /// The term beside that one in the claim, unless punctuation is between them.
+    fn neighbour_in_claim(&self, at: usize, offset: isize) -> Option<usize> {
+        let beside = at.checked_add_signed(offset)?;
+        let apart = self.claim.apart.get(at.max(beside))?;
+        (!apart).then(|| self.claim.order[beside])
+    }
+
+    /// The same in the sentence.
+    fn neighbour(&self, place: usize, offset: isize) -> Option<usize> {
+        let beside = place.checked_add_signed(offset)?;
+        let later = self.unit.get(place.max(beside))?;
+        (!later.apart).then_some(beside)
     }
 
     fn places(&self, index: usize) -> impl Iterator<Item = usize> {

@@ -10,7 +10,7 @@ use crate::text::source;
 struct Row(&'static str, &'static str, &'static [(&'static str, u32)]);
 
 /// What a lexical method cannot tell apart, or does not find. Each stays below as it should be.
-const NOT_TOLD: &[&str] = &[];
+const NOT_TOLD: &[&str] = &["the other row", "other words", "another language", "rounded"];
 
 /// Of all citations of the rows, and of those that should be made.
 const PRECISION: f64 = 0.9;
@@ -76,6 +76,23 @@ fn sources() -> Vec<Source> {
             "Water boils at 100 °C at sea level and freezes at 0 °C. Its density is highest at 4 °C. | Substance | \
              Boiling point |\n| Water | 100 °C |\n| Ethanol | 78 °C |\n\nIce is less dense than liquid water, so it \
              floats. Sea water contains about 3.5% salt. Water does not conduct electricity well when pure.",
+        ),
+        source(
+            9,
+            "Golden Gate Bridge",
+            "The Golden Gate Bridge is a suspension bridge that connects San Francisco with Marin County in California. \
+             It is 2,737 metres long and was opened on 27 May 1937. Joseph Strauss was its chief engineer, while Charles \
+             Ellis did much of the design work. It is painted in a colour called International Orange. It cost more than \
+             $35 million; a bond of $30 million was voted in 1930. Eleven men died during construction, and nineteen men \
+             were saved by a safety net.",
+        ),
+        source(
+            10,
+            "Machado de Assis – Biografia",
+            "Joaquim Maria Machado de Assis nasceu no Rio de Janeiro em 21 de junho de 1839. Nunca frequentou a \
+             universidade. Em 1881 publicou Memórias Póstumas de Brás Cubas, e em 1899, Dom Casmurro. Fundou a Academia \
+             Brasileira de Letras e foi o seu primeiro presidente. Morreu em 1908, no Rio de Janeiro. O seu amigo Joaquim \
+             Nabuco viveu em Salvador.",
         ),
         source(
             8,
@@ -241,7 +258,7 @@ const ROWS: &[Row] = &[
         "The Eiffel Tower is 330 metres tall.⟦1⟧",
         &[("The Eiffel Tower is 330 metres tall.", 2)],
     ),
-    Row("unknown number", "The Eiffel Tower is 330 metres tall.⟦9⟧", &[("The Eiffel Tower is 330 metres tall.", 2)]),
+    Row("unknown number", "The Eiffel Tower is 330 metres tall.⟦99⟧", &[("The Eiffel Tower is 330 metres tall.", 2)]),
     Row(
         "one of two",
         "The trial enrolled 43,548 participants.⟦4,5⟧",
@@ -338,6 +355,58 @@ const ROWS: &[Row] = &[
     ),
     Row("unmarked and not said", "Marie Curie won the Nobel Prize in Literature in 1911.", &[]),
     Row("juros sem marcas, com erro", "O Banco Central manteve a taxa de juros em 11,5% ao ano em julho de 2024.", &[]),
+    // Written after that, and left as they came out.
+    Row("a bridge's length", "The bridge is 2,737 metres long.⟦9⟧", &[("The bridge is 2,737 metres long.", 9)]),
+    Row("another opening", "It opened on 27 May 1938 [9].", &[]),
+    Row(
+        "opened in May",
+        "The Golden Gate Bridge opened on May 27, 1937 [9].",
+        &[("The Golden Gate Bridge opened on May 27, 1937", 9)],
+    ),
+    Row("between others", "The Golden Gate Bridge connects San Francisco and Oakland.⟦9⟧", &[]),
+    Row(
+        "the other way round",
+        "The bridge connects Marin County with San Francisco.⟦9⟧",
+        &[("The bridge connects Marin County with San Francisco.", 9)],
+    ),
+    Row("another engineer", "Charles Ellis was its chief engineer.⟦9⟧", &[]),
+    Row(
+        "designer",
+        "Charles Ellis did much of the design work.⟦9⟧",
+        &[("Charles Ellis did much of the design work.", 9)],
+    ),
+    Row(
+        "paint",
+        "The bridge is painted International Orange (⟦9⟧).",
+        &[("The bridge is painted International Orange", 9)],
+    ),
+    Row(
+        "deaths",
+        "11 men died during construction ⟦9⟧, and 19 were saved by the net ⟦9⟧.",
+        &[("11 men died during construction", 9), ("and 19 were saved by the net", 9)],
+    ),
+    Row("deaths exchanged", "19 men died during construction ⟦9⟧.", &[]),
+    Row("cheaper", "It cost $27 million ⟦9⟧.", &[]),
+    Row("cost", "It cost more than $35 million ⟦9⟧.", &[("It cost more than $35 million", 9)]),
+    Row(
+        "nascido",
+        "Machado de Assis nasceu em 1839 no Rio de Janeiro.⟦10⟧",
+        &[("Machado de Assis nasceu em 1839 no Rio de Janeiro.", 10)],
+    ),
+    Row("nascido noutro lugar", "Machado de Assis nasceu em 1839 em Salvador.⟦10⟧", &[]),
+    Row(
+        "fundou",
+        "Ele foi o primeiro presidente da Academia Brasileira de Letras.⟦10⟧",
+        &[("Ele foi o primeiro presidente da Academia Brasileira de Letras.", 10)],
+    ),
+    Row("não frequentou", "Machado frequentou a universidade.⟦10⟧", &[]),
+    Row("romance de outro ano", "Dom Casmurro foi publicado em 1881.⟦10⟧", &[]),
+    Row("romance", "Dom Casmurro foi publicado em 1899.⟦10⟧", &[("Dom Casmurro foi publicado em 1899.", 10)]),
+    Row(
+        "dois romances",
+        "Publicou Memórias Póstumas de Brás Cubas em 1881 ⟦10⟧ e Dom Casmurro em 1899 ⟦10⟧.",
+        &[("Publicou Memórias Póstumas de Brás Cubas em 1881", 10), ("e Dom Casmurro em 1899", 10)],
+    ),
     // Beyond the words.
     Row("two facts in a sentence", "Acme opened a plant in Ohio.⟦5⟧", &[]),
     Row("hearsay", "It is false that Spain defeated the Netherlands 1–0.⟦1⟧", &[]),
@@ -394,7 +463,7 @@ fn rows_are_cited_as_they_should_be() {
 #[test]
 fn what_is_not_borne_out_is_counted() {
     let mut citer = Citer::new(sources());
-    citer.push("Xavi scored.⟦1⟧ The attendance was 84,490.⟦1,9⟧ Bananas are rich in potassium.⟦2,3⟧⟦7⟧");
+    citer.push("Xavi scored.⟦1⟧ The attendance was 84,490.⟦1,99⟧ Bananas are rich in potassium.⟦2,3⟧⟦97⟧");
     citer.finish();
     assert_eq!(citer.dropped(), 5);
 }
@@ -406,4 +475,24 @@ fn citations_come_when_their_sentence_is_closed() {
         .map(|piece| citer.push(piece).citations.len())
         .to_vec();
     assert_eq!(counts, [0, 0, 0, 0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn what_is_too_long_is_passed_over() {
+    let long = format!("Facts {}.⟦1⟧ ", "and words ".repeat(1000));
+    let (text, found) = cite(&format!("{long}The attendance was 84,490.⟦1⟧ {long}The tower is 330 metres tall.⟦2⟧"));
+    assert!(!text.contains('⟦'));
+    let expected = [("The attendance was 84,490.", 1), ("The tower is 330 metres tall.", 2)];
+    assert_eq!(found, expected.map(|(span, source)| (span.to_owned(), source)).into());
+}
+
+#[test]
+fn only_so_many_sources_are_taken() {
+    let many = (0..100).map(|number| source(number, "", "The attendance was 84,490."));
+    let mut citer = Citer::new(many);
+    assert!(citer.source(63).is_some() && citer.source(64).is_none());
+    let mut cited = citer.push("The attendance was 84,490.⟦63⟧ The attendance was 84,490.⟦64⟧");
+    cited.citations.extend(citer.finish().citations);
+    let found: Vec<_> = cited.citations.iter().map(|found| (found.start, found.end, found.source)).collect();
+    assert_eq!((found, citer.dropped()), (vec![(0, 26, 63)], 1));
 }
