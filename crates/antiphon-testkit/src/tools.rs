@@ -153,7 +153,7 @@ fn read(call: &ToolCall, arguments: &Value) -> ToolOutput {
     ToolOutput {
         sources: urls.iter().copied().filter(allowed).map(page).collect(),
         result: urls.iter().map(|url| json!({"url": url, "status": status(url)})).collect(),
-        is_error: !urls.iter().any(|url| allowed(url)),
+        is_error: !urls.iter().any(allowed),
         ..ToolOutput::default()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_engine::{Found, OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput};
 use antiphon_fetch::extract::{Bounds, extract};
-use antiphon_fetch::{Allowance, Fetcher, Purpose};
+use antiphon_fetch::{Allowance, FetchError, Fetcher, Purpose};
 use antiphon_wire::{Error, ServerTool};
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -48,7 +48,7 @@ pub(crate) fn open(fetcher: Fetcher) -> Result<OpenTool, Error> {
 /// What became of one address.
 struct Page {
     url: String,
-    /// Of spec 03: `success`, `error`, `unsafe`.
+    /// Of spec 03: `success`, `error`, `paywall`, `unsafe`.
     status: &'static str,
     found: Result<Found, String>,
 }
@@ -96,7 +96,11 @@ impl Pages {
             },
             Err(error) => {
                 info!(%error, cause = ?error, "A page could not be fetched");
-                let status = if error.is_unsafe() { "unsafe" } else { "error" };
+                let status = match error {
+                    FetchError::Status(401..=403) => "paywall",
+                    ref error if error.is_unsafe() => "unsafe",
+                    _ => "error",
+                };
                 page(status, Err(error.to_string()))
             }
         }
@@ -106,10 +110,10 @@ impl Pages {
 /// Whether the user has named this very address: it ends where an address ends.
 fn is_named(url: &str, said: &str) -> bool {
     let ends = |rest: &str| {
-        rest.chars().next().is_none_or(|next| {
-            next.is_whitespace()
-                || matches!(next, '"' | '\'' | '<' | '>' | ')' | ']' | '}' | ',' | '.' | ';' | '!' | '?' | '|')
-        })
+        // What ends a sentence may stand inside of an address, too.
+        let rest = rest.trim_start_matches(['.', ',', ';', ':', '!', '?']);
+        let mut next = rest.chars();
+        next.next().is_none_or(|next| next.is_whitespace() || "\"'<>()[]{}|".contains(next))
     };
     said.match_indices(url).any(|(at, found)| ends(&said[at + found.len()..]))
 }

@@ -69,7 +69,8 @@ impl ServerFunction for Search {
             let text = format!("The search failed: {error}. Say that you could not search.");
             return Ok(ToolOutput { searches, ..ToolOutput::failed(text, result) });
         }
-        let sources = merged(found.into_iter().flatten().collect());
+        let found: Vec<_> = found.into_iter().flatten().collect();
+        let sources = merged(&found);
         let text = if sources.is_empty() { "Nothing was found.".to_owned() } else { String::new() };
         Ok(ToolOutput { text, sources, result, searches, ..ToolOutput::default() })
     }
@@ -101,7 +102,7 @@ impl Search {
 }
 
 /// The best of each query in turn, each page once.
-fn merged(found: Vec<Vec<Hit>>) -> Vec<Found> {
+fn merged(found: &[Vec<Hit>]) -> Vec<Found> {
     let longest = found.iter().map(Vec::len).max().unwrap_or_default();
     let mut seen = HashSet::new();
     let by_rank = (0..longest).flat_map(|rank| found.iter().filter_map(move |hits| hits.get(rank)));

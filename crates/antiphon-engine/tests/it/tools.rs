@@ -129,7 +129,8 @@ async fn a_search_shows_what_was_asked_and_found_and_its_answer_cites() {
             "step.stop 1",
             "step.start 2 ModelOutput",
             "step.delta 2 text \"Spain won the final\"",
-            "step.delta 2 text \". That was in summer.\"",
+            "step.delta 2 text \". That was\"",
+            "step.delta 2 text \" in summer.\"",
             "step.delta 2 annotations [{\"type\":\"url_citation\",\"url\":\"https://example.org/final\",\
              \"title\":\"example.org\",\"start_index\":0,\"end_index\":19}]",
             "step.stop 2",
