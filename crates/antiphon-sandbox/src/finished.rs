@@ -157,7 +157,7 @@ fn open_regular(top: &OwnedFd, path: &Path) -> Option<(File, u64)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat2(top, text(path)?, flags, Mode::empty(), folder::BENEATH).ok()?);
     let about = file.metadata().ok()?;
-    about.is_file().then(|| (file, about.len()))
+    about.is_file().then_some((file, about.len()))
 }
 
 fn text(path: &Path) -> Option<CString> {
