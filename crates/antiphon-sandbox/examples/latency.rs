@@ -1,4 +1,5 @@
-//! What a sandbox adds to `python3 -c 'print(42)'`: both in turn, N times, their medians as one line of JSON.
+//! What a sandbox adds to `python3 -c 'print(42)'`: N times in turn without one, in the one that waits with a fresh
+//! workspace, and in one set up for a given workspace; their medians as one line of JSON.
 //!
 //! `cargo run --release -p antiphon-sandbox --example latency -- [N] [bwrap|landlock]`, after
 //! `cargo build --release -p antiphon-sandbox`, which makes the helper.
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use antiphon_sandbox::{End, Frame, Host, Language, Limits, Options, Program, Sandbox, Tier};
+use antiphon_sandbox::{End, Frame, Host, Language, Limits, Options, Program, Sandbox, Tier, Workspace};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -29,27 +30,31 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let sandbox = Sandbox::choose(&options, &host)?;
     let python = host.python?;
-    let (mut bare, mut boxed) = (Vec::new(), Vec::new());
+    let kept = options.folder.with_extension("kept");
+    std::fs::create_dir(&kept)?;
+    let (mut bare, mut fresh, mut given) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds.max(1) {
         bare.push(time(|| {
             let output = Command::new(&python).args(["-c", "print(42)"]).stdin(Stdio::null()).output()?;
             expect(&String::from_utf8_lossy(&output.stdout), output.status.success())
         })?);
-        boxed.push(time(|| run(&sandbox))?);
+        fresh.push(time(|| run(&sandbox, Workspace::Fresh))?);
+        given.push(time(|| run(&sandbox, Workspace::Given(kept.clone())))?);
     }
-    let (bare, boxed) = (median(bare), median(boxed));
+    let (bare, fresh, given) = (median(bare), median(fresh), median(given));
     println!(
-        r#"{{"tier":"{}","rounds":{rounds},"bare_ms":{bare:.2},"sandboxed_ms":{boxed:.2},"added_ms":{:.2}}}"#,
-        sandbox.tier(),
-        boxed - bare
+        r#"{{"tier":"{}","rounds":{rounds},"bare_ms":{bare:.2},"fresh_ms":{fresh:.2},"given_ms":{given:.2}}}"#,
+        sandbox.tier()
     );
     drop(sandbox);
     std::fs::remove_dir_all(&options.folder)?;
+    std::fs::remove_dir_all(&kept)?;
     Ok(())
 }
 
-fn run(sandbox: &Sandbox) -> Result<(), Box<dyn Error>> {
-    let mut running = sandbox.run(Program::new(Language::Python, "print(42)")?, Limits::default())?;
+fn run(sandbox: &Sandbox, workspace: Workspace) -> Result<(), Box<dyn Error>> {
+    let mut running =
+        sandbox.run(Program::new(Language::Python, "print(42)")?.workspace(workspace), Limits::default())?;
     tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
         let mut said = String::new();
         loop {

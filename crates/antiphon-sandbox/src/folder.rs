@@ -202,7 +202,7 @@ mod tests {
         symlink(outside.path(), inside.path().join("link")).unwrap();
         fs::create_dir(inside.path().join("closed")).unwrap();
         fs::write(inside.path().join("closed/file"), "x").unwrap();
-        fs::set_permissions(inside.path().join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(inside.path().join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
         assert_eq!(measure(&top, u64::MAX, u64::MAX).unwrap(), None, "too deep");
 
         empty(&top).unwrap();

@@ -378,7 +378,7 @@ mod tests {
         check(libc::SYS_clone, [libc::CLONE_NEWNET as u64, 0], [denied; 3]);
         check(libc::SYS_ioctl, [0, libc::TIOCSTI], [denied; 3]);
         check(libc::SYS_ioctl, [0, libc::TIOCSTI | 1 << 32], [denied; 3]);
-        check(libc::SYS_ioctl, [0, libc::TIOCLINUX as u64], [denied; 3]);
+        check(libc::SYS_ioctl, [0, libc::TIOCLINUX], [denied; 3]);
         check(libc::SYS_ioctl, [0, libc::TCGETS], [allow; 3]);
         check(libc::SYS_prctl, [libc::PR_SET_DUMPABLE as u64, 0], [denied; 3]);
         check(libc::SYS_prctl, [libc::PR_SET_NAME as u64, 0], [allow; 3]);
