@@ -46,6 +46,8 @@ pub(crate) fn at_birth(command: &mut Command, birth: Birth) {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));
             }
         }
+        // What nobody marked would otherwise be held by `bwrap`, if not by the program.
+        close_on_exec()?;
         for descriptor in &birth.inherits {
             // SAFETY: as above; this changes a flag of a descriptor that is open.
             if unsafe { libc::fcntl(*descriptor, libc::F_SETFD, 0) } == -1 {

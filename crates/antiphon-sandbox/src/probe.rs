@@ -106,7 +106,7 @@ impl Sandbox {
             workspaces: Arc::new(Workspaces::open(&options.folder)?),
             spawner: Spawner::start().map_err(|error| format!("no thread can be started: {error}"))?,
         };
-        Ok(Self { parts: Arc::new(parts) })
+        Ok(Self::new(parts))
     }
 
     fn try_out(&self) -> Result<(), String> {

@@ -24,7 +24,19 @@ const HELPER_BYTES: u64 = 256 << 20;
 /// Runs programs. Cheap to clone; the last one to go waits until what the runs left is deleted.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    pub(crate) parts: Arc<Parts>,
+    parts: Arc<Parts>,
+    // Shared by the clones: its end is theirs.
+    _open: Arc<Open>,
+}
+
+/// As long as somebody may run something.
+#[derive(Debug)]
+struct Open(Arc<Parts>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.parking.close();
+    }
 }
 
 #[derive(Debug)]
@@ -43,6 +55,11 @@ pub(crate) struct Parts {
 }
 
 impl Sandbox {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let parts = Arc::new(parts);
+        Self { _open: Arc::new(Open(Arc::clone(&parts))), parts }
+    }
+
     /// What the machine can promise.
     pub fn tier(&self) -> Tier {
         self.parts.tier

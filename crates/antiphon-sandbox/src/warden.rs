@@ -58,10 +58,22 @@ struct Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // One that has ended was waited for, and this does nothing; one that never got a program has nothing to leave.
+        // Usually it has ended and was waited for. One that never got a program ends when the helper sees this; `bwrap`
+        // is not killed while it sets itself up, since it would leave a half that waits for ever.
         self.control = None;
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut wait = GRACE;
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            let mut process = [PollFd::new(&self.process, PollFlags::IN)];
+            let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
+            if poll(&mut process, Some(&timeout)).is_ok_and(|ready| ready > 0) {
+                let _ = self.child.wait();
+                return;
+            }
+            force(self);
+            wait = LOOK / 2;
+        }
+        tracing::error!(process = self.child.id(), "a sandbox does not end");
     }
 }
 
@@ -160,7 +172,6 @@ impl<'a> Watch<'a> {
                 force(&mut live);
             }
             if ending.is_some_and(|so_far| so_far >= PATIENCE) {
-                tracing::error!(process = live.child.id(), "a sandbox does not end");
                 return;
             }
 

@@ -3,7 +3,7 @@
 //! Entering a control group on an idle machine takes the kernel 13 ms, and making the namespaces 10 more.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use super::prepare::{Parked, park};
 use crate::program::Workspace;
@@ -13,6 +13,7 @@ use crate::sandbox::Parts;
 pub(crate) struct Parking {
     space: Mutex<Space>,
     changed: Condvar,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ enum Space {
         is_awaited: bool,
     },
     Taken(Box<Parked>),
+    /// Nobody will ask any more.
+    Closed,
 }
 
 /// The one that waits, or is about to; else a new one. Another is set up for the next program.
@@ -51,8 +54,10 @@ fn refill(parts: &Arc<Parts>) {
             }
         });
     });
-    if started.is_err() {
-        parts.parking.arrive(Space::Empty);
+    match started {
+        // The one before has ended: it was what emptied the space.
+        Ok(thread) => *parts.parking.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
+        Err(_) => parts.parking.arrive(Space::Empty),
     }
 }
 
@@ -68,8 +73,27 @@ impl Parking {
     }
 
     fn arrive(&self, new: Space) {
-        *self.lock() = new;
+        let mut space = self.lock();
+        if matches!(*space, Space::Closed) {
+            // Ending it takes a moment.
+            drop(space);
+            drop(new);
+            return;
+        }
+        *space = new;
         self.changed.notify_one();
+    }
+
+    /// Ends the one that waits, and waits for one that is being set up: the end of the process would tear it apart.
+    pub(crate) fn close(&self) {
+        let parked = std::mem::replace(&mut *self.lock(), Space::Closed);
+        self.changed.notify_one();
+        drop(parked);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // It logs what goes wrong.
+            let _ = thread.join();
+        }
     }
 
     fn leave(&self) -> Option<Parked> {
@@ -78,6 +102,10 @@ impl Parking {
             match std::mem::take(&mut *space) {
                 Space::Taken(parked) => return Some(*parked),
                 Space::Empty => return None,
+                Space::Closed => {
+                    *space = Space::Closed;
+                    return None;
+                }
                 // It is on its way, and no new one would be here sooner.
                 Space::Coming { is_awaited: false } => {
                     *space = Space::Coming { is_awaited: true };

@@ -2,7 +2,7 @@
 //! alone where the machine can count: there a canary of the test's own must not have heard of it.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -54,6 +54,7 @@ pub(crate) const CASES: &[Case] = &[
     ("c34_cancelling_ends_everything", cancelling),
     ("c35_output_has_a_limit", flood),
     ("c36_hostile_output_is_text", ugly),
+    ("a_killed_server_leaves_nothing_running_and_its_folders_to_the_next", killed_server),
     ("live_output_comes_while_the_program_runs", live),
     ("a_given_workspace_stays_and_leads_nowhere", given),
     ("pictures_are_collected_and_nothing_else", pictures),
@@ -473,6 +474,24 @@ fn cancelling(ground: &Ground) {
     assert_eq!(processes_with(&marker), [0_u32; 0]);
     drop(start());
     until_true(|| processes_with(&marker).is_empty());
+}
+
+fn killed_server(ground: &Ground) {
+    let marker = marker();
+    let folder = ground.folder.path().join("others");
+    let mut server = crate::ground::server(ground.tier, &folder, &marker);
+    let mut ready = [0; 6];
+    server.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    assert_eq!(&ready, b"ready\n");
+    assert!(!processes_with(&marker).is_empty());
+    server.kill().unwrap();
+    server.wait().unwrap();
+    until_true(|| processes_with(&marker).is_empty());
+
+    let left = || fs::read_dir(&folder).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+    assert_eq!(left(), 1);
+    drop(crate::ground::sandbox(ground.tier, &folder));
+    until_true(|| left() == 0);
 }
 
 /// Kilobytes that this process held at most so far.

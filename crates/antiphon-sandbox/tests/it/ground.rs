@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use antiphon_sandbox::{
@@ -75,6 +75,67 @@ pub(crate) fn options(folder: &Path) -> Options {
     Options { helper: helper().to_owned(), folder: folder.join("workspaces"), minimum: Tier::Landlock, uids: None }
 }
 
+/// Of this tier, or none.
+pub(crate) fn sandbox(tier: Tier, workspaces: &Path) -> Sandbox {
+    let mut host = Host::detect();
+    if tier == Tier::Landlock {
+        host.bwrap = Err("left out by the test".to_owned());
+    }
+    let options = Options { folder: workspaces.to_owned(), minimum: tier, ..options(workspaces) };
+    let sandbox = Sandbox::choose(&options, &host).unwrap();
+    assert_eq!(sandbox.tier(), tier);
+    sandbox
+}
+
+/// This executable as a server that runs one program and says when the program is there.
+pub(crate) fn server(tier: Tier, workspaces: &Path, marker: &str) -> Child {
+    let tier = if tier == Tier::Bwrap { "1" } else { "2" };
+    Command::new("/proc/self/exe")
+        .args(["--serve", tier, workspaces.to_str().unwrap(), marker, "--helper", helper().to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What that executable does. It is killed in the middle of it.
+pub(crate) fn serve(tier: &str, workspaces: &str, marker: &str) {
+    let tier = if tier == "1" { Tier::Bwrap } else { Tier::Landlock };
+    let sandbox = sandbox(tier, Path::new(workspaces));
+    let mut running = sandbox.run(probe(&format!("wait({marker:?})")), Limits::default()).unwrap();
+    until(&mut running, "ready");
+    println!("ready");
+    block_on(running.next());
+}
+
+/// Why a tier cannot be had on this machine at all, if so: told by other means than a sandbox of ours.
+pub(crate) fn impossible(tier: Tier) -> Option<&'static str> {
+    static NAMESPACES: OnceLock<bool> = OnceLock::new();
+    let makes_namespaces = || {
+        let mut command = Command::new("bwrap");
+        command.args([
+            "--unshare-user",
+            "--unshare-net",
+            "--unshare-pid",
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "/bin/true",
+        ]);
+        if is_root() {
+            command.uid(USER).gid(USER);
+        }
+        command.stderr(Stdio::null()).current_dir("/").status().is_ok_and(|status| status.success())
+    };
+    match tier {
+        Tier::Bwrap if !NAMESPACES.get_or_init(makes_namespaces) => Some("bwrap makes no namespaces here"),
+        Tier::Bwrap => None,
+        Tier::Landlock => (Host::detect().landlock < 6).then_some("this kernel's Landlock is older"),
+    }
+}
+
 pub(crate) struct Ground {
     pub(crate) tier: Tier,
     pub(crate) sandbox: Sandbox,
@@ -94,13 +155,7 @@ pub(crate) struct Outcome {
 impl Ground {
     pub(crate) fn new(tier: Tier) -> Self {
         let folder = folder();
-        let mut host = Host::detect();
-        if tier == Tier::Landlock {
-            host.bwrap = Err("left out by the test".to_owned());
-        }
-        let options = Options { minimum: tier, ..options(folder.path()) };
-        let sandbox = Sandbox::choose(&options, &host).unwrap();
-        assert_eq!(sandbox.tier(), tier);
+        let sandbox = sandbox(tier, &folder.path().join("workspaces"));
         Self { tier, sandbox, folder }
     }
 
