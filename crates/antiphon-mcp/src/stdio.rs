@@ -98,3 +98,37 @@ impl<R: AsyncRead + Unpin> AsyncRead for BoundedLines<R> {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_line_is_measured_whole_however_it_comes(text in "[ab\n]{0,60}", most in 1_usize..12, piece in 1_usize..9) {
+            let mut lines = BoundedLines {
+                inner: text.as_bytes(),
+                most,
+                length: 0,
+                was_too_long: Arc::default(),
+            };
+            let mut read = Vec::new();
+            let ended = loop {
+                let mut buffer = vec![0; piece];
+                match lines.read(&mut buffer).now_or_never().unwrap() {
+                    Ok(0) => break Ok(()),
+                    Ok(count) => read.extend_from_slice(&buffer[..count]),
+                    Err(error) => break Err(error.kind()),
+                }
+            };
+            let fits = text.split_inclusive('\n').all(|line| line.len() <= most);
+            prop_assert_eq!((ended.is_ok(), lines.was_too_long.load(Ordering::Relaxed)), (fits, !fits));
+            prop_assert!(text.as_bytes().starts_with(&read));
+            prop_assert!(!fits || read.len() == text.len());
+        }
+    }
+}

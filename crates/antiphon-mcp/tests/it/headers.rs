@@ -6,7 +6,7 @@ use antiphon_mcp::{McpErrorKind, McpServers, ServerSpec};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::servers::{KINDS, Server, arguments, beginning, options, servers, spec, status};
+use crate::servers::{KINDS, Server, arguments, beginning, client, options, servers, spec, status};
 
 #[tokio::test]
 async fn every_request_of_a_server_has_its_headers_and_no_other_server_has_them() {
@@ -46,6 +46,22 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
+async fn an_answer_from_elsewhere_is_not_taken() {
+    let elsewhere = Server::real(KINDS[0]).await;
+    let to = elsewhere.url.clone();
+    let server = Server::scripted(move |_| {
+        let mut response = status(307, "");
+        response.headers_mut().insert("location", to.parse().unwrap());
+        Some(response)
+    })
+    .await;
+    let mut options = options();
+    options.client = client(reqwest::redirect::Policy::limited(3));
+    let error = McpServers::new(options).open("project-1", server.spec()).await.unwrap_err();
+    assert_eq!(error.kind, McpErrorKind::Protocol);
+}
+
+#[tokio::test]
 async fn every_address_that_is_dialled_was_checked() {
     let server = Server::real(KINDS[2]).await;
     let checked = Arc::new(Mutex::new(Vec::new()));
@@ -70,8 +86,10 @@ async fn a_forbidden_address_looks_like_one_where_nobody_answers() {
     assert_eq!(forbidden.kind, McpErrorKind::Forbidden);
     assert_eq!(forbidden.detail(), format!("{} is private, for …", server.url));
     assert_eq!(server.methods(), [""; 0]);
-    // Bound and closed again, so that nobody listens there.
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound, and nobody listens.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = held.local_addr().unwrap();
     let unreachable = servers().open("project-1", spec(&format!("http://{free}/"))).await.unwrap_err();
     assert_eq!(unreachable.kind, McpErrorKind::Unreachable);
     assert_eq!(forbidden.to_string(), unreachable.to_string());

@@ -9,20 +9,13 @@ use futures_util::{StreamExt as _, stream};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::servers::{Server, answer, arguments, beginning, options, servers, status};
+use crate::servers::{Server, answer, arguments, beginning, beginning_of_old, options, servers, status};
 
 /// A server that speaks as before 2026-07-28, but for what `discovery` says.
 async fn old(discovery: fn(&Value) -> Option<Response>) -> Server {
     Server::scripted(move |message| match message["method"].as_str() {
         Some("server/discover") => discovery(&message),
-        Some("initialize") => Some(answer(
-            &message,
-            &json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
-                "serverInfo": {"name": "old", "version": "1"}}),
-        )),
-        Some("notifications/initialized") => Some(status(202, "")),
-        Some("tools/list") => Some(answer(&message, &json!({"tools": [{"name": "echo", "inputSchema": {}}]}))),
-        _ => None,
+        _ => beginning_of_old(&message),
     })
     .await
 }
@@ -195,18 +188,34 @@ async fn questions_of_a_server_are_not_answered() {
 }
 
 #[tokio::test]
-async fn progress_does_not_keep_a_call_alive_for_ever() {
-    let server = calling(|message| {
-        let token = message["params"]["_meta"]["progressToken"].clone();
-        let progress = event(&json!({"jsonrpc": "2.0", "method": "notifications/progress",
-            "params": {"progressToken": token, "progress": 1}}));
-        let slowly = stream::iter([progress]).chain(stream::pending());
-        Some(events(slowly))
+async fn an_expired_session_is_begun_again() {
+    let sessions = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let server = Server::scripted(move |message| {
+        let begun = |response: Option<Response>| {
+            let session = sessions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let mut response = response?;
+            response.headers_mut().insert("mcp-session-id", format!("session-{session}").parse().unwrap());
+            Some(response)
+        };
+        match message["method"].as_str() {
+            Some("initialize") => begun(beginning_of_old(&message)),
+            Some("tools/call") if sessions.load(std::sync::atomic::Ordering::Relaxed) < 2 => Some(status(404, "")),
+            Some("tools/call") => {
+                Some(answer(&message, &json!({"content": [{"type": "text", "text": "in a new session"}]})))
+            }
+            Some("server/discover") => Some(status(404, "")),
+            _ => beginning_of_old(&message),
+        }
     })
     .await;
-    let mut options = options();
-    options.timeouts.call = Duration::from_millis(50);
-    let opened = McpServers::new(options).open("project-1", server.spec()).await.unwrap();
-    let error = opened.call("echo", arguments("hello")).await.unwrap_err();
-    assert_eq!(error.kind, McpErrorKind::Timeout);
+    let opened = servers().open("project-1", server.spec()).await.unwrap();
+    let result = opened.call("echo", arguments("hello")).await.unwrap();
+    assert_eq!(antiphon_mcp::wire_result(&result), json!("in a new session"));
+    let sessions: Vec<_> = server
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.method == "tools/call")
+        .map(|seen| seen.headers["mcp-session-id"].to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(sessions, ["session-0", "session-1"]);
 }

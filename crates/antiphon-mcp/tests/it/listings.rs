@@ -5,7 +5,7 @@ use pretty_assertions::assert_eq;
 use rmcp::model::Tool;
 use serde_json::json;
 
-use crate::servers::{KINDS, Server, answer, arguments, beginning, options, servers, spec, tool};
+use crate::servers::{KINDS, Server, arguments, beginning, options, servers, spec, tool};
 
 fn names(tools: &[McpTool]) -> Vec<&str> {
     tools.iter().map(|tool| tool.name.as_str()).collect()
@@ -111,12 +111,7 @@ async fn a_server_that_was_replaced_is_found_out_again() {
             return Some(crate::servers::status(400, "what?"));
         }
         match message["method"].as_str() {
-            Some("initialize") => Some(answer(
-                &message,
-                &json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
-                    "serverInfo": {"name": "old", "version": "1"}}),
-            )),
-            Some("notifications/initialized") => Some(crate::servers::status(202, "")),
+            Some("initialize" | "notifications/initialized") => crate::servers::beginning_of_old(&message),
             _ => beginning(&message),
         }
     })

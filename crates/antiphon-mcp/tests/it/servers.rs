@@ -146,19 +146,17 @@ pub(crate) fn arguments(text: &str) -> Map<String, Value> {
 }
 
 pub(crate) fn options() -> McpOptions {
+    McpOptions::new(client(reqwest::redirect::Policy::none()), |_| Ok(()))
+}
+
+pub(crate) fn client(redirects: reqwest::redirect::Policy) -> Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    let client = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .unwrap();
-    McpOptions::new(client, |_| Ok(()))
+    Client::builder().tls_backend_preconfigured(tls).redirect(redirects).no_proxy().build().unwrap()
 }
 
 pub(crate) fn servers() -> McpServers {
@@ -188,6 +186,20 @@ pub(crate) fn beginning(message: &Value) -> Option<Response> {
             &json!({"resultType": "complete", "tools": [{"name": "echo", "inputSchema": {"type": "object"}}],
                 "ttlMs": 0, "cacheScope": "private"}),
         )),
+        _ => None,
+    }
+}
+
+/// The same of one from before.
+pub(crate) fn beginning_of_old(message: &Value) -> Option<Response> {
+    match message["method"].as_str() {
+        Some("initialize") => Some(answer(
+            message,
+            &json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+                "serverInfo": {"name": "old", "version": "1"}}),
+        )),
+        Some("notifications/initialized") => Some(status(202, "")),
+        Some("tools/list") => Some(answer(message, &json!({"tools": [{"name": "echo", "inputSchema": {}}]}))),
         _ => None,
     }
 }
