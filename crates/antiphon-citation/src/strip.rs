@@ -294,7 +294,7 @@ impl Stripper {
             return false;
         }
         if !self.numbers.is_empty() {
-            return !self.joint.contains('\n');
+            return bracket == '(' || !self.joint.contains('\n');
         }
         let line = self.line.tail.as_str();
         let previous = if self.gap.contains('\n') { None } else { line.chars().next_back() };
