@@ -358,7 +358,11 @@ const ROWS: &[Row] = &[
         ],
     ),
     Row("unmarked and not said", "Marie Curie won the Nobel Prize in Literature in 1911.", &[]),
-    Row("juros sem marcas, com erro", "O Banco Central manteve a taxa de juros em 11,5% ao ano em julho de 2024.", &[]),
+    Row(
+        "juros sem marcas, com outro valor",
+        "O Banco Central manteve a taxa de juros em 11,5% ao ano em julho de 2024.",
+        &[],
+    ),
     // The second one.
     Row("a bridge's length", "The bridge is 2,737 metres long.⟦9⟧", &[("The bridge is 2,737 metres long.", 9)]),
     Row("another opening", "It opened on 27 May 1938 [9].", &[]),
