@@ -11,56 +11,13 @@ use std::collections::VecDeque;
 
 use crate::code::{Code, Place};
 use crate::form::{self, Marker, Reading};
+use crate::vocabulary;
 
 /// White space beyond this is shown at once, even if a marker should follow.
 const LONGEST_GAP: usize = 16;
 
 /// Of the line so far, enough to see the word before a bracket.
 const LINE_TAIL: usize = 48;
-
-/// After these, a number in brackets is part of the sentence, an index or an interval.
-const BEFORE_NO_MARKER: [&str; 40] = [
-    "array",
-    "arr",
-    "args",
-    "argv",
-    "between",
-    "by",
-    "col",
-    "conforme",
-    "data",
-    "de",
-    "em",
-    "entre",
-    "from",
-    "in",
-    "index",
-    "intervalo",
-    "interval",
-    "item",
-    "items",
-    "lista",
-    "list",
-    "matrix",
-    "nums",
-    "per",
-    "por",
-    "range",
-    "ref",
-    "row",
-    "rows",
-    "section",
-    "see",
-    "segundo",
-    "são",
-    "to",
-    "tuple",
-    "values",
-    "vector",
-    "vetor",
-    "ver",
-    "with",
-];
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -294,7 +251,7 @@ impl Stripper {
             return false;
         }
         if !self.numbers.is_empty() {
-            return !self.joint.contains('\n');
+            return bracket == '(' || !self.joint.contains('\n');
         }
         let line = self.line.tail.as_str();
         let previous = if self.gap.contains('\n') { None } else { line.chars().next_back() };
@@ -313,7 +270,7 @@ impl Stripper {
         let word_start = line.rfind(|character: char| !character.is_alphanumeric() && character != '_');
         let word =
             &line[word_start.map_or(0, |start| start + line[start..].chars().next().map_or(0, char::len_utf8))..];
-        if BEFORE_NO_MARKER.contains(&word.to_lowercase().as_str()) {
+        if vocabulary::BEFORE_NO_MARKER.contains(&word.to_lowercase().as_str()) {
             return false;
         }
         // `won[1]` is a marker, `x1[1]`, `a_b[1]`, `a[1]` and `userIds[1]` are none.

@@ -25,6 +25,50 @@ pub(crate) const SHORTENED: [&str; 26] = [
     "jul", "aug", "sep", "sept", "oct", "nov", "dec", "fev", "set", "dez",
 ];
 
+/// After these, a number in brackets is part of the sentence, an index or an interval.
+pub(crate) const BEFORE_NO_MARKER: [&str; 40] = [
+    "array",
+    "arr",
+    "args",
+    "argv",
+    "between",
+    "by",
+    "col",
+    "conforme",
+    "data",
+    "de",
+    "em",
+    "entre",
+    "from",
+    "in",
+    "index",
+    "intervalo",
+    "interval",
+    "item",
+    "items",
+    "lista",
+    "list",
+    "matrix",
+    "nums",
+    "per",
+    "por",
+    "range",
+    "ref",
+    "row",
+    "rows",
+    "section",
+    "see",
+    "segundo",
+    "são",
+    "to",
+    "tuple",
+    "values",
+    "vector",
+    "vetor",
+    "ver",
+    "with",
+];
+
 /// Words that say nothing by themselves.
 const FUNCTION_WORDS: &str = " a an the of in on at to for from with by as and or but nor so yet if then than that \
     this these those there here it its it's he his him she her hers they their them we our us you your i my me who \

@@ -1,4 +1,8 @@
-//! Answers as models write them, with what may be cited in each: written by hand, before the scores were seen.
+//! Answers as models write them, with what may be cited in each, written by hand.
+//!
+//! The floors are those of rows that the rules were made with, and so say that nothing got worse, not how good the
+//! rules are. Two groups of rows were written when the rules stood: in those, 24 of 32 citations were right, and 24
+//! of 28 were found, before the rules were mended for some of the others.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +14,11 @@ use crate::text::source;
 struct Row(&'static str, &'static str, &'static [(&'static str, u32)]);
 
 /// What a lexical method cannot tell apart, or does not find. Each stays below as it should be.
-const NOT_TOLD: &[&str] = &["the other row", "other words", "another language", "rounded"];
+const NOT_TOLD: &[&str] = &["the other row", "deaths exchanged", "other words", "another language", "rounded"];
 
 /// Of all citations of the rows, and of those that should be made.
-const PRECISION: f64 = 0.9;
-const RECALL: f64 = 0.9;
+const PRECISION: f64 = 0.97;
+const RECALL: f64 = 0.95;
 
 fn sources() -> Vec<Source> {
     vec![
@@ -286,7 +290,7 @@ const ROWS: &[Row] = &[
         &[("Howard Webb refereed the match", 1)],
     ),
     Row("unmarked number of something else", "Acme reported revenue of $210 million in 2023.", &[]),
-    // Written after the scores were settled, and left as they came out.
+    // The first group that was written afterwards.
     Row(
         "the first of two prizes",
         "In 1903 she shared the Nobel Prize in Physics with Pierre Curie.⟦6⟧",
@@ -354,8 +358,12 @@ const ROWS: &[Row] = &[
         ],
     ),
     Row("unmarked and not said", "Marie Curie won the Nobel Prize in Literature in 1911.", &[]),
-    Row("juros sem marcas, com erro", "O Banco Central manteve a taxa de juros em 11,5% ao ano em julho de 2024.", &[]),
-    // Written after that, and left as they came out.
+    Row(
+        "juros sem marcas, com outro valor",
+        "O Banco Central manteve a taxa de juros em 11,5% ao ano em julho de 2024.",
+        &[],
+    ),
+    // The second one.
     Row("a bridge's length", "The bridge is 2,737 metres long.⟦9⟧", &[("The bridge is 2,737 metres long.", 9)]),
     Row("another opening", "It opened on 27 May 1938 [9].", &[]),
     Row(

@@ -135,6 +135,8 @@ fn what_is_left_is_no_marker_in_its_turn() {
     check("a [⟦2⟧1] b", "a [1 b");
     check("a ⟦[1]1⟧ b", "a ⟦[1]1⟧ b");
     check("a [Sou⟦1⟧rce 1] b", "a [Source 1 b");
+    check("a ⟦1⟧\n(source 1)⟦1⟧ b", "a b");
+    check("a ⟦1⟧\n[1] b", "a\n[1] b");
 }
 
 #[test]
