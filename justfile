@@ -76,7 +76,7 @@ conformance *arguments: model
 
 # The SDKs against a server that has only upstreams; `chat`, `anthropic` or `interactions` is asked first.
 peers kind: model
-    ANTIPHON_CONFORMANCE_UPSTREAM={{ kind }} conformance/run
+    ANTIPHON_CONFORMANCE_UPSTREAM={{ kind }} conformance/run python
 
 # Sets up and serves; arguments as for `antiphon serve`.
 serve *arguments:

@@ -113,6 +113,7 @@ def test_wrong_type_is_refused_by_path(client):
     check(refused, 400, "invalid_request", "system_instruction")
 
 
+@pytest.mark.own_engine
 def test_prompt_longer_than_the_context_is_refused_with_both_numbers(ask):
     with pytest.raises(BadRequestError) as refused:
         ask("word " * 200_000)

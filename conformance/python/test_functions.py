@@ -319,6 +319,7 @@ def test_choice_that_forces_no_call_lets_text_through(tell, config):
     ],
     ids=str,
 )
+@pytest.mark.own_engine
 def test_any_always_calls_with_arguments_that_conform(ask, config, names):
     """By construction: also for a model that has never seen a function, at any temperature."""
     for input, sampling in (("Tell me a joke.", {}), ("Weather in Rome?", {"temperature": 1.0, "seed": 3})):
@@ -350,6 +351,7 @@ def test_none_never_calls(ask, config):
     assert not calls(interaction)
 
 
+@pytest.mark.own_engine
 def test_forced_call_streams_and_is_answered_on_the_real_engine(client, ask):
     events = list(ask("Weather in Rome?", tools=[WEATHER], stream=True, generation_config=choice("any")))
     assert_events(events, status="requires_action")
@@ -367,6 +369,7 @@ def test_forced_call_streams_and_is_answered_on_the_real_engine(client, ask):
     assert answered.usage.total_input_tokens > waiting.usage.total_output_tokens
 
 
+@pytest.mark.own_engine
 def test_forced_call_in_the_background_and_unstored(client, ask):
     started = ask("Weather in Rome?", tools=[WEATHER], background=True, generation_config=choice("any"))
     requested(poll(client, started.id))
@@ -403,6 +406,7 @@ def assert_report(text):
     assert value["sky"] in ("clear", "cloudy", None)
 
 
+@pytest.mark.own_engine
 def test_real_engine_keeps_both_promises_at_once(ask):
     both = {"tools": [WEATHER], "response_format": REPORT}
     silent = ask("Weather in Rome?", **both, generation_config=choice("none"))

@@ -69,6 +69,7 @@ def test_unstored_interaction_cannot_be_read(client, ask):
     assert refused.value.body["error"]["code"] == "not_found"
 
 
+@pytest.mark.own_engine
 def test_cancel_ends_a_background_run_and_is_final(client, started):
     cancelled = client.interactions.cancel(started.id)
     assert_typed(cancelled)

@@ -98,6 +98,7 @@ def read(interaction, model):
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.own_engine
 def test_answer_conforms_to_the_schema_of_a_pydantic_model(ask, model):
     read(ask(CITY, response_format=tagged(model.model_json_schema())), model)
 
@@ -127,6 +128,7 @@ def test_bare_schema_of_any_kind_is_a_schema(ask, bare, type):
     TypeAdapter(type).validate_json(interaction.output_text)
 
 
+@pytest.mark.own_engine
 def test_json_without_a_schema_is_still_json(ask):
     for wanted in (
         {"response_mime_type": "application/json"},
@@ -148,6 +150,7 @@ def test_plain_text_formats_ask_for_nothing(ask):
     assert len(read) == 1
 
 
+@pytest.mark.own_engine
 def test_texts_of_a_stream_join_to_the_answer(client, ask):
     events = list(ask(CITY, stream=True, response_format=tagged(City.model_json_schema())))
     assert_events(events)
@@ -160,6 +163,7 @@ def test_texts_of_a_stream_join_to_the_answer(client, ask):
     assert read(stored, City) == City.model_validate_json("".join(texts))
 
 
+@pytest.mark.own_engine
 def test_background_answer_conforms_when_polled(client, ask):
     started = ask(CITY, background=True, response_format=tagged(City.model_json_schema()))
     assert started.status == "in_progress"
