@@ -14,7 +14,8 @@ use antiphon_citation::{Citation, Cited, Citer};
 use antiphon_schema::Schema;
 use antiphon_wire::{
     Content, Failure, FunctionCallStep, InteractionEvent, MessageStep, ServerCallDelta, ServerCallHead, ServerCallStep,
-    Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, TextContent, ThinkingSummaries, ThoughtStep,
+    ServerTool, Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, TextContent, ThinkingSummaries,
+    ThoughtStep,
 };
 use serde_json::{Map, Value, json};
 
@@ -70,7 +71,11 @@ pub(crate) trait Mint {
 /// A call that the server carries out.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerCall {
+    pub(crate) kind: ServerTool,
     pub(crate) id: String,
+    /// The tool's own name and its server's.
+    pub(crate) name: Option<String>,
+    pub(crate) server_name: Option<String>,
     /// What the model calls the function.
     pub(crate) function: String,
     pub(crate) arguments: Map<String, Value>,
@@ -446,7 +451,9 @@ impl Assembler {
         }
         if let Some(open) = self.open.take() {
             // The tokens of a turn can be given back as they are unless a thought was cut out.
-            let trace = (exact && !self.thought).then(|| self.trace(self.tokens.clone())).flatten();
+            // The same goes for calls that come later, as steps of their own.
+            let whole = exact && !self.thought && self.held.is_empty();
+            let trace = whole.then(|| self.trace(self.tokens.clone())).flatten();
             self.stop(&open, trace, mint, out);
         }
         Ok(())
@@ -471,7 +478,15 @@ impl Assembler {
                 format!("The arguments do not conform at `{}`: {}", violation.pointer, violation.message)
             });
         let Value::Object(arguments) = value else { return Err(malformed()) };
-        Ok(ServerCall { id: head.id.clone(), function: tool.declaration.name.clone(), arguments, problem })
+        Ok(ServerCall {
+            kind: head.tool,
+            id: head.id.clone(),
+            name: head.name.clone(),
+            server_name: head.server_name.clone(),
+            function: tool.declaration.name.clone(),
+            arguments,
+            problem,
+        })
     }
 
     fn stop(&mut self, open: &OpenStep, trace: Option<Trace>, mint: &impl Mint, out: &mut Assembled) {

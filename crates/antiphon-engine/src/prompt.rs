@@ -1,6 +1,6 @@
 //! From the steps of a conversation to one model call. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
@@ -118,7 +118,14 @@ pub(crate) struct History {
 fn tools(request: &CreateInteraction, server_tools: &[OpenTool]) -> Result<(Calls, Vec<Tool>), Error> {
     let (mode, allowed) =
         request.generation_config.tool_choice.as_ref().map_or((ToolMode::Auto, None), |choice| choice.resolve());
-    let mut tools: Vec<Tool> = server_tools.iter().map(|tool| tool.declaration.clone()).collect();
+    let mut tools: Vec<Tool> = Vec::new();
+    for OpenTool { declaration, .. } in server_tools {
+        if tools.iter().any(|other| other.name == declaration.name) {
+            let message = format!("two tools of MCP servers would both be called `{}`", declaration.name);
+            return Err(Error::invalid("tools", message));
+        }
+        tools.push(declaration.clone());
+    }
     for (at, tool) in request.tools.iter().enumerate() {
         let Some(function) = tool.function() else { continue };
         let tool = Tool {
@@ -186,6 +193,8 @@ struct Conversation<'a> {
     calls: HashMap<String, String>,
     /// Calls without a result, in their order.
     waiting: Vec<String>,
+    /// Those of them that the server was to carry out: nobody else can give their results.
+    of_server: HashSet<String>,
     /// Whether these may stay without: then they are left out.
     optional: bool,
     /// What the results of tools have told.
@@ -203,6 +212,7 @@ impl<'a> Conversation<'a> {
             thoughts: Vec::new(),
             calls: HashMap::new(),
             waiting: Vec::new(),
+            of_server: HashSet::new(),
             optional: false,
             sources: Sources::default(),
         }
@@ -229,6 +239,7 @@ impl<'a> Conversation<'a> {
             }
             Step::ServerCall(ServerCallStep { tool, id, name, server_name, arguments, .. }) => {
                 let name = function_name(tool, name.as_deref(), server_name.as_deref());
+                self.of_server.insert(id.clone());
                 self.call(Call { id, name, arguments }, trace, path)?;
             }
             Step::ServerResult(step) => {
@@ -336,7 +347,12 @@ impl<'a> Conversation<'a> {
 
     /// Leaves out the calls that have no result, as if the model had not made them.
     fn drop_unanswered(&mut self) {
-        for id in self.waiting.drain(..) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.drop_calls(waiting);
+    }
+
+    fn drop_calls(&mut self, ids: Vec<String>) {
+        for id in ids {
             self.calls.remove(&id);
             let open = self.turn.as_mut();
             let said = self.messages.iter_mut().rev().filter_map(|message| match message {
@@ -356,6 +372,10 @@ impl<'a> Conversation<'a> {
         if self.optional {
             self.drop_unanswered();
         }
+        let waiting = std::mem::take(&mut self.waiting);
+        let (of_server, waiting) = waiting.into_iter().partition(|id| self.of_server.contains(id));
+        self.waiting = waiting;
+        self.drop_calls(of_server);
         if self.waiting.is_empty() {
             return Ok(());
         }

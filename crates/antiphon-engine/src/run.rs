@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_citation::Citer;
+use antiphon_citation::{Citer, MOST_SOURCES};
 use antiphon_schema::Schema;
 use antiphon_wire::{
     Code, Content, Error, ErrorEvent, EventFold, Failure, GroundingToolCount, InteractionEvent, InteractionId,
@@ -29,12 +29,13 @@ use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, Tu
 use crate::backend::{
     BackendError, FinishReason, Media, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought,
 };
-use crate::engine::{Inner, RunLimits};
+use crate::engine::Inner;
 use crate::journal::{Draft, Journal};
 use crate::models::Served;
 use crate::phase::{Effect, Ending, Input, Phase};
 use crate::prompt::{Asked, continued};
 use crate::resumption::Resumption;
+use crate::seal::Told;
 use crate::store::{ClosedStep, Event, Outcome, PastStep, ProjectId, StoreError};
 use crate::tell::{Sources, tell};
 use crate::tool::{OpenTool, ToolCall, ToolError, ToolOutput, function_name};
@@ -118,7 +119,8 @@ struct Work {
     interrupted: bool,
     turns: u32,
     calls: u32,
-    deadline: Instant,
+    /// From the first slot on, without the waiting for others.
+    deadline: Option<Instant>,
     permit: Option<Permit>,
     ticket: Option<Ticket>,
     tier: ServiceTier,
@@ -190,6 +192,7 @@ impl Run {
         let call = std::mem::replace(&mut self.call, Err(Error::internal().failure()));
         let mut phase = Phase::Queued;
         let (mut input, mut work) = match call {
+            Err(_) if self.cancel.is_cancelled() => (Input::CancelRequested, None),
             Err(failure) => (Input::TurnFailed(failure), None),
             Ok(call) => {
                 counts.mixed = call.asked.call.messages.iter().any(has_media);
@@ -198,7 +201,10 @@ impl Run {
                 }
                 let client_calls = call.resumption.client_calls();
                 let in_tools = call.resumption.in_tools;
-                let work = Work::new(call, self.engine.limits().run);
+                let mut work = Work::new(call);
+                if let Ok((_, sources)) = continued(self.project, self.engine.seal(), &work.steps) {
+                    work.sources.extend(sources);
+                }
                 let input = if in_tools { Input::StartWithTools { calls: client_calls } } else { Input::Start };
                 (input, Some(work))
             }
@@ -233,6 +239,7 @@ impl Run {
             return Ok(Input::LimitReached);
         };
         if let Some(ticket) = work.ticket.take() {
+            let asked = Instant::now();
             let permit = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
@@ -240,15 +247,14 @@ impl Run {
                 permit = ticket.admitted() => permit,
             };
             work.permit = Some(permit);
+            // Waiting for others is not its own time.
+            work.deadline =
+                Some(work.deadline.map_or_else(|| Instant::now() + limits.time, |end| end + asked.elapsed()));
         }
         let said = continued(self.project, self.engine.seal(), &work.steps);
         let mut request = ModelRequest { max_output_tokens, resume: work.resume.take(), ..work.base.clone() };
         match said {
-            Ok((messages, sources)) => {
-                request.messages.extend(messages);
-                // Known already, but for a run that is taken up.
-                work.sources.extend(sources);
-            }
+            Ok((messages, _)) => request.messages.extend(messages),
             Err(error) => return Ok(Input::TurnFailed(error.failure())),
         }
         let prepared = match work.prepared.take() {
@@ -259,6 +265,8 @@ impl Run {
                 () = self.suspend.cancelled() => return Err(Left::Suspended),
                 prepared = work.served.backend.prepare(&request) => match prepared {
                     Ok(prepared) => prepared,
+                    // What tools gave has filled the context.
+                    Err(BackendError::TooLong { .. }) if work.turns > 0 => return Ok(Input::LimitReached),
                     Err(error) => return Ok(Input::TurnFailed(self.failure(error))),
                 },
             },
@@ -277,7 +285,7 @@ impl Run {
             tools: request.tools.clone(),
             server_tools: work.tools.clone(),
             first_index: work.next_index,
-            citer: cites.then(|| Citer::new(work.sources.list.clone())),
+            citer: cites.then(|| Citer::new(work.sources.latest(MOST_SOURCES))),
             sites: work.sources.sites.clone(),
         };
         let turn_log = std::mem::take(&mut work.turn_log);
@@ -305,7 +313,7 @@ impl Run {
                 biased;
                 () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
                 () = self.suspend.cancelled() => return Err(Left::Suspended),
-                () = tokio::time::sleep_until(work.deadline), if work.is_bounded() => return Ok(Input::LimitReached),
+                () = work.time_is_up() => return Ok(Input::LimitReached),
                 () = pending.is_due() => {
                     append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
                     continue;
@@ -338,6 +346,9 @@ impl Run {
         work.steps.extend(steps.iter().cloned());
         work.next_index = next_index;
         work.waiting = assembler.server_calls().to_vec();
+        if !work.waiting.is_empty() {
+            pending.set_usage(counts.usage());
+        }
         Ok(turn_ended(assembler, reason, answer.as_ref(), is_cut))
     }
 
@@ -369,14 +380,15 @@ impl Run {
                 found: Arc::clone(&found),
                 live: sender,
             };
+            let kind = call.kind;
             running.push(async move {
                 let output = match (tool, problem) {
                     (Some(tool), None) => tool.run.call(made).await,
-                    (tool, problem) => {
+                    (_, problem) => {
                         let problem = problem.unwrap_or_default();
-                        let result = match tool.map(|tool| tool.empty_result) {
-                            Some(Value::String(_)) => Value::String(problem.clone()),
-                            other => other.unwrap_or_default(),
+                        let result = match kind {
+                            ServerTool::CodeExecution => Value::String(problem.clone()),
+                            _ => Value::Array(Vec::new()),
                         };
                         Ok(ToolOutput::failed(problem, result))
                     }
@@ -386,19 +398,20 @@ impl Run {
         }
         // Steps follow one another, so what comes of later calls waits for the first.
         let mut outputs: Vec<Option<ToolOutput>> = vec![None; waiting.len()];
-        let mut pictures = Vec::new();
         let mut shown = 0;
         self.begin_result(work, &waiting, shown, pending);
         // Logged before anything is done: a call that may have had its effect is not made again.
         append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
-        while shown < waiting.len() {
-            if let Some(mut output) = outputs[shown].take() {
-                pictures.append(&mut output.pictures);
+        let left = loop {
+            if shown == waiting.len() {
+                break None;
+            }
+            if let Some(output) = outputs[shown].take() {
                 while let Ok(piece) = lives[shown].try_recv() {
                     self.show_live(work, &waiting[shown], piece, pending);
                 }
                 counts.searches += output.searches;
-                self.end_result(work, &waiting[shown], &output, counts, pending);
+                self.end_result(work, &waiting[shown], output, counts, pending);
                 shown += 1;
                 if shown < waiting.len() {
                     self.begin_result(work, &waiting, shown, pending);
@@ -407,28 +420,41 @@ impl Run {
             }
             tokio::select! {
                 biased;
-                () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
+                () = self.cancel.cancelled() => break Some(Input::CancelRequested),
                 () = self.suspend.cancelled() => return Err(Left::Suspended),
-                () = tokio::time::sleep_until(work.deadline), if work.is_bounded() => return Ok(Input::LimitReached),
+                () = work.time_is_up() => break Some(Input::LimitReached),
                 () = pending.is_due() => append(&self.journal, pending).await.map_err(Left::StoreFailed)?,
                 Some(piece) = lives[shown].recv() => self.show_live(work, &waiting[shown], piece, pending),
                 Some((place, output)) = running.next() => match output {
                     Ok(output) => outputs[place] = Some(output),
                     Err(ToolError::Broken(detail)) => {
                         warn!(interaction.id = %self.journal.id(), detail, "A tool is broken");
-                        return Ok(Input::TurnFailed(Error::internal().failure()));
+                        break Some(Input::TurnFailed(Error::internal().failure()));
                     }
                 },
             }
-        }
-        for picture in pictures {
-            show_picture(work, picture, pending);
+        };
+        drop(running);
+        if let Some(input) = left {
+            // What is known is kept; `finish` says of the rest that it is not.
+            for (at, output) in outputs.into_iter().enumerate().skip(shown) {
+                let Some(output) = output else { break };
+                if at > shown {
+                    self.begin_result(work, &waiting, at, pending);
+                }
+                self.end_result(work, &waiting[at], output, counts, pending);
+            }
+            return Ok(input);
         }
         if let Some(assembler) = &mut self.assembler {
             let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
             let held = assembler.held_calls(work.next_index, &mint);
-            work.next_index += held.closed.len();
-            pending.take(held);
+            if !held.closed.is_empty() {
+                // They are durable together with the end that they bring.
+                work.next_index += held.closed.len();
+                pending.take(held);
+                return Ok(Input::ToolsEnded);
+            }
         }
         work.interrupted = false;
         work.ticket = Some(work.served.admission.rejoin(work.tier, work.background));
@@ -441,15 +467,14 @@ impl Run {
         if work.open_result.take().is_some() {
             return;
         }
-        let Some(step) = work.result_head(&waiting[at]) else { return };
+        let step = result_head(&waiting[at]);
         let start = InteractionEvent::StepStart(StepStart { index: work.next_index, step });
         pending.push(start.into());
     }
 
     fn show_live(&self, work: &Work, call: &ServerCall, text: String, pending: &mut Pending) {
-        let Some(head) = work.tool(call) else { return };
         let delta = StepDelta::ServerResult(ServerResultDelta {
-            tool: head.kind,
+            tool: call.kind,
             name: None,
             server_name: None,
             result: Value::String(text),
@@ -464,13 +489,12 @@ impl Run {
         &self,
         work: &mut Work,
         call: &ServerCall,
-        output: &ToolOutput,
+        output: ToolOutput,
         counts: &Counts,
         pending: &mut Pending,
     ) {
-        let Some(tool) = work.tool(call).cloned() else { return };
         let told = tell(
-            output,
+            &output,
             work.sources.next_number(),
             self.engine.limits().run.result_tokens,
             work.base.answer.is_none(),
@@ -479,10 +503,10 @@ impl Run {
         let signature = self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient);
         let index = work.next_index;
         let delta = StepDelta::ServerResult(ServerResultDelta {
-            tool: tool.kind,
-            name: tool.name,
-            server_name: tool.server_name,
-            result: output.result.clone(),
+            tool: call.kind,
+            name: call.name.clone(),
+            server_name: call.server_name.clone(),
+            result: output.result,
             is_error: Some(output.is_error),
             signature: Some(signature),
         });
@@ -498,6 +522,9 @@ impl Run {
             work.steps.push(PastStep { step, trace: None });
         }
         work.next_index += 1;
+        for picture in output.pictures {
+            show_picture(work, picture, pending);
+        }
     }
 
     /// Writes the end. A run whose end cannot be written stays alive and tries again: it
@@ -513,7 +540,7 @@ impl Run {
         if counts.turn.input + counts.turn.output + counts.turn.thought > 0 {
             counts.end_turn(counts.input == 0);
         }
-        self.abandon_result(&mut pending);
+        self.answer_all(&mut pending);
         let now = self.engine.ambient.now();
         let failure = match ending {
             Ending::Failed(failure) => Some(failure),
@@ -566,40 +593,76 @@ impl Run {
         );
     }
 
-    /// A result that was begun and never came: its step is ended as it is.
-    fn abandon_result(&self, pending: &mut Pending) {
+    /// Ends the result that was begun, if one is open, and gives every other call of the server
+    /// a result that says that it has none: a later turn must not take it for one not made.
+    fn answer_all(&self, pending: &mut Pending) {
         let events = self.journal.events();
-        let bodies = || events.iter().map(|event| &event.body).chain(pending.drafts.iter().map(|draft| &draft.body));
-        let open = bodies().fold(None, |open, body| match body {
-            InteractionEvent::StepStart(StepStart { index, step: StepHead::ServerResult(head) }) => {
-                Some((*index, head.clone()))
+        let logged = events.iter().map(|event| &event.body).chain(pending.drafts.iter().map(|draft| &draft.body));
+        let mut fold = EventFold::default();
+        let mut open = None;
+        for body in logged {
+            fold.apply(body);
+            match body {
+                InteractionEvent::StepStart(StepStart { index, step: StepHead::ServerResult(_) }) => {
+                    open = Some(*index)
+                }
+                InteractionEvent::StepStop(stop) if open == Some(stop.index) => open = None,
+                InteractionEvent::StepStart(_)
+                | InteractionEvent::StepDelta(_)
+                | InteractionEvent::StepStop(_)
+                | InteractionEvent::Created { .. }
+                | InteractionEvent::StatusUpdate(_)
+                | InteractionEvent::Completed { .. }
+                | InteractionEvent::Error(_) => {}
             }
-            InteractionEvent::StepStop(stop) => open.filter(|(index, _)| *index != stop.index),
-            InteractionEvent::StepStart(_)
-            | InteractionEvent::StepDelta(_)
-            | InteractionEvent::Created { .. }
-            | InteractionEvent::StatusUpdate(_)
-            | InteractionEvent::Completed { .. }
-            | InteractionEvent::Error(_) => open,
+        }
+        let results = fold.steps().iter().filter_map(|step| match step {
+            Step::ServerResult(result) => Some(result.call_id.clone()),
+            _ => None,
         });
-        let Some((index, head)) = open else { return };
-        let result = if head.result.is_string() { Value::String(String::new()) } else { head.result };
-        let delta = StepDelta::ServerResult(ServerResultDelta {
-            tool: head.tool,
-            name: head.name,
-            server_name: head.server_name,
-            result,
-            is_error: Some(true),
-            signature: None,
-        });
-        let ends = [
-            InteractionEvent::StepDelta(StepDeltaEvent { index, delta }),
-            InteractionEvent::StepStop(StepStop { index, usage: None }),
-        ];
-        let fold = EventFold::of(bodies().chain(&ends));
-        let step = fold.steps().get(index).cloned();
-        pending.closed.extend(step.map(|step| ClosedStep { index, step, trace: None }));
-        ends.into_iter().for_each(|end| pending.push(end.into()));
+        let answered: Vec<String> = results.collect();
+        let mut missing: Vec<(Option<usize>, ServerResultHead)> = Vec::new();
+        if let Some((index, Step::ServerResult(step))) = open.and_then(|at| Some((at, fold.steps().get(at)?))) {
+            missing
+                .push((Some(index), head_of(step.tool, &step.call_id, step.name.as_ref(), step.server_name.as_ref())));
+        }
+        for step in fold.steps() {
+            if let Step::ServerCall(call) = step
+                && !answered.contains(&call.id)
+            {
+                missing.push((None, head_of(call.tool, &call.id, call.name.as_ref(), call.server_name.as_ref())));
+            }
+        }
+        let mut next = fold.steps().len();
+        for (begun, head) in missing {
+            let index = begun.unwrap_or(next);
+            let told = Told { told: INTERRUPTED.to_owned(), sources: Vec::new() };
+            let result = match &head.result {
+                Value::String(_) if begun.is_none() => Value::String(INTERRUPTED.to_owned()),
+                empty => empty.clone(),
+            };
+            let delta = StepDelta::ServerResult(ServerResultDelta {
+                tool: head.tool,
+                name: head.name.clone(),
+                server_name: head.server_name.clone(),
+                result,
+                is_error: Some(true),
+                signature: Some(self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient)),
+            });
+            let mut bodies = Vec::new();
+            if begun.is_none() {
+                next += 1;
+                bodies.push(InteractionEvent::StepStart(StepStart { index, step: StepHead::ServerResult(head) }));
+            }
+            bodies.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }));
+            bodies.push(InteractionEvent::StepStop(StepStop { index, usage: None }));
+            for body in bodies {
+                fold.apply(&body);
+                pending.push(body.into());
+            }
+            let step = fold.steps().get(index).cloned();
+            pending.closed.extend(step.map(|step| ClosedStep { index, step, trace: None }));
+        }
     }
 
     async fn append(&self, pending: &mut Pending) -> Result<(), StoreError> {
@@ -687,7 +750,7 @@ const INTERRUPTED: &str =
     "The server was interrupted while this ran. Whether it had any effect is not known; check before repeating it.";
 
 impl Work {
-    fn new(call: Call, limits: RunLimits) -> Self {
+    fn new(call: Call) -> Self {
         let Call { served, asked, tools, prepared, ticket, tier, background, resumption, begun } = call;
         let resume = resumption.tokens().map(|(trace, thought_tokens)| Resume { trace, thought_tokens });
         let waiting = resumption.waiting().into_iter().map(|call| waiting_call(call, &tools)).collect();
@@ -708,7 +771,7 @@ impl Work {
             interrupted: resumption.in_tools,
             turns: resumption.turns,
             calls: 0,
-            deadline: Instant::now() + limits.time,
+            deadline: None,
             permit: None,
             ticket: Some(ticket),
             tier,
@@ -717,24 +780,31 @@ impl Work {
         }
     }
 
-    /// Whether time is a bound of the run: of a model call alone it is not.
-    fn is_bounded(&self) -> bool {
-        !self.tools.is_empty()
+    /// Waits until the time of the run is over. Of a model call alone time is no bound.
+    async fn time_is_up(&self) {
+        match self.deadline {
+            Some(deadline) if !self.tools.is_empty() => tokio::time::sleep_until(deadline).await,
+            Some(_) | None => std::future::pending().await,
+        }
     }
+}
 
-    fn tool(&self, call: &ServerCall) -> Option<&OpenTool> {
-        self.tools.iter().find(|tool| tool.declaration.name == call.function)
-    }
+fn result_head(call: &ServerCall) -> StepHead {
+    StepHead::ServerResult(head_of(call.kind, &call.id, call.name.as_ref(), call.server_name.as_ref()))
+}
 
-    fn result_head(&self, call: &ServerCall) -> Option<StepHead> {
-        let tool = self.tool(call)?;
-        Some(StepHead::ServerResult(ServerResultHead {
-            tool: tool.kind,
-            call_id: call.id.clone(),
-            name: tool.name.clone(),
-            server_name: tool.server_name.clone(),
-            result: tool.empty_result.clone(),
-        }))
+/// The head of a result while it is empty.
+fn head_of(tool: ServerTool, call_id: &str, name: Option<&String>, server_name: Option<&String>) -> ServerResultHead {
+    let result = match tool {
+        ServerTool::CodeExecution => Value::String(String::new()),
+        ServerTool::GoogleSearch | ServerTool::UrlContext | ServerTool::McpServerTool => Value::Array(Vec::new()),
+    };
+    ServerResultHead {
+        tool,
+        call_id: call_id.to_owned(),
+        name: name.cloned(),
+        server_name: server_name.cloned(),
+        result,
     }
 }
 
@@ -745,7 +815,15 @@ fn waiting_call(call: &ServerCallStep, tools: &[OpenTool]) -> ServerCall {
     let arguments = Value::Object(call.arguments.clone());
     let problem =
         tool.and_then(|tool| tool.declaration.parameters.validate(&arguments).err()).map(|violation| violation.message);
-    ServerCall { id: call.id.clone(), function, arguments: call.arguments.clone(), problem }
+    ServerCall {
+        kind: call.tool,
+        id: call.id.clone(),
+        name: call.name.clone(),
+        server_name: call.server_name.clone(),
+        function,
+        arguments: call.arguments.clone(),
+        problem,
+    }
 }
 
 /// Signatures and ids from the engine.
@@ -855,6 +933,17 @@ impl Pending {
     fn take(&mut self, assembled: Assembled) {
         self.closed.extend(assembled.closed);
         assembled.drafts.into_iter().for_each(|draft| self.push(draft));
+    }
+
+    /// Says with the last step that has stopped what the run has cost so far.
+    fn set_usage(&mut self, usage: Usage) {
+        let stops = self.drafts.iter_mut().rev().filter_map(|draft| match &mut draft.body {
+            InteractionEvent::StepStop(stop) => Some(stop),
+            _ => None,
+        });
+        if let Some(stop) = stops.take(1).next() {
+            stop.usage = Some(usage);
+        }
     }
 
     fn push(&mut self, draft: Draft) {

@@ -41,6 +41,11 @@ impl Sources {
         }
     }
 
+    /// The last so many.
+    pub(crate) fn latest(&self, most: usize) -> Vec<Source> {
+        self.list[self.list.len().saturating_sub(most)..].to_vec()
+    }
+
     /// The number that no source has yet.
     pub(crate) fn next_number(&self) -> u32 {
         self.sites.keys().next_back().map_or(1, |last| last.saturating_add(1))
@@ -93,14 +98,18 @@ fn part(told: &mut String) {
     }
 }
 
-/// Adds at most `most` bytes of a text, and says when it cut.
+/// Adds at most `most` bytes of a text, of its beginning and its end, and says when it cut.
 fn push_cut(told: &mut String, text: &str, most: usize) {
+    let text: String = text.chars().filter(|c| !matches!(c, '⟦' | '⟧')).collect();
     if text.len() <= most {
-        told.push_str(text);
+        told.push_str(&text);
         return;
     }
-    told.push_str(&text[..text.floor_char_boundary(most)]);
-    told.push_str("\n(The rest is left out here.)");
+    // How a program ended stands at its end.
+    let tail = most / 3;
+    told.push_str(&text[..text.floor_char_boundary(most - tail)]);
+    told.push_str("\n(A part is left out here.)\n");
+    told.push_str(&text[text.ceil_char_boundary(text.len() - tail)..]);
 }
 
 #[cfg(test)]

@@ -51,8 +51,6 @@ pub struct OpenTool {
     pub declaration: backend::Tool,
     /// Whether a call changes nothing, so that one that was interrupted may be made again.
     pub reads: bool,
-    /// What `result` of its steps is while it is empty: a list, or a string.
-    pub empty_result: Value,
     pub run: Arc<dyn ServerFunction>,
 }
 
@@ -102,13 +100,23 @@ impl ToolOutput {
     }
 }
 
+/// Services take no longer names of functions.
+const LONGEST_NAME: usize = 64;
+
 /// What a model is told that a function is called, which must be sayable to every kind of
 /// model: letters, digits, `_` and `-`.
 pub fn function_name(kind: ServerTool, name: Option<&str>, server_name: Option<&str>) -> String {
     match (kind, name, server_name) {
         (ServerTool::McpServerTool, Some(name), Some(server)) => {
             let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
-            format!("{server}__{name}").chars().map(plain).collect()
+            let whole: String = format!("{server}__{name}").chars().map(plain).collect();
+            if whole.len() <= LONGEST_NAME {
+                return whole;
+            }
+            // FNV-1a: what is cut off still tells two names apart.
+            let hash =
+                whole.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+            format!("{}_{hash:08x}", &whole[..LONGEST_NAME - 9])
         }
         (kind, _, _) => kind.as_str().to_owned(),
     }

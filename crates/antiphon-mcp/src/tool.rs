@@ -17,7 +17,7 @@ pub struct McpTool {
     pub description: String,
     /// An object: the schema of the arguments.
     pub input_schema: Value,
-    /// The server says that calling it twice does no harm. A hint, not a promise.
+    /// The server says that a call changes nothing. A hint, not a promise.
     pub read_only: bool,
 }
 
@@ -74,9 +74,7 @@ fn usable(tool: Tool, bounds: &Bounds) -> Result<McpTool, &'static str> {
     let description = tool.description.as_deref().filter(|text| !text.trim().is_empty()).or(title).unwrap_or_default();
     Ok(McpTool {
         description: cut(description, bounds.description_characters),
-        read_only: annotations.is_some_and(|annotations| {
-            annotations.read_only_hint == Some(true) || annotations.idempotent_hint == Some(true)
-        }),
+        read_only: annotations.is_some_and(|annotations| annotations.read_only_hint == Some(true)),
         name: tool.name.into_owned(),
         input_schema,
     })

@@ -47,17 +47,11 @@ impl FixedTools {
     }
 
     fn open_one(&self, kind: ServerTool, server: Option<&str>) -> Option<OpenTool> {
-        let (reads, empty_result, properties) = match kind {
-            ServerTool::GoogleSearch => {
-                (true, json!([]), json!({"queries": {"type": "array", "items": {"type": "string"}}}))
-            }
-            ServerTool::UrlContext => {
-                (true, json!([]), json!({"urls": {"type": "array", "items": {"type": "string"}}}))
-            }
-            ServerTool::CodeExecution => {
-                (false, json!(""), json!({"code": {"type": "string"}, "language": {"type": "string"}}))
-            }
-            ServerTool::McpServerTool => (false, json!([]), json!({"text": {"type": "string"}})),
+        let (reads, properties) = match kind {
+            ServerTool::GoogleSearch => (true, json!({"queries": {"type": "array", "items": {"type": "string"}}})),
+            ServerTool::UrlContext => (true, json!({"urls": {"type": "array", "items": {"type": "string"}}})),
+            ServerTool::CodeExecution => (false, json!({"code": {"type": "string"}, "language": {"type": "string"}})),
+            ServerTool::McpServerTool => (false, json!({"text": {"type": "string"}})),
         };
         let name = server.map(|_| "echo".to_owned());
         let server_name = server.map(str::to_owned);
@@ -72,7 +66,6 @@ impl FixedTools {
             name,
             server_name,
             reads,
-            empty_result,
             run: Arc::new(Fixed { tools: self.clone(), kind }),
         })
     }

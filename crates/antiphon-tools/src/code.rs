@@ -41,7 +41,6 @@ pub(crate) fn open(sandbox: Sandbox, limits: Limits) -> Result<OpenTool, Error> 
         server_name: None,
         declaration: declaration("code_execution", description, parameters)?,
         reads: false,
-        empty_result: json!(""),
         run: Arc::new(Code { sandbox, limits }),
     })
 }

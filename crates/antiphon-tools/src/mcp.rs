@@ -52,6 +52,11 @@ pub(crate) async fn open(
         warn!(server = error.server(), detail = error.detail(), "An MCP server cannot be used");
         error.to_string()
     })?;
+    let listed = |name: &String| server.tools().iter().any(|tool| tool.name == *name);
+    let names = declared.allowed_tools.iter().flatten().filter_map(|entry| entry.tools.as_ref()).flatten();
+    if let Some(name) = names.into_iter().find(|name| !listed(name)) {
+        return Err(format!("`allowed_tools`: the MCP server `{}` has no tool `{name}`", declared.name));
+    }
     Ok(server.tools().iter().filter_map(|tool| function(&server, tool)).collect())
 }
 
@@ -82,7 +87,6 @@ fn function(server: &Arc<McpServer>, tool: &McpTool) -> Option<OpenTool> {
             parameters,
         },
         reads: tool.read_only,
-        empty_result: json!([]),
         run: Arc::new(Function { server: Arc::clone(server), tool: tool.name.clone() }),
     })
 }

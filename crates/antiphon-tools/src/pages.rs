@@ -40,7 +40,6 @@ pub(crate) fn open(fetcher: Fetcher) -> Result<OpenTool, Error> {
         server_name: None,
         declaration: declaration("url_context", "Reads pages by their addresses.", parameters)?,
         reads: true,
-        empty_result: json!([]),
         run: Arc::new(Pages { fetcher }),
     })
 }
@@ -113,7 +112,7 @@ fn is_named(url: &str, said: &str) -> bool {
         // What ends a sentence may stand inside of an address, too.
         let rest = rest.trim_start_matches(['.', ',', ';', ':', '!', '?']);
         let mut next = rest.chars();
-        next.next().is_none_or(|next| next.is_whitespace() || "\"'<>()[]{}|".contains(next))
+        next.next().is_none_or(|next| next.is_whitespace() || "\"'<>()[]{}|`*”’»".contains(next))
     };
     said.match_indices(url).any(|(at, found)| ends(&said[at + found.len()..]))
 }

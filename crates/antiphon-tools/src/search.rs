@@ -45,7 +45,6 @@ pub(crate) fn open(providers: Vec<Arc<dyn Provider>>, language: Option<String>) 
         server_name: None,
         declaration: declaration("google_search", description, parameters)?,
         reads: true,
-        empty_result: json!([]),
         run: Arc::new(Search { providers, language }),
     })
 }

@@ -1,6 +1,7 @@
 //! Tools a request declares, and how freely the model may call them (spec 05).
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +24,7 @@ pub enum Tool {
 }
 
 /// A server of the Model Context Protocol whose tools the model may use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct McpServer {
     /// Letters, digits, `_` and `-`; unique in its request.
     pub name: String,
@@ -47,6 +48,13 @@ pub struct Function {
     /// A JSON Schema of an object; a function without takes no arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Value>,
+}
+
+impl fmt::Debug for McpServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        formatter.debug_struct("McpServer").field("name", &self.name).field("headers", &headers).finish_non_exhaustive()
+    }
 }
 
 /// `generation_config.tool_choice`.
@@ -233,6 +241,18 @@ impl McpServer {
                 items.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()
             })
             .transpose()?;
+        if url.is_none() && !headers.is_empty() {
+            return Err(Error::invalid(&fields.path_of("headers"), "they are sent to a `url`, and none came"));
+        }
+        for (at, entry) in allowed_tools.iter().flatten().enumerate() {
+            if entry.mode == ToolMode::Any {
+                let message = "`any` is for functions of the client; expected `auto`, `validated` or `none`";
+                return Err(Error::invalid(&format!("{path}[{at}].mode"), message));
+            }
+        }
+        if allowed_tools.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::invalid(&path, "expected at least one entry; without the field all tools are allowed"));
+        }
         fields.finish()?;
         Ok(Self { name, url, headers, allowed_tools })
     }

@@ -3,12 +3,20 @@
 use std::path::Path;
 
 use crate::Failed;
-use crate::config::Kept;
+use crate::config::{HeaderValue, Kept};
 
 pub(crate) fn read(kept: &Kept) -> Result<String, Failed> {
     match kept {
         Kept::Env(name) => of_variable(name),
         Kept::File(file) => of_file(file),
+    }
+}
+
+/// A value that may stand in the configuration itself.
+pub(crate) fn value(value: &HeaderValue) -> Result<String, Failed> {
+    match value {
+        HeaderValue::Plain(text) => Ok(text.clone()),
+        HeaderValue::Kept(kept) => read(kept),
     }
 }
 

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::ambient::Machine;
-use crate::config::{self, Config, HeaderValue};
+use crate::config::{self, Config};
 use crate::data::DataFolder;
 use crate::{Failed, keys, models, paths, print, secrets, tools};
 
@@ -179,17 +179,8 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
         (None, Some(file)) => Some(secrets::of_file(file).map(Secret::new).map_err(|error| failed(&error))?),
         (None, None) => None,
     };
-    let headers: Result<Vec<_>, Failed> = model
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            let value = match value {
-                HeaderValue::Plain(text) => Secret::new(text),
-                HeaderValue::Kept(kept) => Secret::new(secrets::read(kept)?),
-            };
-            Ok((name.clone(), value))
-        })
-        .collect();
+    let headers: Result<Vec<_>, Failed> =
+        model.headers.iter().map(|(name, value)| Ok((name.clone(), Secret::new(secrets::value(value)?)))).collect();
     let urls = model.addresses();
     let backend = Upstream::new(UpstreamOptions {
         name: model.name.clone(),

@@ -33,16 +33,22 @@ pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr) -> R
         Ok(sandbox) => info!(tier = %sandbox.tier(), "Programs run in a sandbox"),
         Err(why) => warn!(why, "Programs are not run"),
     }
-    let processes = config.mcp_servers.iter().map(|(name, process)| {
-        let spec = StdioSpec {
-            name: name.clone(),
-            command: process.command.clone(),
-            args: process.args.clone(),
-            env: process.env.clone(),
-            allowed_tools: Vec::new(),
-        };
-        (name.clone(), spec)
-    });
+    let processes: Result<BTreeMap<_, _>, Failed> = config
+        .mcp_servers
+        .iter()
+        .map(|(name, process)| {
+            let env: Result<_, Failed> =
+                process.env.iter().map(|(variable, value)| Ok((variable.clone(), secrets::value(value)?))).collect();
+            let spec = StdioSpec {
+                name: name.clone(),
+                command: process.command.clone(),
+                args: process.args.clone(),
+                env: env.map_err(|error| Failed::new(format!("`mcp_servers.{name}.env`: {error}")))?,
+                allowed_tools: Vec::new(),
+            };
+            Ok((name.clone(), spec))
+        })
+        .collect();
     Ok(Tools {
         providers: providers(config, data).await?,
         language: config.search.language.clone(),
@@ -50,7 +56,7 @@ pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr) -> R
         sandbox,
         limits: limits(config),
         mcp,
-        processes: processes.collect(),
+        processes: processes?,
     })
 }
 

@@ -25,6 +25,14 @@ chunks = ["Spain won the final ", "⟦", "1⟧. That was", " in summer."]
 delay_ms = 30
 
 [[reply]]
+when = "Search twice"
+calls = [
+    { name = "google_search", arguments = { queries = ["final"] } },
+    { name = "google_search", arguments = { queries = ["scorers"] } },
+]
+delay_ms = 30
+
+[[reply]]
 when = "Compute"
 chunks = ["I compute."]
 calls = [{ name = "code_execution", arguments = { code = "one\nwait\ntwo\npicture" } }]
@@ -274,6 +282,52 @@ async fn cancelling_ends_what_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_call_has_a_result_when_the_run_ends_early_and_the_conversation_goes_on() {
+    let fixed = FixedTools::default();
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(fixed.clone()));
+    let body = json!({"input": "Twice", "tools": tools(&["code_execution"]), "background": true});
+    let handle = create(&engine, body).await.handle;
+    // The second call is through, the first waits for ever.
+    while fixed.ran().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let cancelled = engine.cancel(CALLER, handle.id()).await.unwrap();
+    let results = cancelled.steps.iter().flatten().filter_map(|step| match step {
+        Step::ServerResult(result) => Some((result.result.clone(), result.is_error)),
+        _ => None,
+    });
+    let results: Vec<_> = results.collect();
+    assert_eq!(results.len(), 2, "{results:?}");
+    assert_eq!(results[0].1, Some(true));
+    let next = json!({"input": "And the loser?", "previous_interaction_id": handle.id().to_string()});
+    assert_eq!(create(&engine, next).await.handle.finished().await.status, Status::Completed);
+
+    let (many, _) = run("Many", &["code_execution"]).await;
+    let mut input = vec![json!({"type": "user_input", "content": "Many"})];
+    input.extend(many.steps.unwrap().iter().map(|step| serde_json::to_value(step).unwrap()));
+    input.push(json!({"type": "user_input", "content": "And the loser?"}));
+    let replayed = create(&engine, json!({"input": input, "store": false})).await.handle.finished().await;
+    assert_eq!(replayed.status, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tools_whose_names_are_one_to_the_model_are_refused() {
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let server = |name: &str| json!({"type": "mcp_server", "name": name, "url": "https://example.org/mcp"});
+    let function = json!({"type": "function", "name": "a__echo"});
+    for declared in [json!([server("a"), function])] {
+        let error = engine.create(CALLER, request(json!({"tools": declared}))).await.unwrap_err();
+        assert!(error.message.contains("a__echo"), "{}", error.message);
+    }
+    assert_eq!(
+        antiphon_engine::function_name(antiphon_wire::ServerTool::McpServerTool, Some(&"x".repeat(128)), Some("s"))
+            .len(),
+        64
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_what_was_said_or_found_can_be_read_and_headers_are_not_shown() {
     let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
     let server = json!({"type": "mcp_server", "name": "notes", "url": "https://example.org/mcp",
@@ -305,6 +359,7 @@ async fn die_after(
 async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
     let rows = [
         (json!({"input": "Who won?", "tools": tools(&["google_search"]), "background": true}), true),
+        (json!({"input": "Search twice", "tools": tools(&["google_search"]), "background": true}), true),
         (json!({"input": "Twice", "tools": tools(&["code_execution"]), "background": true}), false),
     ];
     for (body, reads) in rows {
@@ -331,6 +386,8 @@ async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
             assert_eq!(starts, stops, "cut after {commits}: every step that began has ended");
             if reads {
                 assert_eq!(text(&answer), text(&expected), "cut after {commits}");
+                assert_eq!(answer.usage, expected.usage, "cut after {commits}");
+                assert_eq!(answer.steps.unwrap().len(), expected.steps.as_ref().unwrap().len(), "cut after {commits}");
             } else {
                 let mut ran = fixed.ran();
                 ran.sort();

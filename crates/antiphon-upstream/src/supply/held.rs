@@ -46,6 +46,7 @@ pub(super) async fn until_it_conforms(
         current: (0, 0),
         total: Totals::default(),
         over: false,
+        failed: None,
     };
     Ok(stream::unfold(held, |mut held| async move { held.next().await.map(|event| (event, held)) }).boxed())
 }
@@ -65,6 +66,7 @@ struct Held {
     current: (u64, u64),
     total: Totals,
     over: bool,
+    failed: Option<BackendError>,
 }
 
 /// Over all tries.
@@ -94,7 +96,8 @@ impl Held {
                 return Some(Ok(event));
             }
             if self.over {
-                return None;
+                // What it cost was said before.
+                return self.failed.take().map(Err);
             }
             let event = self.stream.next().await;
             let event = event.unwrap_or_else(|| Err(BackendError::Internal("an answer had no end".to_owned())));
@@ -104,7 +107,7 @@ impl Held {
             };
             if let Err(error) = taken {
                 self.over = true;
-                return Some(Err(error));
+                self.failed = Some(error);
             }
         }
     }

@@ -7,7 +7,7 @@ use antiphon_fetch::{Network, Rewrite};
 use antiphon_search::MediaWiki;
 use serde::{Deserialize, Serialize};
 
-use super::Kept;
+use super::{HeaderValue, Kept};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -200,5 +200,16 @@ pub(crate) struct McpProcess {
     pub(crate) args: Vec<String>,
     /// The whole environment of the process.
     #[serde(default)]
-    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, HeaderValue>,
+}
+
+impl McpProcess {
+    /// Makes paths relative to the folder of the file that names them.
+    pub(crate) fn place_in(&mut self, folder: &Path) {
+        for value in self.env.values_mut() {
+            if let HeaderValue::Kept(Kept::File(file)) = value {
+                *file = folder.join(&*file);
+            }
+        }
+    }
 }
