@@ -10,14 +10,11 @@ use std::time::Duration;
 use antiphon_citation::{Citer, MOST_SOURCES};
 use antiphon_schema::Schema;
 use antiphon_wire::{
-    Code, Content, Error, ErrorEvent, EventFold, Failure, GroundingToolCount, InteractionEvent, InteractionId,
-    MediaContent, MessageStep, ServerCallStep, ServerResultDelta, ServerResultHead, ServerTool, ServiceTier,
-    StatusUpdate, Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, ThinkingSummaries, Usage,
+    Code, Error, ErrorEvent, Failure, InteractionEvent, InteractionId, ServerCallStep, ServiceTier, StatusUpdate,
+    ThinkingSummaries, Usage,
 };
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -27,7 +24,7 @@ use crate::admission::{Permit, Ticket};
 use crate::ambient::wire_time;
 use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, TurnSetting, check_answer};
 use crate::backend::{
-    BackendError, FinishReason, Media, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought,
+    BackendError, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought,
 };
 use crate::engine::Inner;
 use crate::journal::{Draft, Journal};
@@ -35,10 +32,14 @@ use crate::models::Served;
 use crate::phase::{Effect, Ending, Input, Phase};
 use crate::prompt::{Asked, continued};
 use crate::resumption::Resumption;
-use crate::seal::Told;
 use crate::store::{ClosedStep, Event, Outcome, PastStep, ProjectId, StoreError};
-use crate::tell::{Sources, tell};
-use crate::tool::{OpenTool, ToolCall, ToolError, ToolOutput, function_name};
+use crate::tell::Sources;
+use crate::tool::{OpenTool, function_name};
+
+mod counts;
+mod tools;
+
+use counts::{Counts, TurnCounts};
 
 /// Deltas of one stream wait at most this long for others before they are made durable
 /// together: half as many commits, and nobody reads faster.
@@ -132,30 +133,6 @@ enum Left {
     Ended(Ending),
     Suspended,
     StoreFailed(StoreError),
-}
-
-/// What is known of the cost so far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    input: u64,
-    cached: u64,
-    thought: u64,
-    output: u64,
-    /// What tools gave the model to read.
-    tool_use: u64,
-    searches: u64,
-    /// Whether the input holds media.
-    mixed: bool,
-    /// Of the turn at hand.
-    turn: TurnCounts,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct TurnCounts {
-    input: u64,
-    cached: u64,
-    thought: u64,
-    output: u64,
 }
 
 /// Drafts that wait to be appended together.
@@ -352,181 +329,6 @@ impl Run {
         Ok(turn_ended(assembler, reason, answer.as_ref(), is_cut))
     }
 
-    /// Carries out the calls of the last turn, all at the same time, and shows what came of
-    /// them in their order.
-    async fn tools(&mut self, work: &mut Work, counts: &mut Counts, pending: &mut Pending) -> Result<Input, Left> {
-        let limits = self.engine.limits().run;
-        let waiting = std::mem::take(&mut work.waiting);
-        work.calls = work.calls.saturating_add(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
-        if work.calls > limits.calls {
-            return Ok(Input::LimitReached);
-        }
-        let found = Arc::new(work.sources.list.iter().map(|source| source.url.clone()).collect());
-        let mut running = FuturesUnordered::new();
-        let mut lives = Vec::new();
-        for (place, call) in waiting.iter().enumerate() {
-            let (sender, receiver) = mpsc::channel(LIVE_PIECES);
-            lives.push(receiver);
-            let tool = work.tools.iter().find(|tool| tool.declaration.name == call.function).cloned();
-            let problem = match &tool {
-                None => Some("There is no such tool".to_owned()),
-                Some(tool) if work.interrupted && !tool.reads => Some(INTERRUPTED.to_owned()),
-                Some(_) => call.problem.clone(),
-            };
-            let made = ToolCall {
-                project: self.project,
-                arguments: call.arguments.clone(),
-                said: Arc::clone(&work.said),
-                found: Arc::clone(&found),
-                live: sender,
-            };
-            let kind = call.kind;
-            running.push(async move {
-                let output = match (tool, problem) {
-                    (Some(tool), None) => tool.run.call(made).await,
-                    (_, problem) => {
-                        let problem = problem.unwrap_or_default();
-                        let result = match kind {
-                            ServerTool::CodeExecution => Value::String(problem.clone()),
-                            _ => Value::Array(Vec::new()),
-                        };
-                        Ok(ToolOutput::failed(problem, result))
-                    }
-                };
-                (place, output)
-            });
-        }
-        // Steps follow one another, so what comes of later calls waits for the first.
-        let mut outputs: Vec<Option<ToolOutput>> = vec![None; waiting.len()];
-        let mut shown = 0;
-        self.begin_result(work, &waiting, shown, pending);
-        // Logged before anything is done: a call that may have had its effect is not made again.
-        append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
-        let left = loop {
-            if shown == waiting.len() {
-                break None;
-            }
-            if let Some(output) = outputs[shown].take() {
-                while let Ok(piece) = lives[shown].try_recv() {
-                    self.show_live(work, &waiting[shown], piece, pending);
-                }
-                counts.searches += output.searches;
-                self.end_result(work, &waiting[shown], output, counts, pending);
-                shown += 1;
-                if shown < waiting.len() {
-                    self.begin_result(work, &waiting, shown, pending);
-                }
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => break Some(Input::CancelRequested),
-                () = self.suspend.cancelled() => return Err(Left::Suspended),
-                () = work.time_is_up() => break Some(Input::LimitReached),
-                () = pending.is_due() => append(&self.journal, pending).await.map_err(Left::StoreFailed)?,
-                Some(piece) = lives[shown].recv() => self.show_live(work, &waiting[shown], piece, pending),
-                Some((place, output)) = running.next() => match output {
-                    Ok(output) => outputs[place] = Some(output),
-                    Err(ToolError::Broken(detail)) => {
-                        warn!(interaction.id = %self.journal.id(), detail, "A tool is broken");
-                        break Some(Input::TurnFailed(Error::internal().failure()));
-                    }
-                },
-            }
-        };
-        drop(running);
-        if let Some(input) = left {
-            // What is known is kept; `finish` says of the rest that it is not.
-            for (at, output) in outputs.into_iter().enumerate().skip(shown) {
-                let Some(output) = output else { break };
-                if at > shown {
-                    self.begin_result(work, &waiting, at, pending);
-                }
-                self.end_result(work, &waiting[at], output, counts, pending);
-            }
-            return Ok(input);
-        }
-        if let Some(assembler) = &mut self.assembler {
-            let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
-            let held = assembler.held_calls(work.next_index, &mint);
-            if !held.closed.is_empty() {
-                // They are durable together with the end that they bring.
-                work.next_index += held.closed.len();
-                pending.take(held);
-                return Ok(Input::ToolsEnded);
-            }
-        }
-        work.interrupted = false;
-        work.ticket = Some(work.served.admission.rejoin(work.tier, work.background));
-        append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
-        Ok(Input::ToolsEnded)
-    }
-
-    /// Logs that the result of a call begins, unless an earlier process has.
-    fn begin_result(&self, work: &mut Work, waiting: &[ServerCall], at: usize, pending: &mut Pending) {
-        if work.open_result.take().is_some() {
-            return;
-        }
-        let step = result_head(&waiting[at]);
-        let start = InteractionEvent::StepStart(StepStart { index: work.next_index, step });
-        pending.push(start.into());
-    }
-
-    fn show_live(&self, work: &Work, call: &ServerCall, text: String, pending: &mut Pending) {
-        let delta = StepDelta::ServerResult(ServerResultDelta {
-            tool: call.kind,
-            name: None,
-            server_name: None,
-            result: Value::String(text),
-            is_error: None,
-            signature: None,
-        });
-        pending.push(InteractionEvent::StepDelta(StepDeltaEvent { index: work.next_index, delta }).into());
-    }
-
-    /// Logs what came of a call.
-    fn end_result(
-        &self,
-        work: &mut Work,
-        call: &ServerCall,
-        output: ToolOutput,
-        counts: &Counts,
-        pending: &mut Pending,
-    ) {
-        let told = tell(
-            &output,
-            work.sources.next_number(),
-            self.engine.limits().run.result_tokens,
-            work.base.answer.is_none(),
-        );
-        work.sources.add(&told);
-        let signature = self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient);
-        let index = work.next_index;
-        let delta = StepDelta::ServerResult(ServerResultDelta {
-            tool: call.kind,
-            name: call.name.clone(),
-            server_name: call.server_name.clone(),
-            result: output.result,
-            is_error: Some(output.is_error),
-            signature: Some(signature),
-        });
-        pending.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }).into());
-        let usage = Some(counts.usage());
-        pending.push(InteractionEvent::StepStop(StepStop { index, usage }).into());
-        // The fold of what was logged is the step, live pieces included.
-        let events: Vec<_> = self.journal.events();
-        let drafts = pending.drafts.iter().map(|draft| &draft.body);
-        let fold = EventFold::of(events.iter().map(|event| &event.body).chain(drafts));
-        if let Some(step) = fold.steps().get(index).cloned() {
-            pending.closed.push(ClosedStep { index, step: step.clone(), trace: None });
-            work.steps.push(PastStep { step, trace: None });
-        }
-        work.next_index += 1;
-        for picture in output.pictures {
-            show_picture(work, picture, pending);
-        }
-    }
-
     /// Writes the end. A run whose end cannot be written stays alive and tries again: it
     /// was acknowledged, so it must reach an end.
     async fn finish(&mut self, ending: Ending, mut counts: Counts, mut pending: Pending) {
@@ -593,78 +395,6 @@ impl Run {
         );
     }
 
-    /// Ends the result that was begun, if one is open, and gives every other call of the server
-    /// a result that says that it has none: a later turn must not take it for one not made.
-    fn answer_all(&self, pending: &mut Pending) {
-        let events = self.journal.events();
-        let logged = events.iter().map(|event| &event.body).chain(pending.drafts.iter().map(|draft| &draft.body));
-        let mut fold = EventFold::default();
-        let mut open = None;
-        for body in logged {
-            fold.apply(body);
-            match body {
-                InteractionEvent::StepStart(StepStart { index, step: StepHead::ServerResult(_) }) => {
-                    open = Some(*index)
-                }
-                InteractionEvent::StepStop(stop) if open == Some(stop.index) => open = None,
-                InteractionEvent::StepStart(_)
-                | InteractionEvent::StepDelta(_)
-                | InteractionEvent::StepStop(_)
-                | InteractionEvent::Created { .. }
-                | InteractionEvent::StatusUpdate(_)
-                | InteractionEvent::Completed { .. }
-                | InteractionEvent::Error(_) => {}
-            }
-        }
-        let results = fold.steps().iter().filter_map(|step| match step {
-            Step::ServerResult(result) => Some(result.call_id.clone()),
-            _ => None,
-        });
-        let answered: Vec<String> = results.collect();
-        let mut missing: Vec<(Option<usize>, ServerResultHead)> = Vec::new();
-        if let Some((index, Step::ServerResult(step))) = open.and_then(|at| Some((at, fold.steps().get(at)?))) {
-            missing
-                .push((Some(index), head_of(step.tool, &step.call_id, step.name.as_ref(), step.server_name.as_ref())));
-        }
-        for step in fold.steps() {
-            if let Step::ServerCall(call) = step
-                && !answered.contains(&call.id)
-            {
-                missing.push((None, head_of(call.tool, &call.id, call.name.as_ref(), call.server_name.as_ref())));
-            }
-        }
-        let mut next = fold.steps().len();
-        for (begun, head) in missing {
-            let index = begun.unwrap_or(next);
-            let told = Told { told: INTERRUPTED.to_owned(), sources: Vec::new() };
-            let result = match &head.result {
-                Value::String(_) if begun.is_none() => Value::String(INTERRUPTED.to_owned()),
-                empty => empty.clone(),
-            };
-            let delta = StepDelta::ServerResult(ServerResultDelta {
-                tool: head.tool,
-                name: head.name.clone(),
-                server_name: head.server_name.clone(),
-                result,
-                is_error: Some(true),
-                signature: Some(self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient)),
-            });
-            let mut bodies = Vec::new();
-            if begun.is_none() {
-                next += 1;
-                bodies.push(InteractionEvent::StepStart(StepStart { index, step: StepHead::ServerResult(head) }));
-            }
-            bodies.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }));
-            bodies.push(InteractionEvent::StepStop(StepStop { index, usage: None }));
-            for body in bodies {
-                fold.apply(&body);
-                pending.push(body.into());
-            }
-            let step = fold.steps().get(index).cloned();
-            pending.closed.extend(step.map(|step| ClosedStep { index, step, trace: None }));
-        }
-    }
-
     async fn append(&self, pending: &mut Pending) -> Result<(), StoreError> {
         append(&self.journal, pending).await
     }
@@ -727,28 +457,6 @@ fn left_of(most: u32, counts: &Counts) -> Option<u32> {
     most.checked_sub(used).filter(|left| *left > 0)
 }
 
-/// Logs a picture that a tool made, as an answer of its own.
-fn show_picture(work: &mut Work, picture: Media, pending: &mut Pending) {
-    let index = work.next_index;
-    work.next_index += 1;
-    let content = MediaContent { data: picture.data, mime_type: picture.mime_type };
-    pending.push(InteractionEvent::StepStart(StepStart { index, step: StepHead::ModelOutput }).into());
-    let delta = StepDelta::Image(content.clone());
-    pending.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }).into());
-    pending.push(InteractionEvent::StepStop(StepStop { index, usage: None }).into());
-    let content = vec![Content::Image(content)];
-    let step = Step::ModelOutput(MessageStep { content, ..MessageStep::default() });
-    pending.closed.push(ClosedStep { index, step: step.clone(), trace: None });
-    work.steps.push(PastStep { step, trace: None });
-}
-
-/// Pieces of live output that may wait to be shown.
-const LIVE_PIECES: usize = 64;
-
-/// Told to the model in place of a result that nobody knows.
-const INTERRUPTED: &str =
-    "The server was interrupted while this ran. Whether it had any effect is not known; check before repeating it.";
-
 impl Work {
     fn new(call: Call) -> Self {
         let Call { served, asked, tools, prepared, ticket, tier, background, resumption, begun } = call;
@@ -786,25 +494,6 @@ impl Work {
             Some(deadline) if !self.tools.is_empty() => tokio::time::sleep_until(deadline).await,
             Some(_) | None => std::future::pending().await,
         }
-    }
-}
-
-fn result_head(call: &ServerCall) -> StepHead {
-    StepHead::ServerResult(head_of(call.kind, &call.id, call.name.as_ref(), call.server_name.as_ref()))
-}
-
-/// The head of a result while it is empty.
-fn head_of(tool: ServerTool, call_id: &str, name: Option<&String>, server_name: Option<&String>) -> ServerResultHead {
-    let result = match tool {
-        ServerTool::CodeExecution => Value::String(String::new()),
-        ServerTool::GoogleSearch | ServerTool::UrlContext | ServerTool::McpServerTool => Value::Array(Vec::new()),
-    };
-    ServerResultHead {
-        tool,
-        call_id: call_id.to_owned(),
-        name: name.cloned(),
-        server_name: server_name.cloned(),
-        result,
     }
 }
 
@@ -858,73 +547,6 @@ pub(crate) fn backend_error(error: BackendError) -> Error {
             Error::new(Code::ServiceUnavailable, message)
         }
         BackendError::MalformedCall(_) | BackendError::Internal(_) => Error::internal(),
-    }
-}
-
-impl Counts {
-    /// What the log says that earlier turns cost.
-    fn take_up(&mut self, usage: &Usage) {
-        self.input = usage.total_input_tokens;
-        self.cached = usage.total_cached_tokens;
-        self.thought = usage.total_thought_tokens;
-        self.output = usage.total_output_tokens;
-        self.tool_use = usage.total_tool_use_tokens;
-        self.searches = usage.grounding_tool_count.iter().map(|tool| tool.count).sum();
-    }
-
-    /// Adds what a turn cost. `first`: it read the request itself. Later ones read all that
-    /// was read and written before them again, which is not counted twice: what is new is
-    /// what tools gave.
-    fn end_turn(&mut self, first: bool) {
-        let TurnCounts { input, cached, thought, output } = std::mem::take(&mut self.turn);
-        if first {
-            self.input = input;
-            self.cached = cached;
-        } else {
-            self.tool_use += input.saturating_sub(self.input + self.tool_use + self.output + self.thought);
-        }
-        self.thought += thought;
-        self.output += output;
-    }
-
-    fn usage(&self) -> Usage {
-        let mut usage = Usage::of_text(self.input, self.cached, self.output, self.thought);
-        usage.total_tool_use_tokens = self.tool_use;
-        usage.total_tokens += self.tool_use;
-        if self.mixed {
-            // How much of the input is text nobody has said.
-            usage.input_tokens_by_modality.clear();
-        }
-        if self.searches > 0 {
-            let kind = ServerTool::GoogleSearch.as_str().to_owned();
-            usage.grounding_tool_count = vec![GroundingToolCount { kind, count: self.searches }];
-        }
-        usage
-    }
-}
-
-impl TurnCounts {
-    /// Counts an event; the reason if it is the last one.
-    fn take(&mut self, event: &ModelEvent) -> Option<FinishReason> {
-        match event {
-            ModelEvent::Started { cached_tokens } => self.cached = *cached_tokens,
-            ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => {
-                self.input = *input_tokens;
-                self.cached = *cached_tokens;
-                self.output = *output_tokens;
-            }
-            ModelEvent::ServedBy { .. } | ModelEvent::Signed(_) => {}
-            ModelEvent::Thought { tokens, .. } => self.thought += tokens.len() as u64,
-            ModelEvent::Text { tokens, .. }
-            | ModelEvent::CallStarted { tokens, .. }
-            | ModelEvent::CallArguments { tokens, .. } => self.output += tokens.len() as u64,
-            ModelEvent::Finished { reason, thought_tokens, output_tokens, .. } => {
-                self.thought = *thought_tokens;
-                self.output = *output_tokens;
-                return Some(*reason);
-            }
-        }
-        None
     }
 }
 
