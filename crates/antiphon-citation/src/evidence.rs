@@ -115,16 +115,20 @@ pub(crate) struct Support {
     /// What the anchor itself has of the claim.
     pub(crate) words: usize,
     pub(crate) names_and_numbers: usize,
+    /// Names and numbers that its title has: what the whole source is about.
+    pub(crate) of_title: usize,
 }
 
 impl Support {
     /// Whether this is enough without the model's own word.
     pub(crate) fn suffices(&self, share: f32) -> bool {
         let (words, marks) = (self.words, self.names_and_numbers);
-        self.score >= share && words + marks >= 3 && (marks >= 1 && words >= 1 || words >= 6 && self.score >= 0.85)
+        self.score >= share
+            && words + marks + self.of_title >= 3
+            && (marks >= 1 && words >= 1 || words >= 6 && self.score >= 0.85)
     }
 
-    const NONE: Self = Self { score: 0.0, words: 0, names_and_numbers: 0 };
+    const NONE: Self = Self { score: 0.0, words: 0, names_and_numbers: 0, of_title: 0 };
 }
 
 impl Evidence {
@@ -243,10 +247,10 @@ impl Evidence {
         let mut contradicted = Vec::new();
         for anchor in anchors {
             let direct = masks[anchor];
-            // More than half of the claim has to stand in one sentence; and where a sentence contradicts the claim, another
+            // More than half of the claim has to stand in one sentence, under the title; and where a sentence contradicts the claim, another
             // one that has less of it does not bear it out.
             let less = |mask: &u128| direct & mask == direct && direct != *mask;
-            if 2 * claim.weight(direct) <= claim.weight(u128::MAX) || contradicted.iter().any(less) {
+            if 2 * claim.weight(direct | title) <= claim.weight(u128::MAX) || contradicted.iter().any(less) {
                 continue;
             }
             let near = &masks[anchor.saturating_sub(2)..masks.len().min(anchor + 3)];

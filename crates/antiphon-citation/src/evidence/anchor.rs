@@ -39,6 +39,8 @@ impl Anchor<'_> {
                     Role::Number(_) | Role::Name => support.names_and_numbers += 1,
                     Role::Word => support.words += 1,
                 }
+            } else if has(self.title, index) && term.role != Role::Word {
+                support.of_title += 1;
             }
         }
         support.score = found / total;
