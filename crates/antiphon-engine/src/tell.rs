@@ -41,6 +41,15 @@ impl Sources {
         }
     }
 
+    /// Whether this very text of this address was told, at least its beginning.
+    pub(crate) fn has(&self, url: &str, text: &str) -> bool {
+        let begins = |told: &str| {
+            let words = |text: &str| text.split_whitespace().take(SAME_WORDS).map(str::to_owned).collect::<Vec<_>>();
+            words(told) == words(text)
+        };
+        self.list.iter().any(|source| source.url == url && begins(&source.text))
+    }
+
     /// The last so many.
     pub(crate) fn latest(&self, most: usize) -> Vec<Source> {
         self.list[self.list.len().saturating_sub(most)..].to_vec()
@@ -54,6 +63,9 @@ impl Sources {
 
 /// How many bytes a token has, roughly.
 const BYTES_PER_TOKEN: usize = 4;
+
+/// Texts that begin with the same words are the same.
+const SAME_WORDS: usize = 20;
 
 /// Less of a source says nothing.
 const LEAST_BYTES: usize = 200;

@@ -172,10 +172,16 @@ impl Run {
         &self,
         work: &mut Work,
         call: &ServerCall,
-        output: ToolOutput,
+        mut output: ToolOutput,
         counts: &Counts,
         pending: &mut Pending,
     ) {
+        // A model that asks the same twice has the answer already.
+        let found = output.sources.len();
+        output.sources.retain(|found| !work.sources.has(&found.url, &found.text));
+        if output.sources.len() < found && output.text.is_empty() {
+            output.text = "What was found was given above already.".to_owned();
+        }
         let told = tell(
             &output,
             work.sources.next_number(),

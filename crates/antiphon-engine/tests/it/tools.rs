@@ -20,6 +20,11 @@ calls = [{ name = "google_search", arguments = { queries = ["final"] } }]
 delay_ms = 30
 
 [[reply]]
+when = "given above already"
+chunks = ["Spain won the final ", "⟦", "1⟧. That was", " in summer."]
+delay_ms = 30
+
+[[reply]]
 when = "Spain won the final"
 chunks = ["Spain won the final ", "⟦", "1⟧. That was", " in summer."]
 delay_ms = 30
@@ -178,6 +183,16 @@ async fn output_is_logged_while_the_program_runs() {
     assert_eq!(steps[2]["result"], json!("one\ntwo\n"));
     assert_eq!(steps[3]["content"], json!([{"type": "image", "data": "aGk=", "mime_type": "image/png"}]));
     assert_eq!(steps[4]["content"][0]["text"], json!("It is two."));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_twice_is_told_and_cited_once() {
+    let (answer, ran) = run("Search twice", &["google_search"]).await;
+    assert_eq!((answer.status, ran.ran().len()), (Status::Completed, 2));
+    let once = run("Who won?", &["google_search"]).await.0;
+    assert_eq!(text(&answer), text(&once));
+    let (twice, once) = (answer.usage.unwrap(), once.usage.unwrap());
+    assert!(twice.total_tool_use_tokens < once.total_tool_use_tokens + 40, "{twice:?} {once:?}");
 }
 
 #[tokio::test(start_paused = true)]
