@@ -13,6 +13,7 @@ from google.genai._interactions import BadRequestError
 from google.genai.interactions import StepDelta, StepStart
 from pydantic import BaseModel, ConfigDict
 from shapes import (
+    LONGEST_ANSWER,
     assert_clean,
     assert_events,
     assert_failed,
@@ -321,10 +322,19 @@ def test_choice_that_forces_no_call_lets_text_through(tell, config):
 )
 @pytest.mark.own_engine
 def test_any_always_calls_with_arguments_that_conform(ask, config, names):
-    """By construction: also for a model that has never seen a function, at any temperature."""
+    """By construction: also for a model that has never seen a function, at any temperature.
+
+    Only an answer as long as the limit of `ask` may end before its call does: the small model does
+    not always find the end of a string. What it asked for until then conforms, and nothing is said.
+    """
     for input, sampling in (("Tell me a joke.", {}), ("Weather in Rome?", {"temperature": 1.0, "seed": 3})):
         interaction = ask(input, tools=[WEATHER, TIME], generation_config={**config, **sampling})
-        called = requested(interaction)
+        cut = interaction.usage.total_output_tokens >= LONGEST_ANSWER
+        if cut and interaction.status == "incomplete":
+            called = [(call.name, call.arguments) for call in calls(interaction)]
+        else:
+            called = requested(interaction)
+        assert cut or called
         assert {name for name, _ in called} <= names
         for name, arguments in called:
             ARGUMENTS[name].model_validate(arguments)
