@@ -1,15 +1,13 @@
 //! A server that dies at any commit: what was acknowledged reaches an end, what a client
 //! saw is in the log once, and the answer is the one that would have been given.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_testkit::MemoryStore;
-use antiphon_wire::{InteractionId, Status};
+use antiphon_wire::Status;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::support::{CALLER, create, engine, log};
+use crate::support::{CALLER, die_after, engine, log};
 
 const SCRIPT: &str = r#"[[reply]]
 when = "Weather?"
@@ -24,21 +22,6 @@ chunks = ["one ", "two ", "three ", "four"]
 delay_ms = 30
 "#;
 
-/// Runs one background interaction on a server that dies at its `commits`-th append.
-/// Returns the store, the id and what was seen.
-async fn die_after(commits: usize, request: &serde_json::Value) -> (Arc<MemoryStore>, InteractionId, Vec<String>) {
-    let store = Arc::new(MemoryStore::default());
-    let engine = engine(SCRIPT, &store);
-    let handle = create(&engine, request.clone()).await.handle;
-    store.fail_appends_after(commits, usize::MAX);
-    let mut seen = log(&handle, 0).await;
-    seen.retain(|line| !line.starts_with("broken"));
-    // The process is gone: its tasks end without another word.
-    engine.shut_down(Duration::ZERO).await;
-    store.fail_appends(0);
-    (store, handle.id().clone(), seen)
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_run_cut_at_any_commit_goes_on_where_its_log_ends() {
     let plain = json!({"background": true});
@@ -47,11 +30,11 @@ async fn a_run_cut_at_any_commit_goes_on_where_its_log_ends() {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "additionalProperties": true}}]});
     let rows = [(plain, Status::Completed), (summaries, Status::Completed), (calls, Status::RequiresAction)];
     for (request, status) in rows {
-        let (store, id, whole) = die_after(usize::MAX, &request).await;
+        let (store, id, whole) = die_after(|store| engine(SCRIPT, store), usize::MAX, &request).await;
         let expected = engine(SCRIPT, &store).get(CALLER, &id).await.unwrap().finished().await;
         assert_eq!(expected.status, status);
         for commits in 0..whole.len() {
-            let (store, id, seen) = die_after(commits, &request).await;
+            let (store, id, seen) = die_after(|store| engine(SCRIPT, store), commits, &request).await;
             let next = engine(SCRIPT, &store);
             next.recover().await.unwrap();
             let handle = next.get(CALLER, &id).await.unwrap();
@@ -77,7 +60,7 @@ async fn a_run_cut_at_any_commit_goes_on_where_its_log_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_never_survives_is_given_up() {
-    let (store, id, _) = die_after(1, &json!({"background": true})).await;
+    let (store, id, _) = die_after(|store| engine(SCRIPT, store), 1, &json!({"background": true})).await;
     for _ in 0..3 {
         let engine = engine(SCRIPT, &store);
         store.fail_appends(usize::MAX);

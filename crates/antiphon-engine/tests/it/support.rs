@@ -1,6 +1,7 @@
 //! What the tests share: an engine over a script, and logs as lines a person can read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon_backends::{Script, Scripted};
 use antiphon_engine::{
@@ -8,7 +9,7 @@ use antiphon_engine::{
     Served, Store, Toolbox,
 };
 use antiphon_testkit::{FixedAmbient, MemoryStore};
-use antiphon_wire::{CreateInteraction, InteractionEvent, StepDelta, StepHead};
+use antiphon_wire::{CreateInteraction, InteractionEvent, InteractionId, StepDelta, StepHead};
 use futures_util::StreamExt as _;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -99,4 +100,23 @@ pub(crate) fn line(followed: Followed) -> String {
         InteractionEvent::Error(error) => error.error.code.clone(),
     };
     format!("#{} {} {what}", event.seq, event.body.event_type())
+}
+
+/// Runs one background interaction on a server that dies at its `commits`-th append.
+/// Returns the store, the id and what was seen.
+pub(crate) async fn die_after(
+    start: impl FnOnce(&Arc<MemoryStore>) -> Engine,
+    commits: usize,
+    body: &Value,
+) -> (Arc<MemoryStore>, InteractionId, Vec<String>) {
+    let store = Arc::new(MemoryStore::default());
+    let engine = start(&store);
+    let handle = create(&engine, body.clone()).await.handle;
+    store.fail_appends_after(commits, usize::MAX);
+    let mut seen = log(&handle, 0).await;
+    seen.retain(|line| !line.starts_with("broken"));
+    // The process is gone: its tasks end without another word.
+    engine.shut_down(Duration::ZERO).await;
+    store.fail_appends(0);
+    (store, handle.id().clone(), seen)
 }

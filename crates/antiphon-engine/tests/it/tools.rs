@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_engine::Followed;
-use antiphon_testkit::{FixedTools, MemoryStore};
+use antiphon_testkit::FixedTools;
 use antiphon_wire::{Content, Interaction, InteractionEvent, Status, Step, StepDelta};
 use futures_util::StreamExt as _;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::support::{CALLER, create, engine_with, log, request};
+use crate::support::{CALLER, create, die_after, engine_with, log, request};
 
 const SCRIPT: &str = r#"
 [[reply]]
@@ -353,23 +353,6 @@ async fn only_what_was_said_or_found_can_be_read_and_headers_are_not_shown() {
     assert!(shown.contains("https://example.org/mcp") && !shown.contains("planted"), "{shown}");
 }
 
-/// Runs one background interaction on a server that dies at its `commits`-th append.
-async fn die_after(
-    commits: usize,
-    body: &Value,
-    tools: &FixedTools,
-) -> (Arc<MemoryStore>, antiphon_wire::InteractionId, Vec<String>) {
-    let store = Arc::new(MemoryStore::default());
-    let engine = engine_with(SCRIPT, &store, Arc::new(tools.clone()));
-    let handle = create(&engine, body.clone()).await.handle;
-    store.fail_appends_after(commits, usize::MAX);
-    let mut seen = log(&handle, 0).await;
-    seen.retain(|line| !line.starts_with("broken"));
-    engine.shut_down(Duration::ZERO).await;
-    store.fail_appends(0);
-    (store, handle.id().clone(), seen)
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
     let rows = [
@@ -380,14 +363,16 @@ async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
     for (body, reads) in rows {
         let fixed = FixedTools::default();
         fixed.go_on();
-        let (store, id, whole) = die_after(usize::MAX, &body, &fixed).await;
+        let (store, id, whole) =
+            die_after(|store| engine_with(SCRIPT, store, Arc::new(fixed.clone())), usize::MAX, &body).await;
         let engine = engine_with(SCRIPT, &store, Arc::new(fixed));
         let expected = engine.get(CALLER, &id).await.unwrap().finished().await;
         assert_eq!(expected.status, Status::Completed);
         for commits in 0..whole.len() {
             let fixed = FixedTools::default();
             fixed.go_on();
-            let (store, id, seen) = die_after(commits, &body, &fixed).await;
+            let (store, id, seen) =
+                die_after(|store| engine_with(SCRIPT, store, Arc::new(fixed.clone())), commits, &body).await;
             let next = engine_with(SCRIPT, &store, Arc::new(fixed.clone()));
             fixed.go_on();
             next.recover().await.unwrap();
