@@ -43,4 +43,5 @@ pub use store::{
     Append, Claim, ClosedStep, Event, Fence, KeyRecord, NewInteraction, Outcome, PastStep, ProjectId, Store,
     StoreError, Stored, Trace,
 };
+pub use prompt::loaded_text;
 pub use tool::{Found, NoTools, OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput, Toolbox, function_name};

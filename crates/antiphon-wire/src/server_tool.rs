@@ -16,10 +16,12 @@ pub enum ServerTool {
     UrlContext,
     CodeExecution,
     McpServerTool,
+    ToolSearch,
 }
 
 impl ServerTool {
-    pub const ALL: [Self; 4] = [Self::GoogleSearch, Self::UrlContext, Self::CodeExecution, Self::McpServerTool];
+    pub const ALL: [Self; 5] =
+        [Self::GoogleSearch, Self::UrlContext, Self::CodeExecution, Self::McpServerTool, Self::ToolSearch];
 
     /// What the `type` of its steps begins with.
     pub fn as_str(self) -> &'static str {
@@ -28,6 +30,7 @@ impl ServerTool {
             Self::UrlContext => "url_context",
             Self::CodeExecution => "code_execution",
             Self::McpServerTool => "mcp_server_tool",
+            Self::ToolSearch => "tool_search",
         }
     }
 
