@@ -77,7 +77,8 @@ pub(crate) fn model_request(
         conversation.take(step.clone(), None, &format!("input[{at}]"))?;
     }
     let sources = std::mem::take(&mut conversation.sources);
-    let Functions { calls, tools, deferred } = functions(request, reading.server_tools, &conversation.loaded, conversation.search.is_some())?;
+    let Functions { calls, tools, deferred } =
+        functions(request, reading.server_tools, &conversation.loaded, conversation.search.is_some())?;
     let messages = conversation.end()?;
     let said: Vec<_> = messages
         .iter()
@@ -478,11 +479,9 @@ fn said_text(content: &[Content]) -> Result<String, Error> {
     let said = |part: &Content| match part {
         Content::Text(part) => Ok(part.text.clone()),
         Content::Image(_) => Ok(String::new()),
-        Content::Audio(_)
-        | Content::Video(_)
-        | Content::Document(_)
-        | Content::Function(_)
-        | Content::Other(_) => Err(unsayable()),
+        Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::Function(_) | Content::Other(_) => {
+            Err(unsayable())
+        }
     };
     content.iter().map(said).collect()
 }

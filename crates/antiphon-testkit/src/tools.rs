@@ -46,12 +46,7 @@ impl FixedTools {
         self.shared.ran.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open_one(
-        &self,
-        kind: ServerTool,
-        server: Option<&str>,
-        declared: &[antiphon_wire::Tool],
-    ) -> Option<OpenTool> {
+    fn open_one(&self, kind: ServerTool, server: Option<&str>, declared: &[antiphon_wire::Tool]) -> Option<OpenTool> {
         let (reads, properties) = match kind {
             ServerTool::GoogleSearch => (true, json!({"queries": {"type": "array", "items": {"type": "string"}}})),
             ServerTool::UrlContext => (true, json!({"urls": {"type": "array", "items": {"type": "string"}}})),
@@ -86,7 +81,9 @@ impl Toolbox for FixedTools {
             antiphon_wire::Tool::GoogleSearch {} => self.open_one(ServerTool::GoogleSearch, None, tools),
             antiphon_wire::Tool::UrlContext {} => self.open_one(ServerTool::UrlContext, None, tools),
             antiphon_wire::Tool::CodeExecution {} => self.open_one(ServerTool::CodeExecution, None, tools),
-            antiphon_wire::Tool::McpServer(server) => self.open_one(ServerTool::McpServerTool, Some(&server.name), tools),
+            antiphon_wire::Tool::McpServer(server) => {
+                self.open_one(ServerTool::McpServerTool, Some(&server.name), tools)
+            }
         });
         Ok(opened.collect())
     }

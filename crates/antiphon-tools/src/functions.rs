@@ -71,8 +71,14 @@ fn line(function: &Function) -> String {
 #[async_trait]
 impl ServerFunction for Functions {
     async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError> {
-        let wanted: Vec<&str> =
-            call.arguments.get("function_names").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let wanted: Vec<&str> = call
+            .arguments
+            .get("function_names")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let found: Vec<_> = self.0.iter().filter(|function| wanted.contains(&function.name.as_str())).collect();
         let result = found.iter().map(|function| json!(Tool::Function((*function).clone()))).collect();
         let text = loaded_text(found.iter().map(|function| function.name.as_str()));

@@ -131,7 +131,10 @@ impl Tool {
     /// Reads `tools`; names are unique.
     pub(crate) fn read_list(items: Vec<Value>) -> Result<Vec<Self>, Error> {
         if items.len() > MOST_DECLARED {
-            return Err(Error::invalid("tools", format!("expected at most {MOST_DECLARED} tools, got {}", items.len())));
+            return Err(Error::invalid(
+                "tools",
+                format!("expected at most {MOST_DECLARED} tools, got {}", items.len()),
+            ));
         }
         let tools: Vec<_> = items
             .into_iter()
@@ -170,9 +173,8 @@ impl Tool {
         let deferred = tools.iter().filter(|tool| is_deferred(tool)).count();
         let told = tools.len() - deferred;
         if told > MOST_TOOLS {
-            let message = format!(
-                "expected at most {MOST_TOOLS} tools besides functions with `defer_loading`, got {told}"
-            );
+            let message =
+                format!("expected at most {MOST_TOOLS} tools besides functions with `defer_loading`, got {told}");
             return Err(Error::invalid("tools", message));
         }
         let searches: Vec<_> = tools.iter().enumerate().filter(|(_, tool)| is_search(tool)).map(|(at, _)| at).collect();

@@ -274,8 +274,9 @@ async fn a_deferred_function_is_called_once_it_is_loaded_also_in_later_turns() {
     let weather = json!({"type": "function", "name": "get_weather", "defer_loading": true,
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}});
     let declared = json!([weather, {"type": "tool_search"}]);
-    let early = create(&engine, json!({"input": "At once", "tools": declared})).await.handle.finished().await;
-    assert_eq!(early.error.unwrap().code, "malformed_function_call", "nobody told the model of it");
+    let early = json!({"input": "At once", "tools": declared});
+    let refused = engine.create(CALLER, request(early)).await.err().expect("the model is not told of it");
+    assert!(refused.message.contains("`get_weather` here, which may not be called"), "{refused:?}");
 
     let handle = create(&engine, json!({"input": "What can you do?", "tools": declared})).await.handle;
     let first = handle.finished().await;
