@@ -25,6 +25,10 @@ from pydantic import BaseModel
 UNTYPED_FIELDS = {
     "Interaction": {"object", "error"},
     "InteractionSseEventInteraction": {"errors", "error"},
+    "FileSearchCallStep": {"arguments"},
+    "FileSearchResultStep": {"result", "is_error"},
+    "FileSearchCallDelta": {"arguments"},
+    "FileSearchResultDelta": {"is_error"},
 }
 
 TERMINAL = {"completed", "failed", "cancelled", "incomplete", "requires_action", "budget_exceeded"}

@@ -1,6 +1,7 @@
 //! Bodies on their way in: counted, timed and read as JSON, whatever their content type
 //! says (spec 00 §3).
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use antiphon_wire::{Code, Error};
@@ -100,6 +101,24 @@ impl BodyGate {
 
 fn unreadable(message: &str) -> Error {
     Error::new(Code::InvalidRequest, message)
+}
+
+/// A body as it comes, for handlers that look at its request first.
+pub(crate) struct RawBody(Body);
+
+impl FromRequest<Server> for RawBody {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _server: &Server) -> Result<Self, Infallible> {
+        Ok(Self(request.into_body()))
+    }
+}
+
+impl RawBody {
+    /// The whole body, and the memory it was given.
+    pub(crate) async fn receive(mut self, gate: &BodyGate) -> Result<(Vec<u8>, SemaphorePermit<'_>), Error> {
+        gate.receive(&mut self.0).await
+    }
 }
 
 /// The body of a request as JSON.

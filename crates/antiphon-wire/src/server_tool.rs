@@ -15,11 +15,13 @@ pub enum ServerTool {
     GoogleSearch,
     UrlContext,
     CodeExecution,
+    FileSearch,
     McpServerTool,
 }
 
 impl ServerTool {
-    pub const ALL: [Self; 4] = [Self::GoogleSearch, Self::UrlContext, Self::CodeExecution, Self::McpServerTool];
+    pub const ALL: [Self; 5] =
+        [Self::GoogleSearch, Self::UrlContext, Self::CodeExecution, Self::FileSearch, Self::McpServerTool];
 
     /// What the `type` of its steps begins with.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +29,7 @@ impl ServerTool {
             Self::GoogleSearch => "google_search",
             Self::UrlContext => "url_context",
             Self::CodeExecution => "code_execution",
+            Self::FileSearch => "file_search",
             Self::McpServerTool => "mcp_server_tool",
         }
     }

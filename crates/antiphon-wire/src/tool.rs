@@ -20,7 +20,21 @@ pub enum Tool {
     UrlContext {},
     /// Programs in a sandbox.
     CodeExecution {},
+    FileSearch(FileSearch),
     McpServer(McpServer),
+}
+
+/// Documents in file search stores of the project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSearch {
+    /// `fileSearchStores/…`, at least one.
+    pub file_search_store_names: Vec<String>,
+    /// Chooses documents by their metadata (AIP-160).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_filter: Option<String>,
+    /// How many passages the model is told of at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
 }
 
 /// A server of the Model Context Protocol whose tools the model may use.
@@ -94,10 +108,14 @@ const MOST_TOOLS: usize = 128;
 const LONGEST_NAME: usize = 128;
 
 /// Types of spec 05 that this server refuses by name for now.
-const UNBUILT: [&str; 7] =
-    ["file_search", "computer_use", "google_maps", "tool_search", "retrieval", "filesystem", "bash"];
+const UNBUILT: [&str; 6] = ["computer_use", "google_maps", "tool_search", "retrieval", "filesystem", "bash"];
 
-const SUPPORTED: &str = "function, google_search, url_context, code_execution, mcp_server";
+const SUPPORTED: &str = "function, google_search, url_context, code_execution, file_search, mcp_server";
+
+/// More stores than one search has a use for.
+const MOST_STORES: usize = 10;
+const MOST_PASSAGES: i64 = 100;
+const LONGEST_FILTER: usize = 4096;
 
 /// More servers than one request has a use for.
 const MOST_MCP_SERVERS: usize = 8;
@@ -124,6 +142,7 @@ impl Tool {
                 Self::GoogleSearch {} => ("google_search", "tools are", ""),
                 Self::UrlContext {} => ("url_context", "tools are", ""),
                 Self::CodeExecution {} => ("code_execution", "tools are", ""),
+                Self::FileSearch(_) => ("file_search", "tools are", ""),
             };
             if !names.insert(name) {
                 return Err(Error::invalid(&format!("tools[{at}]{field}"), format!("two {kind} called `{name}`")));
@@ -141,6 +160,7 @@ impl Tool {
         let tool = match fields.string("type")?.as_deref() {
             Some("function") => return Function::read(fields).map(Self::Function),
             Some("mcp_server") => return McpServer::read(fields).map(Self::McpServer),
+            Some("file_search") => return FileSearch::read(fields).map(Self::FileSearch),
             Some("google_search") => {
                 read_search_types(&mut fields)?;
                 Self::GoogleSearch {}
@@ -170,7 +190,11 @@ impl Tool {
     pub fn function(&self) -> Option<&Function> {
         match self {
             Self::Function(function) => Some(function),
-            Self::GoogleSearch {} | Self::UrlContext {} | Self::CodeExecution {} | Self::McpServer(_) => None,
+            Self::GoogleSearch {}
+            | Self::UrlContext {}
+            | Self::CodeExecution {}
+            | Self::FileSearch(_)
+            | Self::McpServer(_) => None,
         }
     }
 
@@ -178,7 +202,11 @@ impl Tool {
     pub fn shown(&self) -> Self {
         match self {
             Self::McpServer(server) => Self::McpServer(McpServer { headers: BTreeMap::new(), ..server.clone() }),
-            Self::Function(_) | Self::GoogleSearch {} | Self::UrlContext {} | Self::CodeExecution {} => self.clone(),
+            Self::Function(_)
+            | Self::GoogleSearch {}
+            | Self::UrlContext {}
+            | Self::CodeExecution {}
+            | Self::FileSearch(_) => self.clone(),
         }
     }
 }
@@ -193,6 +221,33 @@ fn read_search_types(fields: &mut Fields) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+impl FileSearch {
+    fn read(mut fields: Fields) -> Result<Self, Error> {
+        let path = fields.path_of("file_search_store_names");
+        let name = |(at, name): (usize, Value)| match name {
+            Value::String(name) => Ok(name),
+            other => {
+                let message = format!("expected a name as `fileSearchStores/…`, got {}", describe(&other));
+                Err(Error::invalid(&format!("{path}[{at}]"), message))
+            }
+        };
+        let names = fields.list("file_search_store_names")?.unwrap_or_default();
+        if names.is_empty() || names.len() > MOST_STORES {
+            let message = format!("expected 1 to {MOST_STORES} names of stores, got {}", names.len());
+            return Err(Error::invalid(&path, message));
+        }
+        let file_search_store_names = names.into_iter().enumerate().map(name).collect::<Result<Vec<_>, _>>()?;
+        let metadata_filter = fields.string("metadata_filter")?.filter(|text| !text.trim().is_empty());
+        if let Some(length) = metadata_filter.as_ref().map(String::len).filter(|length| *length > LONGEST_FILTER) {
+            let message = format!("expected at most {LONGEST_FILTER} bytes, got {length}");
+            return Err(Error::invalid(&fields.path_of("metadata_filter"), message));
+        }
+        let top_k = fields.integer("top_k", 1, MOST_PASSAGES)?.and_then(|count| u32::try_from(count).ok());
+        fields.finish()?;
+        Ok(Self { file_search_store_names, metadata_filter, top_k })
+    }
 }
 
 impl McpServer {

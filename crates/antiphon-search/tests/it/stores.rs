@@ -8,8 +8,8 @@ use tempfile::TempDir;
 async fn corpus() -> (TempDir, Corpus) {
     let folder = tempfile::tempdir().unwrap();
     let corpus = Corpus::open(folder.path().join("corpus.db")).await.unwrap();
-    corpus.create_collection("one").await.unwrap();
-    corpus.create_collection("two").await.unwrap();
+    corpus.create_collection("one", "", 10).await.unwrap();
+    corpus.create_collection("two", "", 10).await.unwrap();
     (folder, corpus)
 }
 
@@ -38,6 +38,10 @@ async fn names(corpus: &Corpus, collections: &[&str], text: &str, filter: Option
     names
 }
 
+async fn listed(corpus: &Corpus) -> Vec<String> {
+    corpus.collections(None, 10).await.unwrap().into_iter().map(|collection| collection.name).collect()
+}
+
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(collection, name)| ((*collection).to_owned(), (*name).to_owned())).collect()
 }
@@ -51,16 +55,16 @@ async fn collections_are_apart() {
     assert_eq!(names(&corpus, &["one", "two"], "herons", None).await, pairs(&[("one", "a"), ("two", "a")]));
     assert_eq!(names(&corpus, &[], "heron", None).await, []);
     assert_eq!(names(&corpus, &[""], "heron", None).await, []);
-    assert_eq!(corpus.collections().await.unwrap(), ["one", "two"]);
+    assert_eq!(listed(&corpus).await, ["one", "two"]);
     assert_eq!(corpus.size("one").await.unwrap(), Size { documents: 1, bytes: 15 });
 
-    corpus.delete_collection("one").await.unwrap();
+    corpus.delete_collection("one", true).await.unwrap();
     assert_eq!(corpus.size("one").await, Err(CorpusError::NotFound("collection `one`".to_owned())));
     assert_eq!(names(&corpus, &["two"], "heron", None).await, pairs(&[("two", "a")]));
-    corpus.create_collection("one").await.unwrap();
+    corpus.create_collection("one", "", 10).await.unwrap();
     assert_eq!(names(&corpus, &["one"], "heron", None).await, []);
-    assert_eq!(corpus.create_collection("two").await, Err(CorpusError::Exists("collection `two`".to_owned())));
-    assert!(matches!(corpus.delete_collection("").await, Err(CorpusError::NotFound(_))));
+    assert_eq!(corpus.create_collection("two", "", 10).await, Err(CorpusError::Exists("collection `two`".to_owned())));
+    assert!(matches!(corpus.delete_collection("", true).await, Err(CorpusError::NotFound(_))));
 }
 
 #[tokio::test]
