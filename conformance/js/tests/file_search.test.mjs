@@ -107,19 +107,20 @@ test("stores and documents are listed, looked up and removed", async (context) =
 
 test("a file of several pieces is kept and imported", async (context) => {
   const store = await makeStore(context);
-  const whole = `${TITUS}\n`.repeat(160_000);
+  // The SDK's pieces have 8 MiB.
+  const whole = `<p>Of Rome.</p><!-- ${"-".repeat(17 << 20)} --><p>${TITUS}</p>`;
   const file = await scripted.files.upload({
     file: new Blob([whole]),
-    config: { mimeType: "text/plain", displayName: "kept.txt" },
+    config: { mimeType: "text/html", displayName: "kept.html" },
   });
-  assert.deepEqual([file.state, file.sizeBytes, file.displayName], ["ACTIVE", String(whole.length), "kept.txt"]);
+  assert.deepEqual([file.state, file.sizeBytes, file.displayName], ["ACTIVE", String(whole.length), "kept.html"]);
   assert.deepEqual(await scripted.files.get({ name: file.name }), file);
   const operation = await stores.importFile({ fileSearchStoreName: store.name, fileName: file.name });
   assert.equal(operation.done, true);
   await scripted.files.delete({ name: file.name });
   await assert.rejects(scripted.files.get({ name: file.name }), { status: 404 });
   const document = await stores.documents.get({ name: operation.response.documentName });
-  assert.deepEqual([document.displayName, document.sizeBytes], ["kept.txt", String(whole.length)]);
+  assert.deepEqual([document.displayName, document.sizeBytes], ["kept.html", String(whole.length)]);
 });
 
 test("a store that is nobody's is refused by name", () =>

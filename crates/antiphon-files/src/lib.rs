@@ -96,7 +96,14 @@ impl Files {
             upload::Uploads::open(place.join("uploads"), now)
         })
         .await?;
-        let inner = Inner { folder, limits, ambient, corpora: Mutex::default(), uploads, reading: Semaphore::new(READ_AT_ONCE) };
+        let inner = Inner {
+            folder,
+            limits,
+            ambient,
+            corpora: Mutex::default(),
+            uploads,
+            reading: Semaphore::new(READ_AT_ONCE),
+        };
         let files = Self { inner: Arc::new(inner) };
         files.sweep().await;
         Ok(files)

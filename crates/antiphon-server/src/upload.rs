@@ -22,6 +22,7 @@ const SIZE_RECEIVED: &str = "x-goog-upload-size-received";
 
 /// Where this server is, as the client of a request sees it.
 pub(crate) struct Base {
+    /// Empty when the request does not say.
     origin: String,
     version: String,
 }
@@ -38,14 +39,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Base {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let host = parts.uri.authority().cloned().or_else(|| header("host")?.parse::<Authority>().ok());
-        let Some(host) = host.filter(|host| !host.as_str().contains('@')) else {
-            return Err(Error::invalid("Host", "expected the name and port that this server was reached by").into());
+        let wrong = || Error::invalid("Host", "expected the name and port that this server was reached by");
+        let origin = match header("host") {
+            // Addresses are then relative to that of the request.
+            None => String::new(),
+            Some(host) if host.contains('@') || host.parse::<Authority>().is_err() => return Err(wrong().into()),
+            // A proxy that ends TLS says so; whoever else does misleads nobody but himself.
+            Some(host) if header("x-forwarded-proto") == Some("https") => format!("https://{host}"),
+            Some(host) => format!("http://{host}"),
         };
-        // A proxy that ends TLS says so; whoever else does misleads nobody but himself.
-        let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
         let version = parts.uri.path().split('/').find(|part| !part.is_empty() && *part != "upload");
-        Ok(Self { origin: format!("{scheme}://{host}"), version: version.unwrap_or_default().to_owned() })
+        Ok(Self { origin, version: version.unwrap_or_default().to_owned() })
     }
 }
 
