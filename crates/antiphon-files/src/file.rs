@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::document::Kind;
 use crate::name::{FILES, id_in, is_id, mint};
+use crate::session::Session;
 use crate::stores::{Incoming, Listing};
-use crate::upload::Session;
 use crate::{Files, OperationKind, disk, unavailable};
 
 const LIFE: SignedDuration = SignedDuration::from_hours(48);
@@ -135,10 +135,11 @@ impl Files {
         part: PathBuf,
         base: &str,
     ) -> Result<File, Error> {
-        let id = session.id().to_owned();
+        let id = session.id.clone();
         let (folder, now, limits) = (self.files_of(project), self.inner.ambient.now(), self.inner.limits);
         let (place, bytes) = self.places(project, &id);
-        let (display_name, mime_type) = (session.display_name().map(str::to_owned), session.mime_type().to_owned());
+        let display_name = Some(session.display_name.clone()).filter(|name| !name.is_empty());
+        let mime_type = session.mime_type.clone();
         let made = disk::blocking(move || {
             disk::make_folder(&folder)?;
             let kept = kept(&folder, now)?;
@@ -170,14 +171,15 @@ impl Files {
         }
     }
 
-    /// Removes the files that have expired.
-    pub(crate) async fn sweep_files(&self) -> io::Result<()> {
+    /// Removes the files that have expired; `whole`: and what never became one, which is only
+    /// known while nothing is being uploaded.
+    pub(crate) async fn sweep_files(&self, whole: bool) -> io::Result<()> {
         let (folder, now) = (self.inner.folder.clone(), self.inner.ambient.now());
         disk::blocking(move || {
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
                 if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("files-")) {
-                    sweep(&path, now)?;
+                    sweep(&path, now, whole)?;
                 }
             }
             Ok(())
@@ -230,14 +232,16 @@ fn kept(folder: &Path, now: Timestamp) -> io::Result<Vec<(String, About)>> {
     Ok(found)
 }
 
-/// Removes the files that have expired.
-fn sweep(folder: &Path, now: Timestamp) -> io::Result<()> {
+/// Removes the files of a project that have expired.
+fn sweep(folder: &Path, now: Timestamp, whole: bool) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let is_about = path.extension().is_some_and(|end| end == "json");
         if is_about && disk::read_json::<About>(&path).is_ok_and(|about| !about.is_alive(now)) {
             disk::remove(&path)?;
             disk::remove(&path.with_extension("bytes"))?;
+        } else if whole && !is_about && !path.with_extension("json").exists() {
+            disk::remove(&path)?;
         }
     }
     Ok(())

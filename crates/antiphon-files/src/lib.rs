@@ -3,7 +3,9 @@
 //!
 //! * `stores`: stores and documents, over the corpus of `antiphon-search`; each project has a
 //!   file of its own, so nothing of one is in the reach of another's search.
-//! * `upload`: bytes that come in pieces, until they are a document or a file.
+//! * `search`: the passages that answer.
+//! * `upload`: bytes that come in pieces, until they are a document or a file; `session`: the
+//!   uploads that have begun.
 //! * `file`: files, kept for two days.
 //! * `document`: from the bytes of a file to the text that is searched.
 //! * `name`: how all of these are called.
@@ -12,6 +14,8 @@ mod disk;
 mod document;
 mod file;
 mod name;
+mod search;
+mod session;
 mod stores;
 mod upload;
 
@@ -25,7 +29,8 @@ use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
 pub use antiphon_search::{Filter, FilterError};
-pub use stores::{Listing, OperationKind, Passage, Search};
+pub use search::{Passage, Search};
+pub use stores::{Listing, OperationKind};
 pub use upload::{Begun, Received, Target, UploadError};
 
 /// How much projects may keep.
@@ -80,7 +85,7 @@ struct Inner {
     ambient: Arc<dyn Ambient>,
     /// The documents of the projects that were asked for last, the latest at the end.
     corpora: Mutex<Vec<(ProjectId, Corpus)>>,
-    uploads: upload::Uploads,
+    uploads: session::Uploads,
     /// Documents are read a few at a time: each is in memory, and takes a core.
     reading: Semaphore,
 }
@@ -93,7 +98,7 @@ impl Files {
         let (place, now) = (folder.clone(), ambient.now());
         let uploads = disk::blocking(move || {
             disk::make_folder(&place)?;
-            upload::Uploads::open(place.join("uploads"), now)
+            session::Uploads::open(place.join("uploads"), now)
         })
         .await?;
         let inner = Inner {
@@ -105,14 +110,15 @@ impl Files {
             reading: Semaphore::new(READ_AT_ONCE),
         };
         let files = Self { inner: Arc::new(inner) };
-        files.sweep().await;
+        files.sweep_uploads().await;
+        files.sweep_files(true).await?;
         Ok(files)
     }
 
     /// Removes the uploads and files whose time is over.
     pub async fn sweep(&self) {
         self.sweep_uploads().await;
-        if let Err(error) = self.sweep_files().await {
+        if let Err(error) = self.sweep_files(false).await {
             warn!(%error, "Files that have expired could not be removed");
         }
     }

@@ -3,19 +3,17 @@
 //! A store is a collection of the project's corpus under the store's id, a document is one of
 //! the corpus's under its own. What the corpus does not know of them is kept beside, as JSON.
 
-use std::collections::BTreeMap;
-
 use antiphon_engine::{ProjectId, wire_time};
-use antiphon_search::{Chunking, Collection, CorpusError, Filter, Find, FoundPart, MetadataValue, NewDocument, Size};
+use antiphon_search::{Chunking, Collection, CorpusError, MetadataValue, NewDocument, Size};
 use antiphon_wire::{
-    Code, CreateFileSearchStore, CustomMetadata, CustomValue, Document, DocumentAdded, DocumentConfig, Error,
+    CreateFileSearchStore, CustomMetadata, CustomValue, Document, DocumentAdded, DocumentConfig, Error,
     FileSearchStore, Operation,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::document::{self, Kind};
-use crate::name::{STORES, document_name, id_in, is_id, mint};
+use crate::name::{STORES, document_name, is_id, mint};
 use crate::{Files, corpus_error, unavailable};
 
 /// As the corpus counts its budgets.
@@ -34,31 +32,6 @@ pub struct Listing<T> {
 pub enum OperationKind {
     Upload,
     Import,
-}
-
-/// What is looked for in stores.
-#[derive(Clone, Debug)]
-pub struct Search {
-    /// `fileSearchStores/…`.
-    pub stores: Vec<String>,
-    pub filter: Option<Filter>,
-    pub text: String,
-    /// Passages at most.
-    pub count: usize,
-}
-
-/// A passage of a document that answers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Passage {
-    /// `fileSearchStores/…`.
-    pub store: String,
-    /// `fileSearchStores/…/documents/…`.
-    pub document: String,
-    pub display_name: String,
-    pub text: String,
-    /// In documents that have pages.
-    pub page: Option<u32>,
-    pub metadata: BTreeMap<String, MetadataValue>,
 }
 
 /// A document that is to be made of bytes that have come.
@@ -107,7 +80,7 @@ impl Files {
     /// `not_found`, as for all stores of other projects.
     pub async fn store(&self, project: ProjectId, id: &str) -> Result<FileSearchStore, Error> {
         let found = self.corpus(project).await?.collection(id).await;
-        shown_store(found.map_err(|error| corpus_error(error, &format!("{STORES}{id}")))?)
+        shown_store(&found.map_err(|error| corpus_error(error, &format!("{STORES}{id}")))?)
     }
 
     /// The stores after one, by their names.
@@ -126,7 +99,7 @@ impl Files {
         let more = found.len() > most;
         found.truncate(most);
         let next = found.last().filter(|_| more).map(|last| last.name.clone());
-        let items = found.into_iter().map(shown_store).collect::<Result<_, _>>()?;
+        let items = found.iter().map(shown_store).collect::<Result<_, _>>()?;
         Ok(Listing { items, next })
     }
 
@@ -222,40 +195,6 @@ impl Files {
         let kept = kept.map_err(|error| corpus_error(error, &format!("{STORES}{store}")))?;
         Ok(operation(store, kind, &kept.name))
     }
-
-    /// Whether all of these are stores of the project.
-    ///
-    /// # Errors
-    /// The place of the first that is none, and why.
-    pub async fn check_stores(&self, project: ProjectId, names: &[String]) -> Result<(), (usize, Error)> {
-        for (at, name) in names.iter().enumerate() {
-            let id = id_in(name, STORES).ok_or_else(|| (at, no_store(name)))?;
-            self.store(project, id).await.map_err(|error| match error.code {
-                Code::NotFound => (at, no_store(name)),
-                _ => (at, error),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The passages that answer best, best first.
-    ///
-    /// # Errors
-    /// `not_found` when a store is not there any more.
-    pub async fn search(&self, project: ProjectId, search: Search) -> Result<Vec<Passage>, Error> {
-        let ids: Option<Vec<_>> = search.stores.iter().map(|name| Some(id_in(name, STORES)?.to_owned())).collect();
-        let Some(collections) = ids else { return Err(Error::not_found("the file search store was not found")) };
-        let Search { filter, text, count, .. } = search;
-        let find = Find { collections, text, filter, count, budget: usize::MAX };
-        let found = self.corpus(project).await?.find_parts(find).await;
-        let found = found.map_err(|error| corpus_error(error, &search.stores.join("`, `")))?;
-        Ok(found.into_iter().map(passage).collect())
-    }
-}
-
-fn no_store(name: &str) -> Error {
-    let name: String = name.chars().take(64).collect();
-    Error::not_found(format!("expected the name of a file search store of this project, got `{name}`"))
 }
 
 fn check_token(token: Option<&str>) -> Result<(), Error> {
@@ -306,18 +245,7 @@ fn new_document(incoming: Incoming, created: String) -> Result<NewDocument, Erro
     })
 }
 
-fn passage(found: FoundPart) -> Passage {
-    Passage {
-        store: format!("{STORES}{}", found.collection),
-        document: document_name(&found.collection, &found.name),
-        display_name: found.title,
-        text: found.text,
-        page: found.page,
-        metadata: found.metadata,
-    }
-}
-
-fn shown_store(collection: Collection) -> Result<FileSearchStore, Error> {
+fn shown_store(collection: &Collection) -> Result<FileSearchStore, Error> {
     let about: AboutStore = from_json(&collection.about)?;
     let created = about.created;
     Ok(FileSearchStore {

@@ -4,27 +4,25 @@
 //! the id is 160 bits of chance, is valid for an hour, and is kept only as its hash. A piece is
 //! durable before it is acknowledged, so an upload goes on after a restart where it was.
 
-use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use antiphon_engine::ProjectId;
 use antiphon_wire::{Code, CreateFile, Error, File, Operation, UploadToFileSearchStore};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::document::Kind;
-use crate::name::{FILES, chance, id_in, mint};
+use crate::name::{FILES, chance, id_in, is_id, mint};
+use crate::session::{Hold, Session};
 use crate::stores::Incoming;
-use crate::{Files, OperationKind, disk, lock, unavailable};
+use crate::{Files, OperationKind, disk, unavailable};
 
 const LIFE: SignedDuration = SignedDuration::from_hours(1);
-const ID_LETTERS: usize = 32;
 const LONGEST_MIME: usize = 200;
 const LONGEST_FILE_NAME: usize = 512;
 
@@ -66,103 +64,8 @@ pub struct UploadError {
 }
 
 impl UploadError {
-    fn ended(error: Error) -> Self {
+    pub(crate) fn ended(error: Error) -> Self {
         Self { error, active: None }
-    }
-}
-
-/// An upload that has begun.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Session {
-    project: i64,
-    /// In RFC 3339.
-    expires: String,
-    size: Option<u64>,
-    mime_type: String,
-    display_name: String,
-    /// Of the document or file that it becomes.
-    id: String,
-    target: Target,
-}
-
-/// All uploads that have begun, by the hashes of their ids.
-pub(crate) struct Uploads {
-    folder: PathBuf,
-    known: Mutex<HashMap<String, Slot>>,
-}
-
-struct Slot {
-    session: Arc<Session>,
-    /// Somebody adds to it.
-    is_busy: bool,
-}
-
-impl Uploads {
-    /// Those of an earlier process, too.
-    pub(crate) fn open(folder: PathBuf, now: Timestamp) -> io::Result<Self> {
-        disk::make_folder(&folder)?;
-        let mut known = HashMap::new();
-        let mut kept = Vec::new();
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            let session = disk::read_json::<Session>(&path).ok().filter(|session| session.is_alive(now));
-            match (path.extension().and_then(|end| end.to_str()), path.file_stem().and_then(|name| name.to_str())) {
-                (Some("json"), Some(hash)) if session.is_some() => {
-                    let session =
-                        session.into_iter().map(|session| Slot { session: Arc::new(session), is_busy: false });
-                    known.extend(session.map(|slot| (hash.to_owned(), slot)));
-                }
-                _ => kept.push(path),
-            }
-        }
-        // What belongs to no upload: pieces of those that have ended, and files half written.
-        for path in kept {
-            let hash = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            if path.extension().is_none_or(|end| end != "part") || !known.contains_key(hash) {
-                disk::remove(&path)?;
-            }
-        }
-        Ok(Self { folder, known: Mutex::new(known) })
-    }
-
-    fn place(&self, hash: &str, ending: &str) -> PathBuf {
-        self.folder.join(format!("{hash}.{ending}"))
-    }
-}
-
-impl Session {
-    fn is_alive(&self, now: Timestamp) -> bool {
-        self.expires.parse::<Timestamp>().is_ok_and(|expires| now < expires)
-    }
-}
-
-/// The only one who adds to an upload, until it is dropped.
-struct Hold {
-    files: Files,
-    hash: String,
-    session: Arc<Session>,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(slot) = lock(&self.files.inner.uploads.known).get_mut(&self.hash) {
-            slot.is_busy = false;
-        }
-    }
-}
-
-impl Hold {
-    fn part(&self) -> PathBuf {
-        self.files.inner.uploads.place(&self.hash, "part")
-    }
-
-    /// Ends the upload; what has come is gone unless it has another name by now.
-    fn end(&self) -> io::Result<()> {
-        let uploads = &self.files.inner.uploads;
-        disk::remove(&uploads.place(&self.hash, "json"))?;
-        disk::remove(&self.part())?;
-        lock(&uploads.known).remove(&self.hash);
-        Ok(())
     }
 }
 
@@ -174,24 +77,8 @@ impl Files {
     /// file, `content_too_large`, `rate_limit_exceeded` for too many uploads at a time.
     pub async fn begin_upload(&self, project: ProjectId, target: Target, begun: Begun) -> Result<String, Error> {
         self.sweep_uploads().await;
-        let inner = &self.inner;
         let session = self.new_session(project, target, begun).await?;
-        let open = lock(&inner.uploads.known).values().filter(|slot| slot.session.project == project.0).count();
-        if open >= inner.limits.uploads {
-            let message = format!("{open} uploads of this project have begun and not ended, the most there may be");
-            return Err(Error::new(Code::RateLimitExceeded, message));
-        }
-        let upload_id = chance(&*inner.ambient, ID_LETTERS);
-        let hash = hash_of(&upload_id);
-        let (part, about, kept) =
-            (inner.uploads.place(&hash, "part"), inner.uploads.place(&hash, "json"), session.clone());
-        let written = disk::blocking(move || {
-            disk::create(&part)?;
-            disk::write_json(&about, &kept)
-        });
-        written.await.map_err(|error| unavailable(&error))?;
-        lock(&inner.uploads.known).insert(hash, Slot { session: Arc::new(session), is_busy: false });
-        Ok(upload_id)
+        self.enter(session).await
     }
 
     async fn new_session(&self, project: ProjectId, target: Target, begun: Begun) -> Result<Session, Error> {
@@ -337,47 +224,10 @@ impl Files {
         self.add_document(project, store, OperationKind::Upload, incoming).await.map(Received::Document)
     }
 
-    fn hold(&self, upload_id: &str) -> Result<Hold, UploadError> {
-        let hash = hash_of(upload_id);
-        let now = self.inner.ambient.now();
-        let mut known = lock(&self.inner.uploads.known);
-        match known.get_mut(&hash).filter(|slot| slot.session.is_alive(now)) {
-            None => {
-                let message = "there is no such upload, or it has ended; an upload may take an hour";
-                Err(UploadError::ended(Error::not_found(message)))
-            }
-            Some(slot) if slot.is_busy => {
-                let message = "another piece of this upload is being received";
-                Err(UploadError { error: Error::precondition(message), active: Some(0) })
-            }
-            Some(slot) => {
-                slot.is_busy = true;
-                Ok(Hold { files: self.clone(), hash, session: Arc::clone(&slot.session) })
-            }
-        }
-    }
-
-    /// Removes the uploads whose time is over.
-    pub(crate) async fn sweep_uploads(&self) {
-        let now = self.inner.ambient.now();
-        let over: Vec<Hold> = {
-            let mut known = lock(&self.inner.uploads.known);
-            let over = known.iter_mut().filter(|(_, slot)| !slot.is_busy && !slot.session.is_alive(now));
-            over.map(|(hash, slot)| {
-                slot.is_busy = true;
-                Hold { files: self.clone(), hash: hash.clone(), session: Arc::clone(&slot.session) }
-            })
-            .collect()
-        };
-        if let Err(error) = disk::blocking(move || over.iter().try_for_each(Hold::end)).await {
-            warn!(%error, "Uploads that have expired could not be removed");
-        }
-    }
-
     /// The id of a file that is to come.
     async fn new_file_id(&self, project: ProjectId, wanted: Option<&str>) -> Result<String, Error> {
         let Some(wanted) = wanted else { return Ok(chance(&*self.inner.ambient, 12)) };
-        let Some(id) = id_in(wanted, FILES).or_else(|| crate::name::is_id(wanted).then_some(wanted)) else {
+        let Some(id) = id_in(wanted, FILES).or_else(|| is_id(wanted).then_some(wanted)) else {
             let shown: String = wanted.chars().take(64).collect();
             let message = format!("expected `files/` and 1 to 40 lower-case letters, digits and dashes, got `{shown}`");
             return Err(Error::invalid("file.name", message));
@@ -389,26 +239,8 @@ impl Files {
     }
 }
 
-impl Session {
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
-    pub(crate) fn mime_type(&self) -> &str {
-        &self.mime_type
-    }
-
-    pub(crate) fn display_name(&self) -> Option<&str> {
-        Some(self.display_name.as_str()).filter(|name| !name.is_empty())
-    }
-}
-
 fn too_large(most: u64) -> Error {
     Error::new(Code::ContentTooLarge, format!("a file may have {most} bytes at most"))
-}
-
-fn hash_of(upload_id: &str) -> String {
-    Sha256::digest(upload_id).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn size_of(part: PathBuf) -> Result<u64, UploadError> {

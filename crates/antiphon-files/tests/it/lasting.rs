@@ -75,6 +75,22 @@ async fn a_file_lasts_two_days_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_never_became_a_file_is_removed_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let id = keep(&files, "the heron waits").await;
+    drop(files);
+    // As if the process had died before it said what these bytes are.
+    let kept = folder.path().join("files/files-1");
+    std::fs::write(kept.join("half.bytes"), "the cormorant").unwrap();
+    std::fs::write(kept.join("half.new"), "{").unwrap();
+    let files = open(&folder, 0).await;
+    assert_eq!(holding(&folder, "cormorant"), 0);
+    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 2);
+    assert_eq!(files.file(PROJECT, &id, BASE).await.unwrap().size_bytes, "15");
+}
+
+#[tokio::test]
 async fn the_address_of_an_upload_is_not_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let files = open(&folder, 0).await;
