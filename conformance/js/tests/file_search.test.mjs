@@ -1,6 +1,7 @@
 // File search stores as a program of the SDK uses them: made, filled, searched, cited, removed.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,22 +106,35 @@ test("stores and documents are listed, looked up and removed", async (context) =
   await assert.rejects(stores.get({ name: store.name }), { status: 404 });
 });
 
-test("a file of several pieces is kept and imported", async (context) => {
-  const store = await makeStore(context);
+test("nothing has to be said of a store", async () => {
+  const store = await stores.create({});
+  await stores.uploadToFileSearchStore({ fileSearchStoreName: store.name, file: new Blob([TITUS], { type: "text/plain" }) });
+  await stores.delete({ name: store.name, config: { force: true } });
+});
+
+test("a file of several pieces arrives whole", async () => {
   // The SDK's pieces have 8 MiB.
-  const whole = `<p>Of Rome.</p><!-- ${"-".repeat(17 << 20)} --><p>${TITUS}</p>`;
+  const whole = new Uint8Array(17 << 20).map((_, at) => at % 251);
+  const file = await scripted.files.upload({ file: new Blob([whole]), config: { mimeType: "application/octet-stream" } });
+  assert.equal(file.sizeBytes, String(whole.length));
+  assert.equal(file.sha256Hash, createHash("sha256").update(whole).digest("base64"));
+  await scripted.files.delete({ name: file.name });
+});
+
+test("a file is kept and imported", async (context) => {
+  const store = await makeStore(context);
   const file = await scripted.files.upload({
-    file: new Blob([whole]),
-    config: { mimeType: "text/html", displayName: "kept.html" },
+    file: new Blob([TITUS]),
+    config: { mimeType: "text/plain", displayName: "kept.txt" },
   });
-  assert.deepEqual([file.state, file.sizeBytes, file.displayName], ["ACTIVE", String(whole.length), "kept.html"]);
+  assert.deepEqual([file.state, file.sizeBytes, file.displayName], ["ACTIVE", String(TITUS.length), "kept.txt"]);
   assert.deepEqual(await scripted.files.get({ name: file.name }), file);
   const operation = await stores.importFile({ fileSearchStoreName: store.name, fileName: file.name });
   assert.equal(operation.done, true);
   await scripted.files.delete({ name: file.name });
   await assert.rejects(scripted.files.get({ name: file.name }), { status: 404 });
   const document = await stores.documents.get({ name: operation.response.documentName });
-  assert.deepEqual([document.displayName, document.sizeBytes], ["kept.html", String(whole.length)]);
+  assert.deepEqual([document.displayName, document.sizeBytes], ["kept.txt", String(TITUS.length)]);
 });
 
 test("a store that is nobody's is refused by name", () =>

@@ -9,7 +9,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::EXPECT;
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -128,27 +128,47 @@ impl FromRequest<Server> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, server: &Server) -> Result<Self, ApiError> {
-        // A client that waits for `100 Continue` sends nothing to a server that refuses.
-        let sends_unasked = !request.headers().contains_key(EXPECT);
-        let mut body = request.into_body();
-        let (bytes, permit) = match server.bodies.receive(&mut body).await {
-            Ok(received) => received,
-            Err(error) => {
-                if error.code == Code::ContentTooLarge && sends_unasked {
-                    server.engine.tasks().spawn(discard(body, server.bodies.most as usize));
-                }
-                return Err(error.into());
-            }
-        };
-        let value = if bytes.len() <= PARSED_AT_ONCE {
-            parse(&bytes)
-        } else {
-            let parsing = server.engine.tasks().spawn_blocking(move || parse(&bytes));
-            parsing.await.unwrap_or_else(|_| Err(Error::internal()))
-        };
-        drop(permit);
-        Ok(Self(value?))
+        read_json(request, server, parse).await.map(Self)
     }
+}
+
+/// The same for classic resources, whose SDKs send nothing where there is nothing to say.
+pub(crate) struct ClassicBody(pub(crate) Value);
+
+impl FromRequest<Server> for ClassicBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, server: &Server) -> Result<Self, ApiError> {
+        let parse = |bytes: &[u8]| if bytes.is_empty() { Ok(Value::Object(Map::new())) } else { parse(bytes) };
+        read_json(request, server, parse).await.map(Self)
+    }
+}
+
+async fn read_json(
+    request: Request,
+    server: &Server,
+    parse: impl Fn(&[u8]) -> Result<Value, Error> + Send + 'static,
+) -> Result<Value, ApiError> {
+    // A client that waits for `100 Continue` sends nothing to a server that refuses.
+    let sends_unasked = !request.headers().contains_key(EXPECT);
+    let mut body = request.into_body();
+    let (bytes, permit) = match server.bodies.receive(&mut body).await {
+        Ok(received) => received,
+        Err(error) => {
+            if error.code == Code::ContentTooLarge && sends_unasked {
+                server.engine.tasks().spawn(discard(body, server.bodies.most as usize));
+            }
+            return Err(error.into());
+        }
+    };
+    let value = if bytes.len() <= PARSED_AT_ONCE {
+        parse(&bytes)
+    } else {
+        let parsing = server.engine.tasks().spawn_blocking(move || parse(&bytes));
+        parsing.await.unwrap_or_else(|_| Err(Error::internal()))
+    };
+    drop(permit);
+    Ok(value?)
 }
 
 /// Names the place of a mistake and never the text around it, which may be anybody's.

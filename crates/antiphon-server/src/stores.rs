@@ -9,7 +9,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::body::JsonBody;
+use crate::body::ClassicBody;
 use crate::error::ApiError;
 use crate::page::Page;
 use crate::router::Server;
@@ -59,7 +59,7 @@ impl ForceQuery {
 pub(crate) async fn create_store(
     State(server): State<Server>,
     Extension(caller): Extension<Caller>,
-    JsonBody(body): JsonBody,
+    ClassicBody(body): ClassicBody,
 ) -> Result<Json<FileSearchStore>, ApiError> {
     let request = CreateFileSearchStore::read(body)?;
     Ok(Json(server.files.create_store(caller.project, request).await?))
@@ -97,7 +97,7 @@ pub(crate) async fn act_on_store(
     State(server): State<Server>,
     Extension(caller): Extension<Caller>,
     Path(names): Path<Names>,
-    JsonBody(body): JsonBody,
+    ClassicBody(body): ClassicBody,
 ) -> Result<Json<Operation>, ApiError> {
     let Some(store) = names.store.strip_suffix(":importFile") else {
         return Err(

@@ -13,7 +13,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::body::{JsonBody, RawBody};
+use crate::body::{ClassicBody, RawBody};
 use crate::error::ApiError;
 use crate::router::Server;
 
@@ -64,7 +64,7 @@ pub(crate) async fn begin_document(
     Path(StoreSegment { store }): Path<StoreSegment>,
     base: Base,
     headers: HeaderMap,
-    JsonBody(body): JsonBody,
+    ClassicBody(body): ClassicBody,
 ) -> Result<Response, ApiError> {
     let Some(store) = store.strip_suffix(":uploadToFileSearchStore") else {
         return Err(Error::not_found("documents are uploaded to `…/{store}:uploadToFileSearchStore`").into());
@@ -78,7 +78,7 @@ pub(crate) async fn begin_file(
     Extension(caller): Extension<Caller>,
     base: Base,
     headers: HeaderMap,
-    JsonBody(body): JsonBody,
+    ClassicBody(body): ClassicBody,
 ) -> Result<Response, ApiError> {
     begin(&server, caller, Target::File(CreateFile::read(body)?), &base, &headers).await
 }
