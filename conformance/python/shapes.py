@@ -25,6 +25,10 @@ from pydantic import BaseModel
 UNTYPED_FIELDS = {
     "Interaction": {"object", "error"},
     "InteractionSseEventInteraction": {"errors", "error"},
+    "FileSearchCallStep": {"arguments"},
+    "FileSearchResultStep": {"result", "is_error"},
+    "FileSearchCallDelta": {"arguments"},
+    "FileSearchResultDelta": {"is_error"},
 }
 
 TERMINAL = {"completed", "failed", "cancelled", "incomplete", "requires_action", "budget_exceeded"}
@@ -198,7 +202,10 @@ def fold(events: list[Any]) -> list[dict[str, Any]]:
             elif delta.type == "image":
                 step.setdefault("content", []).append(delta.to_dict(mode="json"))
             elif delta.type == step["type"] and delta.type.endswith("_call"):
-                step["arguments"] = delta.arguments.to_dict(mode="json")
+                arguments_of_call = delta.arguments
+                # Those of `file_search` are not typed by the SDK.
+                typed = isinstance(arguments_of_call, BaseModel)
+                step["arguments"] = arguments_of_call.to_dict(mode="json") if typed else arguments_of_call
             elif delta.type == step["type"] and delta.type.endswith("_result"):
                 told = delta.to_dict(mode="json")
                 if isinstance(told["result"], str):

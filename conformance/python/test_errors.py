@@ -136,7 +136,6 @@ def test_image_input_is_refused_by_name(ask):
 @pytest.mark.parametrize(
     "tool",
     [
-        {"type": "file_search"},
         {"type": "computer_use"},
         {"type": "google_maps"},
         {"type": "retrieval"},

@@ -149,6 +149,10 @@ const usage = shape("usage", {
 const boolean = (value) => typeof value === "boolean";
 const annotation = tagged("type", {
   url_citation: shape("url_citation", { type: string, url: string, title: string, start_index: count, end_index: count }),
+  file_citation: shape("file_citation", {
+    type: string, document_uri: string, file_name: string, source: string, "page_number?": count, "custom_metadata?": object,
+    start_index: count, end_index: count,
+  }),
 });
 const content = tagged("type", {
   text: shape("text", { type: string, text: string, "annotations?": listOf(annotation) }),
@@ -159,6 +163,8 @@ const SERVER_TOOLS = {
   google_search: [shape("arguments", { queries: listOf(string) }), listOf(shape("found", { search_suggestions: string }))],
   url_context: [shape("arguments", { urls: listOf(string) }), listOf(shape("page", { url: string, status: string }))],
   code_execution: [shape("arguments", { code: string, language: oneOf("python", "bash") }), string],
+  // The SDK types neither; spec 08 wants the result, and the queries tell what was looked for.
+  file_search: [shape("arguments", { queries: listOf(string) }), (value) => Array.isArray(value) && value.length === 0],
   mcp_server_tool: [object, (value) => string(value) || object(value) || listOf(content)(value)],
 };
 const serverTools = (call, result) => Object.fromEntries(Object.entries(SERVER_TOOLS).flatMap(([tool, checks]) => [

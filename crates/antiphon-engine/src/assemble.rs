@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::backend::{FinishReason, ModelEvent, Signature, Thought, Tool};
 use crate::journal::Draft;
 use crate::store::{ClosedStep, Event, PastStep, Trace};
+use crate::tell::Origin;
 use crate::tool::OpenTool;
 
 /// Turns the events of one model call into drafts of the log.
@@ -53,8 +54,8 @@ pub(crate) struct Assembler {
     /// The text of the last `model_output`.
     answer: String,
     citer: Option<Citer>,
-    /// What citations call each source.
-    sites: BTreeMap<u32, String>,
+    /// What citations say of each source.
+    origins: BTreeMap<u32, Origin>,
     /// Every step of the turn that is whole.
     finished: Vec<PastStep>,
 }
@@ -124,14 +125,14 @@ pub(crate) struct TurnSetting {
     pub(crate) first_index: usize,
     /// What may be cited, unless the answer must stay as it is.
     pub(crate) citer: Option<Citer>,
-    /// What citations call each source.
-    pub(crate) sites: BTreeMap<u32, String>,
+    /// What citations say of each source.
+    pub(crate) origins: BTreeMap<u32, Origin>,
 }
 
 impl Assembler {
     /// `log` is what an earlier life logged of this turn.
     pub(crate) fn new(setting: TurnSetting, log: &[Event]) -> Self {
-        let TurnSetting { summaries, fingerprint, tools, server_tools, first_index, citer, sites } = setting;
+        let TurnSetting { summaries, fingerprint, tools, server_tools, first_index, citer, origins } = setting;
         let mut logged: Vec<LoggedStep> = Vec::new();
         let mut tokens = Vec::new();
         for event in log {
@@ -172,7 +173,7 @@ impl Assembler {
             in_held: false,
             answer: String::new(),
             citer,
-            sites,
+            origins,
             finished: Vec::new(),
         }
     }
@@ -525,7 +526,7 @@ impl Assembler {
             (Some(citer), None) => open
                 .citations
                 .iter()
-                .filter_map(|citation| annotation(citer, &self.sites, citation))
+                .filter_map(|citation| annotation(citer, &self.origins, citation))
                 .collect::<Vec<_>>(),
         };
         let visible = if open.head == StepHead::Thought && !self.summaries { String::new() } else { text };
@@ -588,9 +589,22 @@ impl LoggedStep {
 }
 
 /// A citation as the API says it (spec 03, "Annotations").
-fn annotation(citer: &Citer, sites: &BTreeMap<u32, String>, citation: &Citation) -> Option<Value> {
+fn annotation(citer: &Citer, origins: &BTreeMap<u32, Origin>, citation: &Citation) -> Option<Value> {
     let source = citer.source(citation.source)?;
-    let site = sites.get(&citation.source).filter(|site| !site.is_empty()).unwrap_or(&source.title);
+    let origin = origins.get(&citation.source).cloned().unwrap_or_default();
+    if let Some(file) = origin.file {
+        let mut annotation = json!({
+            "type": "file_citation",
+            "document_uri": source.url,
+            "file_name": source.title,
+            "start_index": citation.start,
+            "end_index": citation.end,
+        });
+        let said = serde_json::to_value(file).ok()?;
+        annotation.as_object_mut()?.extend(said.as_object()?.clone());
+        return Some(annotation);
+    }
+    let site = if origin.site.is_empty() { &source.title } else { &origin.site };
     Some(json!({
         "type": "url_citation",
         "url": source.url,

@@ -44,4 +44,6 @@ pub use store::{
     Append, Claim, ClosedStep, Event, Fence, KeyRecord, NewInteraction, Outcome, PastStep, ProjectId, Store,
     StoreError, Stored, Trace,
 };
-pub use tool::{Found, NoTools, OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput, Toolbox, function_name};
+pub use tool::{
+    Found, FoundIn, NoTools, OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput, Toolbox, function_name,
+};

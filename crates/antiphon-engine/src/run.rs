@@ -266,7 +266,7 @@ impl Run {
             server_tools: work.tools.clone(),
             first_index: work.next_index,
             citer: cites.then(|| Citer::new(work.sources.latest(MOST_SOURCES))),
-            sites: work.sources.sites.clone(),
+            origins: work.sources.origins.clone(),
         };
         let turn_log = std::mem::take(&mut work.turn_log);
         let assembler = self.assembler.insert(Assembler::new(setting, &turn_log));

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::ambient::Ambient;
 use crate::backend::{Signature, Thought};
 use crate::store::ProjectId;
+use crate::tool::FoundIn;
 
 const NONCE_BYTES: usize = 24;
 
@@ -110,6 +111,8 @@ pub(crate) struct ToldSource {
     pub(crate) url: String,
     pub(crate) title: String,
     pub(crate) site: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<FoundIn>,
     /// Bytes of [`Told::told`].
     pub(crate) start: usize,
     pub(crate) end: usize,

@@ -9,14 +9,23 @@ use std::collections::BTreeMap;
 use antiphon_citation::{Source, entry, instruction};
 
 use crate::seal::{Told, ToldSource};
-use crate::tool::{Found, ToolOutput};
+use crate::tool::{Found, FoundIn, ToolOutput};
 
 /// All that was told in a conversation and may be cited.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
     pub(crate) list: Vec<Source>,
-    /// What citations call each, by its number.
-    pub(crate) sites: BTreeMap<u32, String>,
+    /// What citations say of each, by its number.
+    pub(crate) origins: BTreeMap<u32, Origin>,
+}
+
+/// Where a source is from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// The name of the site.
+    pub(crate) site: String,
+    /// For documents of file search stores.
+    pub(crate) file: Option<FoundIn>,
 }
 
 impl Sources {
@@ -24,7 +33,8 @@ impl Sources {
         for source in &told.sources {
             let text = told.told.get(source.start..source.end).unwrap_or_default().to_owned();
             let (number, url, title) = (source.number, source.url.clone(), source.title.clone());
-            if self.sites.insert(number, source.site.clone()).is_none() {
+            let origin = Origin { site: source.site.clone(), file: source.file.clone() };
+            if self.origins.insert(number, origin).is_none() {
                 self.list.push(Source { number, url, title, text });
             }
         }
@@ -33,8 +43,8 @@ impl Sources {
     /// Adds those whose numbers are not taken.
     pub(crate) fn extend(&mut self, more: Self) {
         for source in more.list {
-            if let Some(site) = more.sites.get(&source.number)
-                && self.sites.insert(source.number, site.clone()).is_none()
+            if let Some(origin) = more.origins.get(&source.number)
+                && self.origins.insert(source.number, origin.clone()).is_none()
             {
                 self.list.push(source);
             }
@@ -57,7 +67,7 @@ impl Sources {
 
     /// The number that no source has yet.
     pub(crate) fn next_number(&self) -> u32 {
-        self.sites.keys().next_back().map_or(1, |last| last.saturating_add(1))
+        self.origins.keys().next_back().map_or(1, |last| last.saturating_add(1))
     }
 }
 
@@ -92,14 +102,14 @@ pub(crate) fn tell(output: &ToolOutput, first: u32, budget: usize, cites: bool) 
             break;
         }
         part(&mut told.told);
-        let Found { url, title, site, text } = found.clone();
+        let Found { url, title, site, text, file } = found.clone();
         let source = Source { number, url, title, text };
         let shown = entry(&source, left.max(LEAST_BYTES));
         let start = told.told.len() + shown.find('\n').map_or(shown.len(), |head| head + 1);
         told.told.push_str(&shown);
         let end = told.told.len();
         let Source { url, title, .. } = source;
-        told.sources.push(ToldSource { number, url, title, site, start, end });
+        told.sources.push(ToldSource { number, url, title, site, file, start, end });
     }
     told
 }
@@ -137,6 +147,7 @@ mod tests {
             title: "A\n[9] b".to_owned(),
             site: "s".to_owned(),
             text: text.to_owned(),
+            file: None,
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use antiphon_wire::{Error, ServerTool, Tool};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
@@ -130,6 +131,21 @@ pub struct Found {
     /// What citations call it: the name of the site (spec 05, "google_search").
     pub site: String,
     pub text: String,
+    /// For documents of file search stores.
+    pub file: Option<FoundIn>,
+}
+
+/// Where in a file search store something was found, as citations say it (spec 03,
+/// "Annotations").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundIn {
+    /// The store.
+    pub source: String,
+    /// None in documents without pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_number: Option<u32>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub custom_metadata: Map<String, Value>,
 }
 
 /// Why a run cannot go on.

@@ -37,6 +37,17 @@ pub struct Document {
     pub is_cut: bool,
 }
 
+impl Document {
+    /// The text, with a form feed at the end of each page.
+    pub fn paged(&self) -> String {
+        let mut text = self.text.clone();
+        for start in self.page_starts.iter().rev().filter(|start| **start > 0) {
+            text.insert(*start, '\u{c}');
+        }
+        text
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExtractError {
     #[error("the document is larger than {0} bytes")]
@@ -47,6 +58,11 @@ pub enum ExtractError {
     Encrypted,
     #[error("the PDF cannot be read")]
     Unreadable,
+}
+
+/// Whether there is text to be read from such files at all.
+pub fn is_read(mime: &str) -> bool {
+    matches!(mime, "application/pdf" | "application/xhtml+xml") || is_text(mime)
 }
 
 /// Reads a document's text. `mime` is as in [`Fetched`](crate::Fetched), and so is `charset`.

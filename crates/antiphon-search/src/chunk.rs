@@ -1,5 +1,5 @@
-//! Dividing a text into the parts that are searched: about a thousand characters each, cut
-//! where a paragraph or at least a sentence ends.
+//! Dividing a text into the parts that are searched: about a thousand characters each unless
+//! another size is wished, cut where a paragraph or at least a sentence ends.
 //!
 //! The parts follow one another without a gap, so that they are the text.
 
@@ -11,6 +11,41 @@ const USUAL: usize = 1000;
 const LONGEST: usize = 1200;
 /// A heading begins a new part when the one before has at least as much.
 const SHORTEST: usize = 300;
+/// Smaller parts would be more than the words they are found by.
+const LEAST: usize = 16;
+
+/// How large parts are, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunking {
+    usual: usize,
+    longest: usize,
+    shortest: usize,
+    overlap: usize,
+}
+
+impl Default for Chunking {
+    fn default() -> Self {
+        Self { usual: USUAL, longest: LONGEST, shortest: SHORTEST, overlap: 0 }
+    }
+}
+
+impl Chunking {
+    /// Parts of at most so many characters. Each is also found by the last words of the one
+    /// before, of at most `overlap` characters; what is shown of it does not repeat them.
+    #[must_use]
+    pub fn of(most: usize, overlap: usize) -> Self {
+        let most = most.max(LEAST);
+        Self { usual: most, longest: most, shortest: most * 3 / 10, overlap }
+    }
+
+    /// The end of a part, by which the next one is found too.
+    pub(crate) fn overlap<'a>(&self, part: &'a str) -> &'a str {
+        let Some((at, _)) = part.char_indices().rev().take(self.overlap).last() else { return "" };
+        let end = &part[at..];
+        let begins_a_word = part[..at].chars().next_back().is_none_or(char::is_whitespace);
+        if begins_a_word { end } else { end.split_once(char::is_whitespace).map_or("", |(_, whole)| whole) }
+    }
+}
 const MOST_HEADING_CHARACTERS: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +60,16 @@ pub(crate) struct Chunk {
     pub(crate) page: Option<u32>,
 }
 
-pub(crate) fn chunks(text: &str) -> Vec<Chunk> {
-    let mut packer = Packer { chunks: Vec::new(), open: None, heading: String::new(), page: 1 };
+pub(crate) fn chunks(text: &str, sizes: &Chunking) -> Vec<Chunk> {
+    let mut packer = Packer { sizes, chunks: Vec::new(), open: None, heading: String::new(), page: 1 };
     let mut at = 0;
     for paragraph in paragraphs(text) {
         let heading = heading(paragraph);
         if let Some(heading) = heading {
-            packer.close_if_longer_than(SHORTEST);
+            packer.close_if_longer_than(sizes.shortest);
             packer.heading = plain::line(heading, MOST_HEADING_CHARACTERS);
         }
-        for piece in pieces(paragraph) {
+        for piece in pieces(paragraph, sizes) {
             packer.add(at, piece);
             at += piece.len();
         }
@@ -50,17 +85,18 @@ pub(crate) fn chunks(text: &str) -> Vec<Chunk> {
     packer.chunks
 }
 
-struct Packer {
+struct Packer<'a> {
+    sizes: &'a Chunking,
     chunks: Vec<Chunk>,
     open: Option<Chunk>,
     heading: String,
     page: u32,
 }
 
-impl Packer {
+impl Packer<'_> {
     fn add(&mut self, start: usize, piece: &str) {
         let characters = piece.chars().count();
-        if self.open.as_ref().is_some_and(|open| open.characters + characters > USUAL) {
+        if self.open.as_ref().is_some_and(|open| open.characters + characters > self.sizes.usual) {
             self.close_if_longer_than(0);
         }
         let open = self.open.get_or_insert_with(|| Chunk {
@@ -116,14 +152,15 @@ fn heading(paragraph: &str) -> Option<&str> {
 }
 
 /// A paragraph, or the parts of one that is too long.
-fn pieces(paragraph: &str) -> impl Iterator<Item = &str> {
+fn pieces<'a>(paragraph: &'a str, sizes: &Chunking) -> impl Iterator<Item = &'a str> {
+    let Chunking { usual, longest, .. } = *sizes;
     let mut rest = paragraph;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let is_short = plain::cut(rest, LONGEST).len() == rest.len();
-        let end = if is_short { rest.len() } else { plain::cut_at_sentence(rest, USUAL - 1).len().max(1) };
+        let is_short = plain::cut(rest, longest).len() == rest.len();
+        let end = if is_short { rest.len() } else { plain::cut_at_sentence(rest, usual - 1).len().max(1) };
         // The space behind a sentence belongs to it.
         let end = if is_short { end } else { end + rest[end..].chars().next().map_or(0, char::len_utf8) };
         let (piece, after) = rest.split_at(end);
@@ -139,7 +176,10 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<(&str, String, Option<u32>)> {
-        chunks(text).into_iter().map(|chunk| (&text[chunk.start..chunk.end], chunk.heading, chunk.page)).collect()
+        chunks(text, &Chunking::default())
+            .into_iter()
+            .map(|chunk| (&text[chunk.start..chunk.end], chunk.heading, chunk.page))
+            .collect()
     }
 
     #[test]
@@ -174,16 +214,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_overlap_is_the_last_whole_words() {
+        let check = |part, most, expected| assert_eq!(Chunking::of(100, most).overlap(part), expected, "{most}");
+        check("one two três ", 0, "");
+        check("one two três ", 5, "três ");
+        check("one two três ", 7, "três ");
+        check("one two três ", 100, "one two três ");
+        check("undivided", 4, "");
+    }
+
     proptest! {
         #[test]
-        fn the_parts_are_the_text(text in "(word |é|. |\n|\n\n|\u{c}|# |x{300}){0,120}") {
-            let chunks = chunks(&text);
+        fn the_parts_are_the_text(text in "(word |é|. |\n|\n\n|\u{c}|# |x{300}){0,120}", most in 1usize..3000) {
+            let sizes = if most > 2000 { Chunking::default() } else { Chunking::of(most, 0) };
+            let chunks = chunks(&text, &sizes);
             let mut at = 0;
             for chunk in &chunks {
                 prop_assert_eq!(chunk.start, at);
                 prop_assert!(chunk.end > chunk.start);
                 prop_assert_eq!(chunk.characters, text[chunk.start..chunk.end].chars().count());
-                prop_assert!(chunk.characters <= LONGEST);
+                prop_assert!(chunk.characters <= sizes.longest);
                 at = chunk.end;
             }
             prop_assert_eq!(at, text.len());

@@ -14,8 +14,8 @@ use crate::filter::MetadataValue;
 use crate::page::Extractor;
 use crate::provider::{Hit, Provider, Query, SearchError, SearchErrorKind};
 
-pub use document::{Document, Listing, NewDocument, Size};
-pub use find::{Find, Found, Passage};
+pub use document::{Collection, Document, Listing, NewDocument, Size};
+pub use find::{Find, Found, FoundPart, Passage};
 pub use folder::{Folder, Progress, Report, Skipped};
 
 /// The collection of the folders' documents.
@@ -34,6 +34,9 @@ pub enum CorpusError {
     NotFound(String),
     #[error("{0} is there already")]
     Exists(String),
+    /// There is more in it than there may be; says how much.
+    #[error("{0}")]
+    Full(String),
     /// Says what was expected and what came.
     #[error("{0}")]
     Invalid(String),
@@ -59,6 +62,7 @@ impl From<CorpusError> for SearchError {
 pub struct Corpus {
     connections: Connections,
     extractor: Option<Extractor>,
+    rebuilds: bool,
 }
 
 impl Corpus {
@@ -67,7 +71,7 @@ impl Corpus {
     /// # Errors
     /// `Unavailable` when it cannot be opened, or is of another program or a newer version.
     pub async fn open(file: impl Into<PathBuf>) -> Result<Self> {
-        Ok(Self { connections: Connections::open(file.into()).await?, extractor: None })
+        Ok(Self { connections: Connections::open(file.into()).await?, extractor: None, rebuilds: false })
     }
 
     /// Reads more kinds of files, or reads them better. Files that are there already are not
@@ -75,6 +79,13 @@ impl Corpus {
     #[must_use]
     pub fn with_extractor(self, extractor: Extractor) -> Self {
         Self { extractor: Some(extractor), ..self }
+    }
+
+    /// Writes the file anew whenever something is deleted, so that nothing at all is left of
+    /// it. That takes as long as the file is large.
+    #[must_use]
+    pub fn with_rebuilds(self) -> Self {
+        Self { rebuilds: true, ..self }
     }
 
     /// Brings the documents of a folder up to date with its files. `progress` is told about
@@ -111,29 +122,39 @@ impl Corpus {
         self.connections.read(folder::list).await
     }
 
-    /// # Errors
-    /// `Exists`; `Invalid` for an empty name or one of more than 512 bytes.
-    pub async fn create_collection(&self, name: &str) -> Result<()> {
-        let name = name.to_owned();
-        self.connections.write(move |connection| document::create_collection(connection, &name)).await
-    }
-
-    /// Removes a collection and all of its documents.
+    /// Makes a collection unless there are `most` already.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub async fn delete_collection(&self, name: &str) -> Result<()> {
+    /// `Exists`, `Full`; `Invalid` for an empty name or one of more than 512 bytes.
+    pub async fn create_collection(&self, name: &str, about: &str, most: usize) -> Result<()> {
+        let (name, about) = (name.to_owned(), about.to_owned());
+        self.connections.write(move |connection| document::create_collection(connection, &name, &about, most)).await
+    }
+
+    /// Removes a collection, and, if it is to be removed `even_full`, all of its documents.
+    ///
+    /// # Errors
+    /// `NotFound`; `Full` when documents are in it.
+    pub async fn delete_collection(&self, name: &str, even_full: bool) -> Result<()> {
         let name = name.to_owned();
-        self.connections.write(move |connection| document::delete_collection(connection, &name)).await?;
+        self.connections.write(move |connection| document::delete_collection(connection, &name, even_full)).await?;
         self.erase().await
     }
 
-    /// The names of the collections, in their order.
+    /// # Errors
+    /// `NotFound`.
+    pub async fn collection(&self, name: &str) -> Result<Collection> {
+        let name = name.to_owned();
+        self.connections.read(move |connection| document::one_collection(connection, &name)).await
+    }
+
+    /// The first `most` collections after a name, in the order of their names.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn collections(&self) -> Result<Vec<String>> {
-        self.connections.read(document::collections).await
+    pub async fn collections(&self, after: Option<&str>, most: usize) -> Result<Vec<Collection>> {
+        let after = after.unwrap_or_default().to_owned();
+        self.connections.read(move |connection| document::collections(connection, &after, most)).await
     }
 
     /// How much is in a collection.
@@ -150,9 +171,17 @@ impl Corpus {
     /// # Errors
     /// `NotFound` for the collection, `Invalid` for what is empty or too large.
     pub async fn put(&self, collection: &str, document: NewDocument) -> Result<Document> {
+        self.put_within(collection, document, Size { documents: u64::MAX, bytes: u64::MAX }).await
+    }
+
+    /// As [`Corpus::put`], unless there would be more in the collection than `most`.
+    ///
+    /// # Errors
+    /// `Full` besides those.
+    pub async fn put_within(&self, collection: &str, document: NewDocument, most: Size) -> Result<Document> {
         let collection = collection.to_owned();
         document.check()?;
-        self.connections.write(move |connection| document::put(connection, &collection, &document)).await
+        self.connections.write(move |connection| document::put(connection, &collection, &document, most)).await
     }
 
     /// # Errors
@@ -197,9 +226,24 @@ impl Corpus {
         self.connections.read(move |connection| find::find(connection, &find)).await
     }
 
+    /// The parts of documents that answer best, best first: `count` of them. There is no
+    /// budget for them.
+    ///
+    /// # Errors
+    /// `NotFound` for a collection.
+    pub async fn find_parts(&self, find: Find) -> Result<Vec<FoundPart>> {
+        self.connections.read(move |connection| find::find_parts(connection, &find)).await
+    }
+
     async fn erase(&self) -> Result<()> {
-        let connections = self.connections.clone();
-        connection::blocking(move || connections.empty_log()).await
+        let (connections, rebuilds) = (self.connections.clone(), self.rebuilds);
+        connection::blocking(move || {
+            if rebuilds {
+                connections.rebuild()?;
+            }
+            connections.empty_log()
+        })
+        .await
     }
 }
 

@@ -27,8 +27,10 @@ mod tavily;
 mod words;
 
 pub use brave::Brave;
+pub use chunk::Chunking;
 pub use corpus::{
-    Corpus, CorpusError, Document, Find, Folder, Found, Listing, NewDocument, Passage, Progress, Report, Size, Skipped,
+    Collection, Corpus, CorpusError, Document, Find, Folder, Found, FoundPart, Listing, NewDocument, Passage, Progress,
+    Report, Size, Skipped,
 };
 pub use exa::Exa;
 pub use filter::{Filter, FilterError, MetadataValue};

@@ -219,7 +219,7 @@ fn headings(text: &str) -> String {
 
 /// The introduction, and the parts of an article that have the query's words.
 fn answering(article: &str, terms: &[String]) -> String {
-    let chunks = chunk::chunks(article);
+    let chunks = chunk::chunks(article, &chunk::Chunking::default());
     let lengths: Vec<_> = chunks.iter().map(|chunk| chunk.characters).collect();
     let mut ranked = words::ranked(chunks.iter().map(|chunk| &article[chunk.start..chunk.end]), terms);
     // What the page is about is said at its beginning, which alone makes sense of the rest.

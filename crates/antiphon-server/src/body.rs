@@ -1,6 +1,7 @@
 //! Bodies on their way in: counted, timed and read as JSON, whatever their content type
 //! says (spec 00 §3).
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use antiphon_wire::{Code, Error};
@@ -8,7 +9,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::EXPECT;
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -102,6 +103,24 @@ fn unreadable(message: &str) -> Error {
     Error::new(Code::InvalidRequest, message)
 }
 
+/// A body as it comes, for handlers that look at its request first.
+pub(crate) struct RawBody(Body);
+
+impl FromRequest<Server> for RawBody {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _server: &Server) -> Result<Self, Infallible> {
+        Ok(Self(request.into_body()))
+    }
+}
+
+impl RawBody {
+    /// The whole body, and the memory it was given.
+    pub(crate) async fn receive(mut self, gate: &BodyGate) -> Result<(Vec<u8>, SemaphorePermit<'_>), Error> {
+        gate.receive(&mut self.0).await
+    }
+}
+
 /// The body of a request as JSON.
 pub(crate) struct JsonBody(pub(crate) Value);
 
@@ -109,27 +128,47 @@ impl FromRequest<Server> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, server: &Server) -> Result<Self, ApiError> {
-        // A client that waits for `100 Continue` sends nothing to a server that refuses.
-        let sends_unasked = !request.headers().contains_key(EXPECT);
-        let mut body = request.into_body();
-        let (bytes, permit) = match server.bodies.receive(&mut body).await {
-            Ok(received) => received,
-            Err(error) => {
-                if error.code == Code::ContentTooLarge && sends_unasked {
-                    server.engine.tasks().spawn(discard(body, server.bodies.most as usize));
-                }
-                return Err(error.into());
-            }
-        };
-        let value = if bytes.len() <= PARSED_AT_ONCE {
-            parse(&bytes)
-        } else {
-            let parsing = server.engine.tasks().spawn_blocking(move || parse(&bytes));
-            parsing.await.unwrap_or_else(|_| Err(Error::internal()))
-        };
-        drop(permit);
-        Ok(Self(value?))
+        read_json(request, server, parse).await.map(Self)
     }
+}
+
+/// The same for classic resources, whose SDKs send nothing where there is nothing to say.
+pub(crate) struct ClassicBody(pub(crate) Value);
+
+impl FromRequest<Server> for ClassicBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, server: &Server) -> Result<Self, ApiError> {
+        let parse = |bytes: &[u8]| if bytes.is_empty() { Ok(Value::Object(Map::new())) } else { parse(bytes) };
+        read_json(request, server, parse).await.map(Self)
+    }
+}
+
+async fn read_json(
+    request: Request,
+    server: &Server,
+    parse: impl Fn(&[u8]) -> Result<Value, Error> + Send + 'static,
+) -> Result<Value, ApiError> {
+    // A client that waits for `100 Continue` sends nothing to a server that refuses.
+    let sends_unasked = !request.headers().contains_key(EXPECT);
+    let mut body = request.into_body();
+    let (bytes, permit) = match server.bodies.receive(&mut body).await {
+        Ok(received) => received,
+        Err(error) => {
+            if error.code == Code::ContentTooLarge && sends_unasked {
+                server.engine.tasks().spawn(discard(body, server.bodies.most as usize));
+            }
+            return Err(error.into());
+        }
+    };
+    let value = if bytes.len() <= PARSED_AT_ONCE {
+        parse(&bytes)
+    } else {
+        let parsing = server.engine.tasks().spawn_blocking(move || parse(&bytes));
+        parsing.await.unwrap_or_else(|_| Err(Error::internal()))
+    };
+    drop(permit);
+    Ok(value?)
 }
 
 /// Names the place of a mistake and never the text around it, which may be anybody's.

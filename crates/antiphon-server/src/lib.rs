@@ -5,7 +5,7 @@
 //!
 //! 1. `router`: every route on one page, and what happens to every request.
 //! 2. `access`, `auth` with `keys`, `body`: a request on its way in.
-//! 3. `interactions`, `models`, `health`: the handlers.
+//! 3. `interactions`, `models`, `stores`, `files`, `upload`, `health`: the handlers.
 //! 4. `sse`, `error`: an answer on its way out.
 //! 5. `serve` with `write_timeout`: connections, from the first to the last.
 
@@ -13,13 +13,17 @@ mod access;
 mod auth;
 mod body;
 mod error;
+mod files;
 mod health;
 mod interactions;
 mod keys;
 mod models;
+mod page;
 mod router;
 mod serve;
 mod sse;
+mod stores;
+mod upload;
 mod write_timeout;
 
 pub use keys::{KeyMaker, NewKey};

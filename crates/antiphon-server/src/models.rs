@@ -4,11 +4,12 @@
 use antiphon_engine::Served;
 use antiphon_wire::Error;
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
+use crate::page::Page;
 use crate::router::Server;
 
 #[derive(Serialize)]
@@ -44,34 +45,12 @@ pub(crate) struct ModelList {
     next_page_token: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Page {
-    page_size: Option<String>,
-    page_token: Option<String>,
-}
-
-/// Default and maximum size of a page (spec 01, "Pagination").
-const PAGE_SIZE: usize = 50;
-const MOST_PAGE_SIZE: usize = 1000;
-
-pub(crate) async fn list_models(
-    State(server): State<Server>,
-    page: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<ModelList>, ApiError> {
-    let Query(page) =
-        page.map_err(|_| Error::invalid("query", "expected `pageSize` and `pageToken` at most once each"))?;
-    let size = match page.page_size.as_deref() {
-        None | Some("" | "0") => PAGE_SIZE,
-        Some(text) => match text.parse() {
-            Ok(size) => MOST_PAGE_SIZE.min(size),
-            Err(_) => return Err(Error::invalid("pageSize", format!("expected 1 to {MOST_PAGE_SIZE}")).into()),
-        },
-    };
+pub(crate) async fn list_models(State(server): State<Server>, page: Page) -> Result<Json<ModelList>, ApiError> {
+    let size = page.size;
     // The token is the name of the next page's first model.
     let served = server.engine.models().list();
-    let start = match page.page_token.as_deref() {
-        None | Some("") => 0,
+    let start = match page.token.as_deref() {
+        None => 0,
         Some(token) => served
             .iter()
             .position(|served| served.name == token)

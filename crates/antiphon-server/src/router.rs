@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_engine::Engine;
+use antiphon_files::Files;
 use antiphon_wire::{Code, Error};
 use axum::Router;
 use axum::extract::Request;
@@ -16,11 +17,13 @@ use crate::auth::{KeyRing, authenticate};
 use crate::body::BodyGate;
 use crate::error::{ApiError, answer_panic, classic_errors};
 use crate::keys::KeyMaker;
-use crate::{access, health, interactions, models};
+use crate::{access, files, health, interactions, models, stores, upload};
 
 /// What the operator decides about the HTTP face.
 pub struct Options {
     pub keys: KeyMaker,
+    /// What projects keep.
+    pub files: Files,
     pub limits: Limits,
 }
 
@@ -46,6 +49,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) engine: Engine,
+    pub(crate) files: Files,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) bodies: Arc<BodyGate>,
 }
@@ -56,6 +60,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         keys: Arc::new(KeyRing::new(Arc::clone(engine.store()), options.keys)),
         bodies: Arc::new(BodyGate::new(&options.limits)),
         engine,
+        files: options.files,
     };
     let authenticated = from_fn_with_state(server.clone(), authenticate);
 
@@ -71,7 +76,29 @@ pub fn router(engine: Engine, options: Options) -> Router {
     let models = Router::new()
         .route("/{version}/models", get(models::list_models))
         .route("/{version}/models/{id}", get(models::get_model))
+        .route_layer(authenticated.clone())
+        .route_layer(from_fn(require_version))
+        .route_layer(from_fn(classic_errors));
+    let kept = Router::new()
+        .route("/{version}/files", get(files::list_files))
+        .route("/{version}/files/{file}", get(files::get_file).delete(files::delete_file))
+        .route("/upload/{version}/files", post(upload::begin_file))
+        .route("/{version}/fileSearchStores", get(stores::list_stores).post(stores::create_store))
+        .route(
+            "/{version}/fileSearchStores/{store}",
+            get(stores::get_store).delete(stores::delete_store).post(stores::act_on_store),
+        )
+        .route("/upload/{version}/fileSearchStores/{store}", post(upload::begin_document))
+        .route("/{version}/fileSearchStores/{store}/documents", get(stores::list_documents))
+        .route(
+            "/{version}/fileSearchStores/{store}/documents/{document}",
+            get(stores::get_document).delete(stores::delete_document),
+        )
+        .route("/{version}/fileSearchStores/{store}/upload/operations/{operation}", get(stores::get_upload_operation))
+        .route("/{version}/fileSearchStores/{store}/operations/{operation}", get(stores::get_import_operation))
         .route_layer(authenticated)
+        // Whoever knows the address may send pieces.
+        .route("/upload/{version}/content", post(upload::receive).put(upload::receive))
         .route_layer(from_fn(require_version))
         .route_layer(from_fn(classic_errors));
     let routes = Router::new()
@@ -80,6 +107,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .route("/readyz", get(health::readyz))
         .merge(interactions)
         .merge(models)
+        .merge(kept)
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(server.clone());
@@ -108,7 +136,7 @@ async fn single_leading_slash(mut request: Request) -> Request {
 /// Behaviour does not depend on the version, but the segment has to be one (spec 00 §1).
 async fn require_version(request: Request, next: Next) -> Result<Response, ApiError> {
     let path = request.uri().path();
-    match path.split('/').nth(1) {
+    match path.split('/').skip(1).find(|segment| *segment != "upload") {
         Some(version) if is_version(version) => Ok(next.run(request).await),
         Some(_) | None => Err(no_such_path(path)),
     }
@@ -129,7 +157,8 @@ async fn unknown_path(uri: Uri) -> ApiError {
 fn no_such_path(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     Error::not_found(format!(
-        "there is nothing at `{path}`; this server has `/{{version}}/interactions` and `/{{version}}/models`"
+        "there is nothing at `{path}`; this server has `interactions`, `models`, `files` and `fileSearchStores` below \
+         `/{{version}}`"
     ))
     .into()
 }

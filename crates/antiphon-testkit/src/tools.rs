@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_engine::{
-    Found, Media, MediaKind, OpenTool, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError, ToolOutput,
-    Toolbox,
+    Found, FoundIn, Media, MediaKind, OpenTool, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError,
+    ToolOutput, Toolbox,
 };
 use antiphon_wire::{Error, ServerTool, ToolSearch};
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 /// * `url_context` reads an address that was said or found, and no other.
 /// * `code_execution` prints its code, line by line, live. A line `wait` waits for
 ///   [`FixedTools::go_on`], `picture` makes a picture, `raise` ends it with an error.
+/// * `file_search` finds a page of a document about Rome.
 /// * An MCP server has the tool `echo`.
 #[derive(Clone, Default)]
 pub struct FixedTools {
@@ -51,6 +52,7 @@ impl FixedTools {
             ServerTool::GoogleSearch => (true, json!({"queries": {"type": "array", "items": {"type": "string"}}})),
             ServerTool::UrlContext => (true, json!({"urls": {"type": "array", "items": {"type": "string"}}})),
             ServerTool::CodeExecution => (false, json!({"code": {"type": "string"}, "language": {"type": "string"}})),
+            ServerTool::FileSearch => (true, json!({"queries": {"type": "array", "items": {"type": "string"}}})),
             ServerTool::McpServerTool => (false, json!({"text": {"type": "string"}})),
             ServerTool::ToolSearch => (true, json!({"function_names": {"type": "array", "items": {"type": "string"}}})),
         };
@@ -81,6 +83,7 @@ impl Toolbox for FixedTools {
             antiphon_wire::Tool::GoogleSearch {} => self.open_one(ServerTool::GoogleSearch, None, tools),
             antiphon_wire::Tool::UrlContext {} => self.open_one(ServerTool::UrlContext, None, tools),
             antiphon_wire::Tool::CodeExecution {} => self.open_one(ServerTool::CodeExecution, None, tools),
+            antiphon_wire::Tool::FileSearch(_) => self.open_one(ServerTool::FileSearch, None, tools),
             antiphon_wire::Tool::McpServer(server) => {
                 self.open_one(ServerTool::McpServerTool, Some(&server.name), tools)
             }
@@ -105,6 +108,7 @@ impl ServerFunction for Fixed {
             ServerTool::GoogleSearch => search(&arguments),
             ServerTool::UrlContext => Ok(read(&call, &arguments)),
             ServerTool::CodeExecution => Ok(self.program(&call, arguments["code"].as_str().unwrap_or_default()).await),
+            ServerTool::FileSearch => Ok(files()),
             ServerTool::McpServerTool => {
                 let text = arguments["text"].as_str().unwrap_or_default().to_owned();
                 Ok(ToolOutput { result: json!([{"type": "text", "text": text}]), text, ..ToolOutput::default() })
@@ -135,6 +139,7 @@ fn search(arguments: &Value) -> Result<ToolOutput, ToolError> {
         title: title.to_owned(),
         site: "example.org".to_owned(),
         text: text.to_owned(),
+        file: None,
     };
     Ok(ToolOutput {
         sources: vec![
@@ -147,6 +152,22 @@ fn search(arguments: &Value) -> Result<ToolOutput, ToolError> {
     })
 }
 
+fn files() -> ToolOutput {
+    let file = FoundIn {
+        source: "fileSearchStores/guides".to_owned(),
+        page_number: Some(3),
+        custom_metadata: json!({"year": 2024}).as_object().cloned().unwrap_or_default(),
+    };
+    let found = Found {
+        url: "fileSearchStores/guides/documents/rome".to_owned(),
+        title: "rome.pdf".to_owned(),
+        site: String::new(),
+        text: "The Colosseum in Rome was opened by Titus in the year 80.".to_owned(),
+        file: Some(file),
+    };
+    ToolOutput { sources: vec![found], result: json!([]), ..ToolOutput::default() }
+}
+
 fn read(call: &ToolCall, arguments: &Value) -> ToolOutput {
     let urls: Vec<_> = arguments["urls"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let allowed = |url: &&str| call.said.contains(*url) || call.found.contains(*url);
@@ -155,6 +176,7 @@ fn read(call: &ToolCall, arguments: &Value) -> ToolOutput {
         title: "A page".to_owned(),
         site: String::new(),
         text: "It rains in Rome.".to_owned(),
+        file: None,
     };
     let status = |url: &&str| if allowed(url) { "success" } else { "unsafe" };
     ToolOutput {

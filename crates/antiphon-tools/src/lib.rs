@@ -2,9 +2,11 @@
 //!
 //! Each file makes functions for the model out of one crate that does the work and knows
 //! nothing of models: `search` of `antiphon-search`, `pages` of `antiphon-fetch`, `code` of
-//! `antiphon-sandbox`, `mcp` of `antiphon-mcp`. `functions` looks through the request itself.
+//! `antiphon-sandbox`, `files` of `antiphon-files`, `mcp` of `antiphon-mcp`. `functions` looks
+//! through the request itself.
 
 mod code;
+mod files;
 mod functions;
 mod mcp;
 mod pages;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use antiphon_engine::{OpenTool, ProjectId, Schema, Toolbox};
 use antiphon_fetch::Fetcher;
+use antiphon_files::Files;
 use antiphon_mcp::{McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Sandbox};
 use antiphon_search::Provider;
@@ -32,6 +35,7 @@ pub struct Tools {
     /// Or why programs are not run.
     pub sandbox: Result<Sandbox, String>,
     pub limits: Limits,
+    pub files: Files,
     pub mcp: McpServers,
     /// Processes that requests may name, by their names.
     pub processes: BTreeMap<String, StdioSpec>,
@@ -54,6 +58,9 @@ impl Toolbox for Tools {
                     Ok(sandbox) => opened.push(code::open(sandbox.clone(), self.limits.clone())?),
                     Err(why) => return Err(unavailable(at, &format!("programs are not run on this server: {why}"))),
                 },
+                Tool::FileSearch(declared) => {
+                    opened.push(files::open(&self.files, project, declared, &format!("tools[{at}]")).await?);
+                }
                 Tool::McpServer(server) => {
                     let found = mcp::open(&self.mcp, &self.processes, project, server).await;
                     opened.extend(found.map_err(|why| unavailable(at, &why))?);

@@ -126,7 +126,7 @@ async fn read(fetched: antiphon_fetch::Fetched) -> Result<Found, String> {
     match read.await {
         Ok(Ok(document)) => {
             let title = document.title.clone().filter(|title| !title.is_empty()).unwrap_or_else(|| site.clone());
-            Ok(Found { url: String::new(), title, site, text: document.text })
+            Ok(Found { url: String::new(), title, site, text: document.text, file: None })
         }
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("the content cannot be read".to_owned()),

@@ -113,6 +113,7 @@ fn merged(found: &[Vec<Hit>]) -> Vec<Found> {
             title: hit.title.clone(),
             site: hit.site.clone(),
             text: hit.text.clone(),
+            file: None,
         })
         .collect()
 }

@@ -25,6 +25,22 @@ impl Fields {
         }
     }
 
+    /// As [`Fields::new`], for classic resources: their SDKs write some names as `display_name`
+    /// and some as `displayName`. Here they are read, and named in errors, as the latter.
+    pub(crate) fn classic(value: Value, path: &str) -> Result<Self, Error> {
+        let Self { map, path } = Self::new(value, path)?;
+        let mut read = Self { map: Map::new(), path };
+        for (name, value) in map {
+            let camel = camel_case(&name);
+            if read.map.contains_key(&camel) {
+                let message = "it came twice: once in words with `_`, once without";
+                return Err(Error::invalid(&read.path_of(excerpt(&camel)), message));
+            }
+            read.map.insert(camel, value);
+        }
+        Ok(read)
+    }
+
     pub(crate) fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
@@ -127,6 +143,17 @@ impl Fields {
             }
         }
     }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut camel, word| {
+        let mut letters = word.chars();
+        camel.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        camel.push_str(letters.as_str());
+        camel
+    })
 }
 
 /// Names a JSON value in an error without repeating what may be long or private.

@@ -12,6 +12,8 @@ mod content;
 mod error;
 mod event;
 mod fields;
+mod file;
+mod file_search;
 mod fold;
 mod format;
 mod generation;
@@ -31,6 +33,11 @@ pub use event::{
     ErrorEvent, InteractionEvent, ServerCallDelta, ServerCallHead, ServerResultDelta, ServerResultHead, StatusUpdate,
     StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop,
 };
+pub use file::{CreateFile, File};
+pub use file_search::{
+    CreateFileSearchStore, CustomMetadata, CustomValue, Document, DocumentAdded, DocumentConfig, FileSearchStore,
+    ImportFile, Operation, UploadToFileSearchStore, WhiteSpaceConfig,
+};
 pub use fold::EventFold;
 pub use format::AnswerSchema;
 pub use generation::{GenerationConfig, ThinkingLevel, ThinkingSummaries};
@@ -41,5 +48,5 @@ pub use server_tool::{ServerCallStep, ServerResultStep, ServerTool};
 pub use sse::{SseDecoder, encode_comment, encode_done, encode_event};
 pub use status::Status;
 pub use step::{FunctionCallStep, FunctionResult, FunctionResultStep, MessageStep, Step, ThoughtStep};
-pub use tool::{AllowedTools, Function, McpServer, Tool, ToolChoice, ToolMode, ToolSearch};
+pub use tool::{AllowedTools, FileSearch, Function, McpServer, Tool, ToolChoice, ToolMode, ToolSearch};
 pub use usage::{GroundingToolCount, Modality, ModalityTokens, Usage};

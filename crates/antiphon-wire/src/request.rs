@@ -341,11 +341,11 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured(
         "input",
         r#"[{"type":"user_input","content":"Hi"},{"type":"google_search_call","id":"s1","arguments":{"queries":["x"]}},{"type":"google_search_result","call_id":"s1","result":[]},{"type":"model_output","content":"Hello"},{"type":"user_input","content":"And?"}]"#,
-        "steps of server tools, replayed: of `google_search`, `url_context`, `code_execution`, `mcp_server_tool`, `tool_search`",
+        "steps of server tools, replayed: of `google_search`, `url_context`, `code_execution`, `file_search`, `mcp_server_tool`, `tool_search`",
     ),
     refused(
         "input[0].type",
-        r#"[{"type":"file_search_call","id":"call_1"}]"#,
+        r#"[{"type":"google_maps_call","id":"call_1"}]"#,
         "steps of tools that are not built come with them",
     ),
     honoured("system_instruction", r#""Be brief""#, "for this interaction alone; not inherited"),
@@ -364,7 +364,12 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
         r#"[{"type":"mcp_server","name":"notes","url":"https://example.com/mcp","headers":{"a":"b"},"allowed_tools":[{"tools":["x"]}]}]"#,
         "streamable HTTP; headers are never shown again",
     ),
-    refused("tools[0].type", r#"[{"type":"file_search","file_search_store_names":["x"]}]"#, "comes later"),
+    honoured(
+        "tools",
+        r#"[{"type":"file_search","file_search_store_names":["fileSearchStores/x"],"metadata_filter":"year > 2020","top_k":3}]"#,
+        "stores of the project: `docs/tools.md`",
+    ),
+    refused("tools[0].file_search_store_names", r#"[{"type":"file_search"}]"#, "there is nothing to be searched"),
     refused("tools[0].type", r#"[{"type":"google_maps"}]"#, "only a service of Google's has it"),
     refused("tools[0].type", r#"[{"type":"computer_use"}]"#, "only a service of Google's has it"),
     refused("tools[0].type", r#"[{"type":"retrieval"}]"#, "only a service of Google's has it"),

@@ -15,13 +15,20 @@ pub enum ServerTool {
     GoogleSearch,
     UrlContext,
     CodeExecution,
+    FileSearch,
     McpServerTool,
     ToolSearch,
 }
 
 impl ServerTool {
-    pub const ALL: [Self; 5] =
-        [Self::GoogleSearch, Self::UrlContext, Self::CodeExecution, Self::McpServerTool, Self::ToolSearch];
+    pub const ALL: [Self; 6] = [
+        Self::GoogleSearch,
+        Self::UrlContext,
+        Self::CodeExecution,
+        Self::FileSearch,
+        Self::McpServerTool,
+        Self::ToolSearch,
+    ];
 
     /// What the `type` of its steps begins with.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +36,7 @@ impl ServerTool {
             Self::GoogleSearch => "google_search",
             Self::UrlContext => "url_context",
             Self::CodeExecution => "code_execution",
+            Self::FileSearch => "file_search",
             Self::McpServerTool => "mcp_server_tool",
             Self::ToolSearch => "tool_search",
         }

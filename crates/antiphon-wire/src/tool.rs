@@ -20,6 +20,7 @@ pub enum Tool {
     UrlContext {},
     /// Programs in a sandbox.
     CodeExecution {},
+    FileSearch(FileSearch),
     McpServer(McpServer),
     ToolSearch(ToolSearch),
 }
@@ -32,6 +33,19 @@ pub enum ToolSearch {
     Server {},
     /// The model calls this function of the client, whose result holds those that were found.
     Client(Function),
+}
+
+/// Documents in file search stores of the project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSearch {
+    /// `fileSearchStores/…`, at least one.
+    pub file_search_store_names: Vec<String>,
+    /// Chooses documents by their metadata (AIP-160).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_filter: Option<String>,
+    /// How many passages the model is told of at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
 }
 
 /// A server of the Model Context Protocol whose tools the model may use.
@@ -117,9 +131,14 @@ const LONGEST_SHORT_DESCRIPTION: usize = 1024;
 const LONGEST_NAME: usize = 128;
 
 /// Types of spec 05 that this server refuses by name for now.
-const UNBUILT: [&str; 6] = ["file_search", "computer_use", "google_maps", "retrieval", "filesystem", "bash"];
+const UNBUILT: [&str; 5] = ["computer_use", "google_maps", "retrieval", "filesystem", "bash"];
 
-const SUPPORTED: &str = "function, google_search, url_context, code_execution, mcp_server, tool_search";
+const SUPPORTED: &str = "function, google_search, url_context, code_execution, file_search, mcp_server, tool_search";
+
+/// More stores than one search has a use for.
+const MOST_STORES: usize = 10;
+const MOST_PASSAGES: i64 = 100;
+const LONGEST_FILTER: usize = 4096;
 
 /// More servers than one request has a use for.
 const MOST_MCP_SERVERS: usize = 8;
@@ -151,6 +170,7 @@ impl Tool {
                 Self::CodeExecution {} => ("code_execution", "tools are", ""),
                 Self::ToolSearch(ToolSearch::Server {}) => ("tool_search", "tools are", ""),
                 Self::ToolSearch(ToolSearch::Client(function)) => (function.name.as_str(), "functions are", ".name"),
+                Self::FileSearch(_) => ("file_search", "tools are", ""),
             };
             if !names.insert(name) {
                 return Err(Error::invalid(&format!("tools[{at}]{field}"), format!("two {kind} called `{name}`")));
@@ -200,6 +220,7 @@ impl Tool {
             Some("function") => return Function::read(fields).map(Self::Function),
             Some("mcp_server") => return McpServer::read(fields).map(Self::McpServer),
             Some("tool_search") => return ToolSearch::read(fields).map(Self::ToolSearch),
+            Some("file_search") => return FileSearch::read(fields).map(Self::FileSearch),
             Some("google_search") => {
                 read_search_types(&mut fields)?;
                 Self::GoogleSearch {}
@@ -232,6 +253,7 @@ impl Tool {
             Self::GoogleSearch {}
             | Self::UrlContext {}
             | Self::CodeExecution {}
+            | Self::FileSearch(_)
             | Self::McpServer(_)
             | Self::ToolSearch(ToolSearch::Server {}) => None,
         }
@@ -245,6 +267,7 @@ impl Tool {
             | Self::GoogleSearch {}
             | Self::UrlContext {}
             | Self::CodeExecution {}
+            | Self::FileSearch(_)
             | Self::ToolSearch(_) => self.clone(),
         }
     }
@@ -280,6 +303,33 @@ impl ToolSearch {
             }
             Some(other) => Err(fields.mismatch("execution", "`server` or `client`", &Value::from(other))),
         }
+    }
+}
+
+impl FileSearch {
+    fn read(mut fields: Fields) -> Result<Self, Error> {
+        let path = fields.path_of("file_search_store_names");
+        let name = |(at, name): (usize, Value)| match name {
+            Value::String(name) => Ok(name),
+            other => {
+                let message = format!("expected a name as `fileSearchStores/…`, got {}", describe(&other));
+                Err(Error::invalid(&format!("{path}[{at}]"), message))
+            }
+        };
+        let names = fields.list("file_search_store_names")?.unwrap_or_default();
+        if names.is_empty() || names.len() > MOST_STORES {
+            let message = format!("expected 1 to {MOST_STORES} names of stores, got {}", names.len());
+            return Err(Error::invalid(&path, message));
+        }
+        let file_search_store_names = names.into_iter().enumerate().map(name).collect::<Result<Vec<_>, _>>()?;
+        let metadata_filter = fields.string("metadata_filter")?.filter(|text| !text.trim().is_empty());
+        if let Some(length) = metadata_filter.as_ref().map(String::len).filter(|length| *length > LONGEST_FILTER) {
+            let message = format!("expected at most {LONGEST_FILTER} bytes, got {length}");
+            return Err(Error::invalid(&fields.path_of("metadata_filter"), message));
+        }
+        let top_k = fields.integer("top_k", 1, MOST_PASSAGES)?.and_then(|count| u32::try_from(count).ok());
+        fields.finish()?;
+        Ok(Self { file_search_store_names, metadata_filter, top_k })
     }
 }
 

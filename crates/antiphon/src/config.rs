@@ -18,7 +18,7 @@ mod tools;
 pub(crate) use model::{
     Backend, DEFAULT_ATTEMPTS, DEFAULT_CONCURRENCY, DEFAULT_UPSTREAM_CONTEXT, HeaderValue, Kept, Model,
 };
-pub(crate) use tools::{Fetch, McpProcess, ProviderName, Sandbox, SandboxMode, Search};
+pub(crate) use tools::{Fetch, Files, McpProcess, ProviderName, Sandbox, SandboxMode, Search};
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) search: Search,
     pub(crate) fetch: Fetch,
     pub(crate) sandbox: Sandbox,
+    pub(crate) files: Files,
     pub(crate) mcp_servers: BTreeMap<String, McpProcess>,
 }
 
@@ -136,6 +137,7 @@ impl Config {
         }
         problems.extend(self.search.problems());
         problems.extend(self.fetch.problems());
+        problems.extend(self.files.problems());
         if self.store.retention_days == 0 {
             problems.push("`store.retention_days`: expected at least 1".to_owned());
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use antiphon_backends::{Llama, LlamaOptions, Script, ScriptError, Scripted};
 use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, RunLimits, Served, Store, StoreError};
+use antiphon_files::Files;
 use antiphon_models::Library;
 use antiphon_store::{DataLock, FaultHook, FaultPoint, SqliteStore, StoreOptions};
 use antiphon_upstream::{Fallbacks, Secret, Upstream, UpstreamOptions};
@@ -28,6 +29,9 @@ use crate::{Failed, keys, models, paths, print, secrets, tools};
 /// What a worker shares among its calls unless the configuration says otherwise.
 const DEFAULT_CONTEXT: u32 = 32_768;
 const DEFAULT_SLOTS: u32 = 4;
+
+/// How often uploads and files whose time is over are looked for.
+const SWEEP: Duration = Duration::from_secs(600);
 
 /// After the connections are closed, runs have this long to suspend.
 const GRACE: Duration = Duration::from_secs(1);
@@ -81,10 +85,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     }
     let served = bare.iter().map(|(model, built)| Arc::new(serve_model(model, built, &bare, &config))).collect();
     let key = first_key(&data, &*store, &address).await?;
+    let files = tools::files(&config, data.path()).await?;
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models),
-        tools: Arc::new(tools::open(&config, data.path(), address).await?),
+        tools: Arc::new(tools::open(&config, data.path(), address, files.clone()).await?),
         ambient: Arc::new(Machine),
         seal: data.seal(),
         limits: Limits {
@@ -112,10 +117,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         limits.body_bytes = bytes;
         limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
     }
-    let options = antiphon_server::Options { keys: data.key_maker(), limits };
+    engine.tasks().spawn(sweep(files.clone(), stop.clone()));
+    let options = antiphon_server::Options { keys: data.key_maker(), files, limits };
     antiphon_server::serve(listener, engine.clone(), options, stop).await;
     engine.shut_down(GRACE).await;
     Ok(())
+}
+
+/// Removes what has expired, also when nobody uploads anything.
+async fn sweep(files: Files, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+        files.sweep().await;
+    }
 }
 
 /// The configured models, with the one of the command line first. Without any, the

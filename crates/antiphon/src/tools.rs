@@ -6,14 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_fetch::extract::{Bounds, Document, extract};
+use antiphon_fetch::extract::{Bounds, extract};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
+use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
 use antiphon_search::{Brave, Corpus, Exa, Extracted, Key, MediaWiki, Provider, Searxng, Tavily};
 use antiphon_tools::Tools;
 use tracing::{info, warn};
 
+use crate::ambient::Machine;
 use crate::config::{Config, Kept, ProviderName, SandboxMode};
 use crate::{Failed, paths, secrets};
 
@@ -21,7 +23,7 @@ use crate::{Failed, paths, secrets};
 pub(crate) const CORPUS: &str = "corpus.sqlite";
 
 /// `address` is where this server listens, which nobody reaches through it.
-pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr) -> Result<Tools, Failed> {
+pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr, files: Files) -> Result<Tools, Failed> {
     let fetcher = fetcher(config, address)?;
     let checking = fetcher.clone();
     let check = move |url: &antiphon_fetch::Url| {
@@ -55,9 +57,28 @@ pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr) -> R
         fetcher,
         sandbox,
         limits: limits(config),
+        files,
         mcp,
         processes: processes?,
     })
+}
+
+/// What projects keep in a data folder.
+pub(crate) async fn files(config: &Config, data: &Path) -> Result<Files, Failed> {
+    let wanted = &config.files;
+    let mebibytes = |count: u32| u64::from(count) << 20;
+    let limits = FileLimits {
+        stores: wanted.stores as usize,
+        documents: u64::from(wanted.documents),
+        store_bytes: mebibytes(wanted.store_mb),
+        file_bytes: mebibytes(wanted.file_mb),
+        files: wanted.files as usize,
+        files_bytes: mebibytes(wanted.files_mb),
+        uploads: wanted.uploads as usize,
+    };
+    let folder = data.join("files");
+    let opened = Files::open(FilesOptions { folder: folder.clone(), limits, ambient: Arc::new(Machine) }).await;
+    opened.map_err(|error| Failed::new(format!("`{}`: {error}", folder.display())))
 }
 
 async fn providers(config: &Config, data: &Path) -> Result<Vec<Arc<dyn Provider>>, Failed> {
@@ -163,14 +184,5 @@ pub(crate) fn extracted(path: &Path, bytes: &[u8]) -> Option<Result<Extracted, S
         _ => return None,
     };
     let read = extract(bytes, mime, None, &Bounds::default()).map_err(|error| error.to_string());
-    Some(read.map(|document| Extracted { text: paged(&document), title: document.title }))
-}
-
-/// The text, with a form feed at the end of each page.
-fn paged(document: &Document) -> String {
-    let mut text = document.text.clone();
-    for start in document.page_starts.iter().rev().filter(|start| **start > 0) {
-        text.insert(*start, '\u{c}');
-    }
-    text
+    Some(read.map(|document| Extracted { text: document.paged(), title: document.title }))
 }

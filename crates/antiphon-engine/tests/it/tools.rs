@@ -20,6 +20,14 @@ calls = [{ name = "google_search", arguments = { queries = ["final"] } }]
 delay_ms = 30
 
 [[reply]]
+when = "opened by Titus"
+chunks = ["The Colosseum was opened by Titus in the year 80 ⟦1⟧."]
+
+[[reply]]
+when = "Who opened it?"
+calls = [{ name = "file_search", arguments = { queries = ["opened"] } }]
+
+[[reply]]
 when = "given above already"
 chunks = ["Spain won the final ", "⟦", "1⟧. That was", " in summer."]
 delay_ms = 30
@@ -174,6 +182,26 @@ async fn a_search_shows_what_was_asked_and_found_and_its_answer_cites() {
     );
     assert!(usage.total_tool_use_tokens > usage.total_input_tokens);
     assert_eq!(usage.total_tokens, usage.total_input_tokens + usage.total_output_tokens + usage.total_tool_use_tokens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_is_cited_as_a_file() {
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let stores = json!([{"type": "file_search", "file_search_store_names": ["fileSearchStores/guides"]}]);
+    let body = json!({"input": "Who opened it?", "tools": stores});
+    let answer = create(&engine, body).await.handle.finished().await;
+    let steps = serde_json::to_value(&answer.steps).unwrap();
+    assert_eq!((&steps[0]["type"], &steps[1]["type"]), (&json!("file_search_call"), &json!("file_search_result")));
+    assert_eq!((&steps[1]["call_id"], &steps[1]["result"]), (&steps[0]["id"], &json!([])));
+    assert_eq!(
+        steps[2]["content"],
+        json!([{"type": "text", "text": "The Colosseum was opened by Titus in the year 80.", "annotations": [{
+            "type": "file_citation", "document_uri": "fileSearchStores/guides/documents/rome",
+            "file_name": "rome.pdf", "start_index": 0, "end_index": 48, "source": "fileSearchStores/guides",
+            "page_number": 3, "custom_metadata": {"year": 2024},
+        }]}])
+    );
+    assert_eq!(answer.usage.unwrap().grounding_tool_count, []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,10 @@ use super::{CorpusError, Result};
 const BUSY: Duration = Duration::from_secs(5);
 /// More would wait for the same cores.
 const READERS: usize = 4;
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// From version 1.
+const ABOUT: &str = "ALTER TABLE collection ADD COLUMN about TEXT NOT NULL DEFAULT '';
+     ALTER TABLE document ADD COLUMN about TEXT NOT NULL DEFAULT '';";
 
 #[derive(Clone)]
 pub(super) struct Connections {
@@ -64,6 +67,17 @@ impl Connections {
         Ok(())
     }
 
+    /// Writes the whole file anew. Where rows were deleted, pages that were rebuilt meanwhile
+    /// may keep copies of them in their unused part, out of reach of `secure_delete`.
+    pub(super) fn rebuild(&self) -> Result<()> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // The copy is as large as the file; it holds what is kept and has no name.
+        writer.pragma_update(None, "temp_store", "FILE")?;
+        let rebuilt = writer.execute_batch("VACUUM");
+        writer.pragma_update(None, "temp_store", "MEMORY")?;
+        Ok(rebuilt?)
+    }
+
     /// One transaction that sees every write that was answered before.
     pub(super) async fn read<T: Send + 'static>(
         &self,
@@ -101,6 +115,10 @@ fn writing(file: &Path) -> Result<Connection> {
     match version {
         0 if tables == 0 => {
             transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        1 => {
+            transaction.execute_batch(ABOUT)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
         }
         VERSION => {}

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{CorpusError, MOST_NAME_BYTES, Metadata, Result};
+use crate::chunk::{self, Chunking};
 use crate::filter::MetadataValue;
 use crate::page::MOST_KEY_CHARACTERS;
+use crate::plain;
 use crate::provider::{MOST_TITLE_CHARACTERS, MOST_URL_BYTES};
-use crate::{chunk, plain};
 
 /// Of the text of one document.
 pub(super) const MOST_TEXT_BYTES: usize = 20 << 20;
@@ -32,6 +33,9 @@ pub struct NewDocument {
     /// When it was last changed, in nanoseconds since 1970.
     pub modified: i64,
     pub sha256: [u8; 32],
+    /// What its owner says about it, kept as it is.
+    pub about: String,
+    pub chunking: Chunking,
 }
 
 /// A document that is kept, without its text.
@@ -47,6 +51,16 @@ pub struct Document {
     pub bytes: u64,
     pub modified: i64,
     pub sha256: [u8; 32],
+    pub about: String,
+}
+
+/// A collection that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collection {
+    pub name: String,
+    /// What its owner says about it.
+    pub about: String,
+    pub size: Size,
 }
 
 /// A page of documents.
@@ -104,30 +118,49 @@ pub(super) fn collection(connection: &Connection, name: &str) -> Result<i64> {
     found.ok_or_else(|| CorpusError::NotFound(format!("collection `{}`", plain::line(name, 100))))
 }
 
-pub(super) fn create_collection(connection: &Connection, name: &str) -> Result<()> {
+pub(super) fn create_collection(connection: &Connection, name: &str, about: &str, most: usize) -> Result<()> {
     if name.is_empty() || name.len() > MOST_NAME_BYTES {
         return Err(CorpusError::Invalid("expected a name of 1 to 512 bytes".to_owned()));
     }
-    let created = connection.execute("INSERT INTO collection(name) VALUES(?1) ON CONFLICT DO NOTHING", [name])?;
+    let count: usize =
+        connection.query_row("SELECT count(*) FROM collection WHERE name <> ''", [], |row| row.get(0))?;
+    if count >= most {
+        return Err(CorpusError::Full(format!("there are {count} collections already, the most there may be")));
+    }
+    let created = connection
+        .execute("INSERT INTO collection(name, about) VALUES(?1, ?2) ON CONFLICT DO NOTHING", [name, about])?;
     if created == 0 {
         return Err(CorpusError::Exists(format!("collection `{}`", plain::line(name, 100))));
     }
     Ok(())
 }
 
-pub(super) fn delete_collection(connection: &Connection, name: &str) -> Result<()> {
+/// `even_full`: with the documents that are in it.
+pub(super) fn delete_collection(connection: &Connection, name: &str, even_full: bool) -> Result<()> {
     if name.is_empty() {
         return Err(CorpusError::NotFound("collection ``".to_owned()));
     }
     let id = collection(connection, name)?;
+    let documents = size(connection, name)?.documents;
+    if documents > 0 && !even_full {
+        return Err(CorpusError::Full(format!("{documents} documents are in it")));
+    }
     connection.execute("DELETE FROM collection WHERE id = ?1", [id])?;
     Ok(())
 }
 
-pub(super) fn collections(connection: &Connection) -> Result<Vec<String>> {
-    let mut statement = connection.prepare_cached("SELECT name FROM collection WHERE name <> '' ORDER BY name")?;
-    let names = statement.query_map([], |row| row.get(0))?;
-    Ok(names.collect::<rusqlite::Result<_>>()?)
+pub(super) fn one_collection(connection: &Connection, name: &str) -> Result<Collection> {
+    let id = collection(connection, name)?;
+    let about = connection.query_row("SELECT about FROM collection WHERE id = ?1", [id], |row| row.get(0))?;
+    Ok(Collection { name: name.to_owned(), about, size: size(connection, name)? })
+}
+
+pub(super) fn collections(connection: &Connection, after: &str, most: usize) -> Result<Vec<Collection>> {
+    let mut statement =
+        connection.prepare_cached("SELECT name FROM collection WHERE name > ?1 ORDER BY name LIMIT ?2")?;
+    let names = statement.query_map(params![after, most.min(MOST_LISTED + 1)], |row| row.get(0))?;
+    let names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
+    names.iter().map(|name| one_collection(connection, name)).collect()
 }
 
 pub(super) fn size(connection: &Connection, name: &str) -> Result<Size> {
@@ -137,9 +170,23 @@ pub(super) fn size(connection: &Connection, name: &str) -> Result<Size> {
     Ok(connection.query_row(counted, [id], size)?)
 }
 
-pub(super) fn put(connection: &Connection, collection_name: &str, document: &NewDocument) -> Result<Document> {
+/// `most`: what may be in the collection with it.
+pub(super) fn put(
+    connection: &Connection,
+    collection_name: &str,
+    document: &NewDocument,
+    most: Size,
+) -> Result<Document> {
     let collection = collection(connection, collection_name)?;
     insert(connection, collection, None, document)?;
+    let size = size(connection, collection_name)?;
+    if size.documents > most.documents {
+        return Err(CorpusError::Full(format!("{} documents are in it, the most there may be", size.documents - 1)));
+    }
+    if size.bytes > most.bytes {
+        let message = format!("its documents would have {} bytes, and {} are the most", size.bytes, most.bytes);
+        return Err(CorpusError::Full(message));
+    }
     get(connection, collection_name, &document.name)
 }
 
@@ -159,7 +206,7 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO document(collection, folder, name, url, title, site, published, metadata, characters, bytes, \
-             modified, sha256) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             modified, sha256, about) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             collection,
@@ -174,16 +221,19 @@ pub(super) fn insert(
             document.bytes,
             document.modified,
             document.sha256.as_slice(),
+            document.about,
         ])?;
     let id = connection.last_insert_rowid();
     let mut chunk = connection
         .prepare_cached("INSERT INTO chunk(document, characters, start, page, heading) VALUES(?1, ?2, ?3, ?4, ?5)")?;
     let mut words = connection.prepare_cached("INSERT INTO words(rowid, text, heading) VALUES(?1, ?2, ?3)")?;
     let mut start = 0;
-    for part in chunk::chunks(&text) {
+    let mut overlap = "";
+    for part in chunk::chunks(&text, &document.chunking) {
         chunk.execute(params![id, part.characters, start, part.page, part.heading])?;
-        let heading = format!("{}\n{}", document.title, part.heading);
+        let heading = format!("{}\n{}\n{overlap}", document.title, part.heading);
         words.execute(params![connection.last_insert_rowid(), &text[part.start..part.end], heading])?;
+        overlap = document.chunking.overlap(&text[part.start..part.end]);
         start += part.characters;
     }
     Ok(())
@@ -191,23 +241,28 @@ pub(super) fn insert(
 
 /// The columns of [`read`].
 pub(super) const COLUMNS: &str =
-    "document.name, url, title, site, published, metadata, document.characters, bytes, modified, sha256";
+    "document.name, url, title, site, published, metadata, document.characters, bytes, modified, sha256, about";
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Document> {
-    let metadata: String = row.get(5)?;
     Ok(Document {
         name: row.get(0)?,
         url: row.get(1)?,
         title: row.get(2)?,
         site: row.get(3)?,
         published: row.get(4)?,
-        metadata: serde_json::from_str(&metadata)
-            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, error.into()))?,
+        metadata: read_metadata(row, 5)?,
         characters: row.get(6)?,
         bytes: row.get(7)?,
         modified: row.get(8)?,
         sha256: row.get(9)?,
+        about: row.get(10)?,
     })
+}
+
+pub(super) fn read_metadata(row: &Row<'_>, column: usize) -> rusqlite::Result<Metadata> {
+    let metadata: String = row.get(column)?;
+    serde_json::from_str(&metadata)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into()))
 }
 
 fn absent(name: &str) -> CorpusError {

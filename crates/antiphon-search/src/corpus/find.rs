@@ -60,6 +60,19 @@ pub struct Passage {
     pub heading: String,
 }
 
+/// A part of a document that answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundPart {
+    pub collection: String,
+    /// Of the document.
+    pub name: String,
+    pub title: String,
+    pub metadata: Metadata,
+    pub text: String,
+    /// The page it is on, in documents that have pages.
+    pub page: Option<u32>,
+}
+
 /// A document, and its parts that answer, best first.
 struct Candidate {
     id: i64,
@@ -99,6 +112,45 @@ pub(super) fn find(connection: &Connection, find: &Find) -> Result<Vec<Found>> {
     Ok(found)
 }
 
+/// The parts that answer best, best first: `count` of them, whatever documents they are of.
+pub(super) fn find_parts(connection: &Connection, find: &Find) -> Result<Vec<FoundPart>> {
+    let mut ids = Vec::new();
+    for name in &find.collections {
+        ids.push(document::collection(connection, name)?.to_string());
+    }
+    let terms = words::terms(&find.text);
+    if terms.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = ids.join(",");
+    let chosen = find.filter.as_ref().map(|filter| chosen(connection, &ids, filter)).transpose()?;
+    let mut best: Vec<i64> = Vec::new();
+    for operator in [Operator::All, Operator::Any] {
+        let expression = words::match_expression(&terms, operator);
+        for (_, part) in matching(connection, &ids, chosen.as_deref(), &expression)? {
+            if best.len() < find.count && !best.contains(&part) {
+                best.push(part);
+            }
+        }
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT collection.name, document.name, title, metadata, words.text, page FROM chunk \
+         JOIN document ON document.id = chunk.document JOIN collection ON collection.id = document.collection \
+         JOIN words ON words.rowid = chunk.id WHERE chunk.id = ?1",
+    )?;
+    let part = |row: &Row<'_>| {
+        Ok(FoundPart {
+            collection: row.get(0)?,
+            name: row.get(1)?,
+            title: row.get(2)?,
+            metadata: document::read_metadata(row, 3)?,
+            text: row.get(4)?,
+            page: row.get(5)?,
+        })
+    };
+    Ok(best.iter().map(|id| statement.query_row([id], part)).collect::<rusqlite::Result<_>>()?)
+}
+
 /// The documents that a filter chooses, as a list in JSON.
 fn chosen(connection: &Connection, collections: &str, filter: &Filter) -> Result<String> {
     let mut statement =
@@ -114,15 +166,13 @@ fn chosen(connection: &Connection, collections: &str, filter: &Filter) -> Result
     Ok(format!("[{}]", chosen.join(",")))
 }
 
-/// Adds to the candidates what the expression finds, until there are enough.
-fn rank(
+/// The documents and parts that the expression finds, best first.
+fn matching(
     connection: &Connection,
     collections: &str,
     chosen: Option<&str>,
     expression: &str,
-    count: usize,
-    candidates: &mut Vec<Candidate>,
-) -> Result<()> {
+) -> Result<Vec<(i64, i64)>> {
     let among = if chosen.is_some() { "AND document.id IN (SELECT value FROM json_each(?3))" } else { "" };
     let mut statement = connection.prepare(&format!(
         "SELECT chunk.document, chunk.id FROM words JOIN chunk ON chunk.id = words.rowid \
@@ -132,10 +182,21 @@ fn rank(
     ))?;
     let mut values = vec![Value::from(expression.to_owned()), Value::from(MOST_PARTS as i64)];
     values.extend(chosen.map(|chosen| Value::from(chosen.to_owned())));
-    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let found = statement.query_map(rusqlite::params_from_iter(values), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Adds to the candidates what the expression finds, until there are enough.
+fn rank(
+    connection: &Connection,
+    collections: &str,
+    chosen: Option<&str>,
+    expression: &str,
+    count: usize,
+    candidates: &mut Vec<Candidate>,
+) -> Result<()> {
     let before = candidates.len();
-    while let Some(row) = rows.next()? {
-        let (id, part) = (row.get(0)?, row.get(1)?);
+    for (id, part) in matching(connection, collections, chosen, expression)? {
         match candidates.iter().position(|candidate| candidate.id == id) {
             // What had all words is complete.
             Some(at) if at < before => {}
@@ -165,7 +226,7 @@ fn show(
     let query = format!("SELECT {COLUMNS}, collection FROM document WHERE id = ?1");
     let (document, collection) = connection
         .prepare_cached(&query)?
-        .query_row([candidate.id], |row| Ok((document::read(row)?, row.get::<_, i64>(10)?)))?;
+        .query_row([candidate.id], |row| Ok((document::read(row)?, row.get::<_, i64>(11)?)))?;
     let parts = parts(connection, candidate.id)?;
     let lengths: Vec<usize> = parts.iter().map(|part| part.characters).collect();
     let ranked: Vec<usize> =

@@ -1,7 +1,9 @@
 -- The folders' own collection has the empty name; the others are file search stores.
 CREATE TABLE collection(
     id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
+    name TEXT NOT NULL UNIQUE,
+    -- What its owner says about it; nothing here reads it.
+    about TEXT NOT NULL DEFAULT ''
 ) STRICT;
 INSERT INTO collection(name) VALUES('');
 
@@ -26,6 +28,8 @@ CREATE TABLE document(
     bytes INTEGER NOT NULL,
     modified INTEGER NOT NULL,
     sha256 BLOB NOT NULL,
+    -- As a collection's.
+    about TEXT NOT NULL DEFAULT '',
     UNIQUE(collection, name)
 ) STRICT;
 CREATE INDEX document_of_folder ON document(folder) WHERE folder IS NOT NULL;

@@ -49,7 +49,7 @@ async fn each_question_finds_its_document_first() {
 #[tokio::test]
 async fn most_questions_find_their_paragraph_first() {
     let (_folder, corpus) = whole().await;
-    corpus.create_collection("paragraphs").await.unwrap();
+    corpus.create_collection("paragraphs", "", 10).await.unwrap();
     let mut after = None;
     loop {
         let listing = corpus.documents("", after.as_deref(), 10).await.unwrap();

@@ -8,8 +8,8 @@ use tempfile::TempDir;
 async fn corpus() -> (TempDir, Corpus) {
     let folder = tempfile::tempdir().unwrap();
     let corpus = Corpus::open(folder.path().join("corpus.db")).await.unwrap();
-    corpus.create_collection("one").await.unwrap();
-    corpus.create_collection("two").await.unwrap();
+    corpus.create_collection("one", "", 10).await.unwrap();
+    corpus.create_collection("two", "", 10).await.unwrap();
     (folder, corpus)
 }
 
@@ -38,6 +38,10 @@ async fn names(corpus: &Corpus, collections: &[&str], text: &str, filter: Option
     names
 }
 
+async fn listed(corpus: &Corpus) -> Vec<String> {
+    corpus.collections(None, 10).await.unwrap().into_iter().map(|collection| collection.name).collect()
+}
+
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(collection, name)| ((*collection).to_owned(), (*name).to_owned())).collect()
 }
@@ -51,16 +55,16 @@ async fn collections_are_apart() {
     assert_eq!(names(&corpus, &["one", "two"], "herons", None).await, pairs(&[("one", "a"), ("two", "a")]));
     assert_eq!(names(&corpus, &[], "heron", None).await, []);
     assert_eq!(names(&corpus, &[""], "heron", None).await, []);
-    assert_eq!(corpus.collections().await.unwrap(), ["one", "two"]);
+    assert_eq!(listed(&corpus).await, ["one", "two"]);
     assert_eq!(corpus.size("one").await.unwrap(), Size { documents: 1, bytes: 15 });
 
-    corpus.delete_collection("one").await.unwrap();
+    corpus.delete_collection("one", true).await.unwrap();
     assert_eq!(corpus.size("one").await, Err(CorpusError::NotFound("collection `one`".to_owned())));
     assert_eq!(names(&corpus, &["two"], "heron", None).await, pairs(&[("two", "a")]));
-    corpus.create_collection("one").await.unwrap();
+    corpus.create_collection("one", "", 10).await.unwrap();
     assert_eq!(names(&corpus, &["one"], "heron", None).await, []);
-    assert_eq!(corpus.create_collection("two").await, Err(CorpusError::Exists("collection `two`".to_owned())));
-    assert!(matches!(corpus.delete_collection("").await, Err(CorpusError::NotFound(_))));
+    assert_eq!(corpus.create_collection("two", "", 10).await, Err(CorpusError::Exists("collection `two`".to_owned())));
+    assert!(matches!(corpus.delete_collection("", true).await, Err(CorpusError::NotFound(_))));
 }
 
 #[tokio::test]
@@ -132,6 +136,91 @@ async fn a_filter_finds_what_a_thousand_better_parts_hide() {
     let rare = NewDocument { metadata, ..document("rare", &format!("{} swan", "other words ".repeat(50))) };
     corpus.put("one", rare).await.unwrap();
     assert_eq!(names(&corpus, &["one"], "swan", Some("rare = 1")).await, pairs(&[("one", "rare")]));
+}
+
+#[tokio::test]
+async fn the_best_parts_are_found_whatever_documents_they_are_of() {
+    let (_folder, corpus) = corpus().await;
+    let other = "Words about something else entirely. ".repeat(40);
+    let text = format!("{other}\u{c}The swan and the heron.\u{c}{other}\u{c}A swan, a heron, a swan and a heron.");
+    corpus.put("one", document("pages", &text)).await.unwrap();
+    corpus.put("two", document("plain", "Of the heron alone.")).await.unwrap();
+    let check = async |collections: &[&str], count, expected: &[(&str, Option<u32>)]| {
+        let find = Find {
+            collections: collections.iter().map(|name| (*name).to_owned()).collect(),
+            text: "swan heron".to_owned(),
+            filter: None,
+            count,
+            budget: 0,
+        };
+        let found = corpus.find_parts(find).await.unwrap();
+        let found: Vec<_> = found.iter().map(|part| (part.name.as_str(), part.page)).collect();
+        assert_eq!(found, expected);
+    };
+    check(&["one"], 5, &[("pages", Some(4)), ("pages", Some(2))]).await;
+    // Those with all of the words come first.
+    check(&["one", "two"], 5, &[("pages", Some(4)), ("pages", Some(2)), ("plain", None)]).await;
+    check(&["one", "two"], 1, &[("pages", Some(4))]).await;
+    check(&[], 5, &[]).await;
+}
+
+#[tokio::test]
+async fn there_is_no_more_than_there_may_be() {
+    let (_folder, corpus) = corpus().await;
+    let full = corpus.create_collection("three", "", 2).await.unwrap_err();
+    assert_eq!(full.to_string(), "there are 2 collections already, the most there may be");
+    let most = Size { documents: 2, bytes: 10 };
+    corpus.put_within("one", document("a", "12345"), most).await.unwrap();
+    corpus.put_within("one", document("a", "12345"), most).await.unwrap();
+    let full = corpus.put_within("one", document("b", "123456"), most).await.unwrap_err();
+    assert_eq!(full.to_string(), "its documents would have 11 bytes, and 10 are the most");
+    corpus.put_within("one", document("b", "1234"), most).await.unwrap();
+    let full = corpus.put_within("one", document("c", "1"), most).await.unwrap_err();
+    assert_eq!(full.to_string(), "2 documents are in it, the most there may be");
+    assert_eq!(corpus.size("one").await.unwrap(), Size { documents: 2, bytes: 9 });
+    assert!(matches!(corpus.delete_collection("one", false).await, Err(CorpusError::Full(_))));
+    corpus.delete_collection("two", false).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("corpus.db");
+    let corpus = Corpus::open(&file).await.unwrap();
+    corpus.create_collection("one", "", 10).await.unwrap();
+    corpus.put("one", document("a", "the heron waits")).await.unwrap();
+    drop(corpus);
+    let old = rusqlite::Connection::open(&file).unwrap();
+    old.execute_batch(
+        "ALTER TABLE collection DROP COLUMN about; ALTER TABLE document DROP COLUMN about; PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    drop(old);
+    let corpus = Corpus::open(&file).await.unwrap();
+    assert_eq!(names(&corpus, &["one"], "heron", None).await, pairs(&[("one", "a")]));
+    let about = NewDocument { about: "said".to_owned(), ..document("b", "a stork") };
+    assert_eq!(corpus.put("one", about).await.unwrap().about, "said");
+}
+
+#[tokio::test]
+async fn with_rebuilds_nothing_is_left_whatever_was_deleted_when() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = Corpus::open(folder.path().join("corpus.db")).await.unwrap().with_rebuilds();
+    corpus.create_collection("one", "", 10).await.unwrap();
+    for at in 0..60 {
+        corpus.put("one", document(&format!("{at:02}"), &format!("mark{at:02}x ").repeat(30 + at * 7))).await.unwrap();
+    }
+    // Out of order, so that pages are rebuilt in between.
+    for at in (0..60).map(|at| at * 37 % 60).filter(|at| at % 3 > 0) {
+        corpus.delete("one", &format!("{at:02}")).await.unwrap();
+    }
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let bytes: Vec<u8> = files.iter().flat_map(|path| std::fs::read(path).unwrap()).collect();
+    for at in 0..60 {
+        let mark = format!("mark{at:02}x");
+        let is_left = bytes.windows(mark.len()).any(|found| found == mark.as_bytes());
+        assert_eq!(is_left, at % 3 == 0, "{mark}");
+    }
 }
 
 #[tokio::test]

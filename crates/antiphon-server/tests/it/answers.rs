@@ -117,7 +117,8 @@ async fn paths_and_methods_that_do_not_exist_are_json_errors() {
         ("GET", "/nothing/models"),
         ("GET", "/v1/agents"),
         ("POST", "/v1/environments"),
-        ("POST", "/upload/v1beta/files"),
+        ("POST", "/upload/v1beta/nothing"),
+        ("POST", "/upload/v1beta/interactions"),
         ("GET", "/v1/interactions/a/b/c"),
         ("GET", "/favicon.ico"),
     ] {

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::puppet::Puppet;
-use crate::support::{Answer, TestServer, create_body, events_so_far, options, read_until};
+use crate::support::{Answer, TestServer, create_body, events_so_far, read_until};
 
 #[tokio::test]
 async fn draining_ends_streams_waits_for_answers_and_takes_nobody_new() {
@@ -46,7 +46,7 @@ async fn draining_ends_streams_waits_for_answers_and_takes_nobody_new() {
 #[tokio::test]
 async fn a_connection_over_the_limit_waits_until_another_closes() {
     let server = TestServer::with(Puppet::Says(&["Hi"])).await;
-    let mut options = options();
+    let mut options = server.options();
     options.limits.connections = 1;
     let listening = server.listen_with(options).await;
     for _ in 0..3 {

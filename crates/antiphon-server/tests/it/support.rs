@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use antiphon_engine::{Ambient, Engine, EngineParts, Limits as EngineLimits, Models, RunLimits, Seal, Served, Store};
+use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_server::{KeyMaker, Limits, NewKey, Options, router, serve};
 use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
 use axum::Router;
@@ -17,6 +18,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,8 @@ pub(crate) struct TestServer {
     /// Of project `default`, and of another project.
     pub(crate) key: String,
     pub(crate) other_key: String,
+    files: Files,
+    pub(crate) folder: TempDir,
 }
 
 impl TestServer {
@@ -64,7 +68,12 @@ impl TestServer {
             keys.push(text);
         }
         let [key, other_key] = keys.try_into().unwrap();
-        Self { router: router(engine.clone(), options()), engine, store, key, other_key }
+        let folder = tempfile::tempdir().unwrap();
+        let limits = FileLimits { stores: 3, documents: 4, file_bytes: 1000, uploads: 3, ..FileLimits::default() };
+        let files = FilesOptions { folder: folder.path().join("files"), limits, ambient };
+        let files = Files::open(files).await.unwrap();
+        let router = router(engine.clone(), options(&files));
+        Self { router, engine, store, key, other_key, files, folder }
     }
 
     /// One request with the key of project `default`, answered without a connection.
@@ -93,7 +102,11 @@ impl TestServer {
 
     /// Listens on a free port of the loopback.
     pub(crate) async fn listen(&self) -> Listening {
-        self.listen_with(options()).await
+        self.listen_with(self.options()).await
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        options(&self.files)
     }
 
     pub(crate) async fn listen_with(&self, options: Options) -> Listening {
@@ -110,8 +123,8 @@ pub(crate) fn maker() -> KeyMaker {
     KeyMaker::new([9; 32])
 }
 
-pub(crate) fn options() -> Options {
-    Options { keys: maker(), limits: Limits { body_bytes: BODY_LIMIT, ..Limits::default() } }
+fn options(files: &Files) -> Options {
+    Options { keys: maker(), files: files.clone(), limits: Limits { body_bytes: BODY_LIMIT, ..Limits::default() } }
 }
 
 /// A create request: defaults, overridden by `fields`.

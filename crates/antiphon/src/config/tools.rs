@@ -191,6 +191,43 @@ impl Default for Sandbox {
     }
 }
 
+/// How much a project may keep.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Files {
+    pub(crate) stores: u32,
+    /// In one store, as the next.
+    pub(crate) documents: u32,
+    pub(crate) store_mb: u32,
+    /// One document or file.
+    pub(crate) file_mb: u32,
+    pub(crate) files: u32,
+    pub(crate) files_mb: u32,
+    pub(crate) uploads: u32,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { stores: 100, documents: 10_000, store_mb: 1024, file_mb: 100, files: 1000, files_mb: 2048, uploads: 64 }
+    }
+}
+
+impl Files {
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let keys = [
+            ("stores", self.stores),
+            ("documents", self.documents),
+            ("store_mb", self.store_mb),
+            ("file_mb", self.file_mb),
+            ("files", self.files),
+            ("files_mb", self.files_mb),
+            ("uploads", self.uploads),
+        ];
+        let wrong = keys.iter().filter(|(_, value)| *value == 0);
+        wrong.map(|(key, _)| format!("`files.{key}`: expected at least 1")).collect()
+    }
+}
+
 /// A server of tools that is a process on this machine; requests name it without a `url`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

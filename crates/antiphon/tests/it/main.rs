@@ -7,5 +7,6 @@ mod commits;
 mod conversations;
 mod crash;
 mod erasure;
+mod files;
 mod server;
 mod upstream;

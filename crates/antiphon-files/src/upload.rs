@@ -1,0 +1,259 @@
+//! Bytes that come in pieces, until they are a document or a file.
+//!
+//! Whoever knows an upload's id may add to it: Python's SDK sends the pieces without a key. So
+//! the id is 160 bits of chance, is valid for an hour, and is kept only as its hash. A piece is
+//! durable before it is acknowledged, so an upload goes on after a restart where it was.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use antiphon_engine::ProjectId;
+use antiphon_wire::{Code, CreateFile, Error, File, Operation, UploadToFileSearchStore};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::document::Kind;
+use crate::name::{FILES, chance, id_in, is_id, mint};
+use crate::session::{Hold, Session};
+use crate::stores::Incoming;
+use crate::{Files, OperationKind, disk, unavailable};
+
+const LIFE: SignedDuration = SignedDuration::from_hours(1);
+const LONGEST_MIME: usize = 200;
+const LONGEST_FILE_NAME: usize = 512;
+
+/// What an upload is to become.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Target {
+    /// A document of the store with this id.
+    Document {
+        store: String,
+        request: UploadToFileSearchStore,
+    },
+    File(CreateFile),
+}
+
+/// What a client says of the content before it comes.
+#[derive(Clone, Debug, Default)]
+pub struct Begun {
+    pub size: Option<u64>,
+    pub mime_type: Option<String>,
+    pub file_name: Option<String>,
+}
+
+/// What has become of an upload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Received {
+    /// So many bytes have come.
+    Active(u64),
+    Document(Operation),
+    File(File),
+    Cancelled,
+}
+
+/// Why a piece was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadError {
+    pub error: Error,
+    /// How many bytes have come, if the upload can go on.
+    pub active: Option<u64>,
+}
+
+impl UploadError {
+    pub(crate) fn ended(error: Error) -> Self {
+        Self { error, active: None }
+    }
+}
+
+impl Files {
+    /// Begins an upload. The answer is its id, which whoever adds to it has to know.
+    ///
+    /// # Errors
+    /// `not_found` for the store, `invalid_request` for what cannot become a document or a
+    /// file, `content_too_large`, `rate_limit_exceeded` for too many uploads at a time.
+    pub async fn begin_upload(&self, project: ProjectId, target: Target, begun: Begun) -> Result<String, Error> {
+        self.sweep_uploads().await;
+        let session = self.new_session(project, target, begun).await?;
+        self.enter(session).await
+    }
+
+    async fn new_session(&self, project: ProjectId, target: Target, begun: Begun) -> Result<Session, Error> {
+        let Begun { size, mime_type, file_name } = begun;
+        let file_name = file_name.map(|name| name.chars().take(LONGEST_FILE_NAME).collect::<String>());
+        let (said_type, display_name, id) = match &target {
+            Target::Document { store, request } => {
+                self.store(project, store).await?;
+                let display_name = request.display_name.clone().or(file_name).filter(|name| !name.is_empty());
+                let id = mint(&*self.inner.ambient, display_name.as_deref().unwrap_or_default());
+                (request.mime_type.clone(), display_name.unwrap_or_else(|| id.clone()), id)
+            }
+            Target::File(request) => {
+                if let (Some(said), Some(size)) = (request.size_bytes, size)
+                    && said != size
+                {
+                    let message = format!("expected {size}, as `X-Goog-Upload-Header-Content-Length` says, got {said}");
+                    return Err(Error::invalid("file.sizeBytes", message));
+                }
+                let id = self.new_file_id(project, request.name.as_deref()).await?;
+                (request.mime_type.clone(), request.display_name.clone().unwrap_or_default(), id)
+            }
+        };
+        let mime_type = said_type.or(mime_type).filter(|text| text.len() <= LONGEST_MIME && text.contains('/'));
+        let Some(mime_type) = mime_type else {
+            let message = "expected the type of the content, as `text/plain`, here or as \
+                           `X-Goog-Upload-Header-Content-Type`";
+            return Err(Error::invalid("mimeType", message));
+        };
+        if matches!(target, Target::Document { .. }) {
+            Kind::searchable(&mime_type)?;
+        }
+        let most = self.inner.limits.file_bytes;
+        if size.is_some_and(|size| size > most) {
+            return Err(too_large(most));
+        }
+        let expires = (self.inner.ambient.now() + LIFE).to_string();
+        Ok(Session { project: project.0, expires, size, mime_type, display_name, id, target })
+    }
+
+    /// How many bytes of an upload have come, before more of them are read.
+    ///
+    /// # Errors
+    /// `not_found` for what is no upload, or none any more.
+    pub async fn upload_size(&self, upload_id: &str) -> Result<u64, UploadError> {
+        let hold = self.hold(upload_id)?;
+        size_of(hold.part()).await
+    }
+
+    /// Gives up an upload.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn cancel_upload(&self, upload_id: &str) -> Result<Received, UploadError> {
+        let hold = self.hold(upload_id)?;
+        let ended = disk::blocking(move || hold.end()).await;
+        ended.map_err(|error| UploadError::ended(unavailable(&error)))?;
+        Ok(Received::Cancelled)
+    }
+
+    /// Takes a piece, and, with the last one, makes what the upload is to become. `base` is
+    /// what the address of a file begins with.
+    ///
+    /// # Errors
+    /// [`UploadError`] says whether the upload can go on.
+    pub async fn receive(
+        &self,
+        upload_id: &str,
+        offset: u64,
+        bytes: Vec<u8>,
+        is_last: bool,
+        base: &str,
+    ) -> Result<Received, UploadError> {
+        let hold = self.hold(upload_id)?;
+        let before = size_of(hold.part()).await?;
+        let refused = |error| UploadError { error, active: Some(before) };
+        if offset != before {
+            let message = format!("expected {before}, so many bytes have come, got {offset}");
+            return Err(refused(Error::invalid("X-Goog-Upload-Offset", message)));
+        }
+        let size = before + bytes.len() as u64;
+        let most = self.inner.limits.file_bytes;
+        if size > most {
+            return Err(refused(too_large(most)));
+        }
+        if let Some(whole) = hold.session.size
+            && (size > whole || is_last && size < whole)
+        {
+            let message = format!("expected {whole} bytes in all, as the upload began, got {size}");
+            return Err(refused(Error::invalid("X-Goog-Upload-Header-Content-Length", message)));
+        }
+        // The hold goes along: who leaves does not let another one in while this writes.
+        let (hold, written) = tokio::task::spawn_blocking(move || {
+            let written = append(&hold.part(), before, &bytes);
+            (hold, written)
+        })
+        .await
+        .map_err(|error| refused(unavailable(&error)))?;
+        written.map_err(|error| refused(unavailable(&error)))?;
+        if !is_last {
+            return Ok(Received::Active(size));
+        }
+        self.complete(hold, size, base).await
+    }
+
+    async fn complete(&self, hold: Hold, size: u64, base: &str) -> Result<Received, UploadError> {
+        let session = Arc::clone(&hold.session);
+        let project = ProjectId(session.project);
+        let made = match &session.target {
+            Target::Document { store, request } => self.complete_document(&hold, project, store, request).await,
+            Target::File(_) => self.keep_file(project, &session, hold.part(), base).await.map(Received::File),
+        };
+        match made {
+            // What is broken now may work later, with the bytes that are here.
+            Err(error) if error.code == Code::ServiceUnavailable => Err(UploadError { error, active: Some(size) }),
+            made => {
+                let ended = disk::blocking(move || hold.end()).await;
+                if let Err(error) = ended {
+                    warn!(%error, "An upload that has ended could not be removed");
+                }
+                made.map_err(UploadError::ended)
+            }
+        }
+    }
+
+    async fn complete_document(
+        &self,
+        hold: &Hold,
+        project: ProjectId,
+        store: &str,
+        request: &UploadToFileSearchStore,
+    ) -> Result<Received, Error> {
+        let part = hold.part();
+        let _turn = self.inner.reading.acquire().await.map_err(|error| unavailable(&error))?;
+        let bytes = disk::blocking(move || fs::read(part)).await.map_err(|error| unavailable(&error))?;
+        let incoming = Incoming {
+            id: hold.session.id.clone(),
+            display_name: hold.session.display_name.clone(),
+            kind: Kind::searchable(&hold.session.mime_type)?,
+            config: request.config.clone(),
+            bytes,
+        };
+        self.add_document(project, store, OperationKind::Upload, incoming).await.map(Received::Document)
+    }
+
+    /// The id of a file that is to come.
+    async fn new_file_id(&self, project: ProjectId, wanted: Option<&str>) -> Result<String, Error> {
+        let Some(wanted) = wanted else { return Ok(chance(&*self.inner.ambient, 12)) };
+        let Some(id) = id_in(wanted, FILES).or_else(|| is_id(wanted).then_some(wanted)) else {
+            let shown: String = wanted.chars().take(64).collect();
+            let message = format!("expected `files/` and 1 to 40 lower-case letters, digits and dashes, got `{shown}`");
+            return Err(Error::invalid("file.name", message));
+        };
+        if self.file(project, id, "").await.is_ok() {
+            return Err(Error::precondition(format!("`file.name`: `files/{id}` is there already")));
+        }
+        Ok(id.to_owned())
+    }
+}
+
+fn too_large(most: u64) -> Error {
+    Error::new(Code::ContentTooLarge, format!("a file may have {most} bytes at most"))
+}
+
+async fn size_of(part: PathBuf) -> Result<u64, UploadError> {
+    let size = disk::blocking(move || Ok(fs::metadata(part)?.len())).await;
+    size.map_err(|error| UploadError { error: unavailable(&error), active: Some(0) })
+}
+
+fn append(part: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(part)?;
+    let written = file.write_all_at(bytes, offset).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // What was not acknowledged has not come.
+        file.set_len(offset)?;
+    }
+    written
+}

@@ -1,0 +1,59 @@
+//! `/{version}/files` (spec 01, "Files"): what was uploaded, for two days.
+
+use antiphon_engine::Caller;
+use antiphon_files::Listing;
+use antiphon_wire::{Error, File};
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::page::Page;
+use crate::router::Server;
+use crate::upload::Base;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FileList {
+    files: Vec<File>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct FileSegment {
+    file: String,
+}
+
+pub(crate) async fn list_files(
+    State(server): State<Server>,
+    Extension(caller): Extension<Caller>,
+    base: Base,
+    page: Page,
+) -> Result<Json<FileList>, ApiError> {
+    let token = page.token.as_deref();
+    let Listing { items, next } = server.files.files(caller.project, token, page.size, &base.resources()).await?;
+    Ok(Json(FileList { files: items, next_page_token: next }))
+}
+
+pub(crate) async fn get_file(
+    State(server): State<Server>,
+    Extension(caller): Extension<Caller>,
+    base: Base,
+    Path(FileSegment { file }): Path<FileSegment>,
+) -> Result<Json<File>, ApiError> {
+    if file.ends_with(":download") {
+        return Err(Error::not_found("`:download`: files that were uploaded are not given back by this server").into());
+    }
+    Ok(Json(server.files.file(caller.project, &file, &base.resources()).await?))
+}
+
+pub(crate) async fn delete_file(
+    State(server): State<Server>,
+    Extension(caller): Extension<Caller>,
+    Path(FileSegment { file }): Path<FileSegment>,
+) -> Result<Json<Value>, ApiError> {
+    server.files.delete_file(caller.project, &file).await?;
+    Ok(Json(json!({})))
+}

@@ -1,0 +1,79 @@
+//! Files and stores survive the death of the server: what was acknowledged is there.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, Site};
+
+const SCRIPT: &str = r#"
+[[reply]]
+when = "opened by Titus"
+chunks = ["The Colosseum was opened by Titus in the year 80 ⟦1⟧."]
+
+[[reply]]
+when = "Who opened it?"
+calls = [{ name = "file_search", arguments = { queries = ["Colosseum opened"] } }]
+"#;
+const TITUS: &str = "The Colosseum was opened by Titus in the year 80.";
+
+/// Sends a request with these headers and reads the answer: its head and its body.
+fn send(server: &Server, path: &str, headers: &[(&str, &str)], body: &str) -> (String, Value) {
+    let mut connection = TcpStream::connect(&server.address).unwrap();
+    let mut request = format!("POST {path} HTTP/1.0\r\nhost: {}\r\ncontent-length: {}\r\n", server.address, body.len());
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    connection.write_all(format!("{request}\r\n{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap())
+}
+
+fn piece(server: &Server, address: &str, command: &str, offset: usize, body: &str) -> (String, Value) {
+    let offset = offset.to_string();
+    send(server, address, &[("x-goog-upload-command", command), ("x-goog-upload-offset", &offset)], body)
+}
+
+fn kill_and_restart(site: &Site, server: Server) -> Server {
+    server.kill();
+    site.serve(&[])
+}
+
+#[test]
+fn an_upload_a_store_and_its_documents_survive_kill_9() {
+    let site = Site::scripted(SCRIPT);
+    let server = site.serve(&[]);
+    let made = server.call("POST", "/v1/fileSearchStores", Some(&json!({"displayName": "Rome"}))).unwrap();
+    let store = made.body["name"].as_str().unwrap().to_owned();
+    let server = kill_and_restart(&site, server);
+    assert_eq!(server.call("GET", &format!("/v1/{store}"), None).unwrap().body, made.body);
+
+    let headers = [
+        ("x-goog-api-key", site.key.as_str()),
+        ("x-goog-upload-protocol", "resumable"),
+        ("x-goog-upload-command", "start"),
+        ("x-goog-upload-header-content-type", "text/plain"),
+    ];
+    let (head, _) = send(&server, &format!("/upload/v1/{store}:uploadToFileSearchStore"), &headers, "{}");
+    let address = head.lines().find_map(|line| line.strip_prefix("x-goog-upload-url: http://")).unwrap();
+    let address = address[address.find('/').unwrap()..].to_owned();
+    let (head, _) = piece(&server, &address, "upload", 0, &TITUS[..20]);
+    assert!(head.contains("x-goog-upload-status: active"), "{head}");
+    let server = kill_and_restart(&site, server);
+    let (head, _) = piece(&server, &address, "query", 0, "");
+    assert!(head.contains("x-goog-upload-size-received: 20"), "{head}");
+    let (head, operation) = piece(&server, &address, "upload, finalize", 20, &TITUS[20..]);
+    assert!(head.contains("x-goog-upload-status: final") && operation["done"] == true, "{head}");
+
+    let server = kill_and_restart(&site, server);
+    let named = operation["name"].as_str().unwrap();
+    assert_eq!(server.call("GET", &format!("/v1/{named}"), None).unwrap().body, operation);
+    let tool = json!({"type": "file_search", "file_search_store_names": [store]});
+    let answer = server.create(&json!({"model": "scripted", "input": "Who opened it?", "tools": [tool]})).unwrap();
+    let cited = &answer.body["steps"][2]["content"][0]["annotations"][0];
+    assert_eq!(cited["document_uri"], operation["response"]["documentName"], "{}", answer.body);
+    assert_eq!((&cited["start_index"], &cited["end_index"]), (&json!(0), &json!(48)));
+}
