@@ -1,5 +1,5 @@
 //! What a service cannot do is done here: calls and schemas told in words and read from
-//! text, answers held back until they conform and asked for again, stop sequences.
+//! text, calls and answers held back until they conform and asked for again, stop sequences.
 //!
 //! A service that takes tools or a schema, but not both, is asked twice: with the tools,
 //! and, when no call comes of it and the answer does not conform, for the answer in its
@@ -15,6 +15,7 @@ use tracing::info;
 
 use crate::options::{Capabilities, SchemaSupport, ToolSupport};
 
+mod cost;
 mod held;
 mod required;
 #[cfg(test)]

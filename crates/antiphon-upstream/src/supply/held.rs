@@ -10,6 +10,7 @@ use serde_json::Value;
 use tracing::info;
 
 use super::Ask;
+use super::cost::Cost;
 
 /// How often a model is told what is wrong.
 const REPAIRS: u32 = 2;
@@ -43,8 +44,7 @@ pub(super) async fn until_it_conforms(
         ready: VecDeque::new(),
         has_calls: false,
         repairs: 0,
-        current: (0, 0),
-        total: Totals::default(),
+        cost: Cost::default(),
         over: false,
         failed: None,
     };
@@ -62,31 +62,9 @@ struct Held {
     ready: VecDeque<ModelEvent>,
     has_calls: bool,
     repairs: u32,
-    /// Input and cached tokens of the try at hand.
-    current: (u64, u64),
-    total: Totals,
+    cost: Cost,
     over: bool,
     failed: Option<BackendError>,
-}
-
-/// Over all tries.
-#[derive(Default)]
-struct Totals {
-    input: u64,
-    cached: u64,
-    thought: u64,
-    output: u64,
-}
-
-impl Totals {
-    /// With what the try at hand costs so far.
-    fn counted(&self, input: u64, cached: u64, output: u64) -> ModelEvent {
-        ModelEvent::Counted {
-            input_tokens: self.input + input,
-            cached_tokens: self.cached + cached,
-            output_tokens: self.thought + self.output + output,
-        }
-    }
 }
 
 impl Held {
@@ -116,14 +94,13 @@ impl Held {
         match event {
             // What led to an answer that was not good enough is shown once.
             ModelEvent::Started { .. } | ModelEvent::Thought { .. } | ModelEvent::Signed(_) => {
-                if self.total.input == 0 && self.repairs == 0 {
+                if self.cost.is_first_try() {
                     self.ready.push_back(event);
                 }
             }
             ModelEvent::ServedBy { .. } => self.ready.push_back(event),
             ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => {
-                self.current = (input_tokens, cached_tokens);
-                self.ready.push_back(self.total.counted(input_tokens, cached_tokens, output_tokens));
+                self.ready.push_back(self.cost.counted(input_tokens, cached_tokens, output_tokens));
             }
             ModelEvent::Text { text, .. } => {
                 self.text.push_str(&text);
@@ -137,11 +114,7 @@ impl Held {
                 self.ready.push_back(event);
             }
             ModelEvent::Finished { reason, thought_tokens, output_tokens, .. } => {
-                let (input, cached) = std::mem::take(&mut self.current);
-                self.total.input += input;
-                self.total.cached += cached;
-                self.total.thought += thought_tokens;
-                self.total.output += output_tokens;
+                self.cost.end_try(thought_tokens, output_tokens);
                 self.finish(reason).await?;
             }
         }
@@ -189,14 +162,7 @@ impl Held {
 
     fn end(&mut self, reason: FinishReason) {
         self.show_text();
-        let Totals { thought, output, .. } = self.total;
-        self.ready.push_back(self.total.counted(0, 0, 0));
-        self.ready.push_back(ModelEvent::Finished {
-            reason,
-            exact: false,
-            thought_tokens: thought,
-            output_tokens: output,
-        });
+        self.ready.extend(self.cost.end(reason));
         self.over = true;
     }
 }

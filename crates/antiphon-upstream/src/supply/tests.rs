@@ -253,6 +253,30 @@ async fn tools_told_in_words_become_calls_and_earlier_calls_words() {
 }
 
 #[tokio::test]
+async fn a_call_that_cannot_be_made_is_asked_for_again_and_no_part_of_it_is_shown() {
+    let wrong = "Let me see. <tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": 5}}\n</tool_call>";
+    let broken = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\"\n</tool_call>";
+    for wrong in [wrong, broken] {
+        let right = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
+        let (events, error, asked) =
+            run(vec![says(&[wrong]), says(&[right])], prompted(), with_tools(Calls::Allowed)).await;
+        assert_eq!(error, None);
+        let (said, input, output) = told(&events);
+        assert!(
+            said.ends_with("[get_weather]{\"city\": \"Oslo\"}") && said.matches("get_weather").count() == 1,
+            "{said}"
+        );
+        assert_eq!((input, output), ((20, 6), (2, 4)), "both tries are counted");
+        let Message::User(parts) = &asked[1].messages[2] else { panic!("{:?}", asked[1].messages) };
+        assert!(matches!(&parts[..], [Part::Text(text)] if text.contains("cannot be made")), "{parts:?}");
+
+        let (events, error, asked) = run(vec![says(&[wrong]); 3], prompted(), with_tools(Calls::Allowed)).await;
+        assert!(matches!(error, Some(BackendError::MalformedCall(_))), "{error:?}");
+        assert_eq!((asked.len(), told(&events).0.contains("get_weather")), (3, false));
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_has_to_come_is_asked_for_once_more() {
     for capabilities in [prompted(), Capabilities::default()] {
         let native = capabilities.tools == ToolSupport::Native;

@@ -1,19 +1,29 @@
-//! Functions that a model is told of in words, and calls that are read from its text.
+//! Functions that a model is told of in words, and calls that are read from its text: shown
+//! once they are whole and their arguments conform, and asked for again when they do not.
 //!
 //! Only what the model itself has just written is read: nothing that was said to it can
 //! become a call.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use antiphon_dialect::{Callable, ChatTemplate, Output, OutputParser};
 use antiphon_engine::{
-    BackendError, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Said, Tool,
+    BackendError, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, ModelTurn, Said,
+    Tool,
 };
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
+use tracing::info;
 
 use super::Ask;
+use super::cost::Cost;
+
+/// How often a model is told what is wrong with a call.
+const REPAIRS: u32 = 2;
+
+const MOST_BYTES: usize = 4 << 20;
 
 /// A template that has no form of calls of its own, so that the usual one is read.
 const TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% endfor %}";
@@ -56,6 +66,7 @@ pub(super) fn rewrite(messages: &mut [Message]) {
 }
 
 /// Reads calls from what another says.
+#[derive(Clone)]
 pub(super) struct Reading {
     pub(super) ask: Arc<dyn Ask>,
     pub(super) tools: Vec<Tool>,
@@ -64,68 +75,167 @@ pub(super) struct Reading {
 #[async_trait]
 impl Ask for Reading {
     async fn ask(&self, request: ModelRequest) -> Result<ModelStream, BackendError> {
-        let callable = self
-            .tools
-            .iter()
-            .map(|tool| Callable { name: tool.name.clone(), parameters: tool.parameters.grammar().clone() })
-            .collect();
+        let stream = self.ask.ask(request.clone()).await?;
+        let reader = Reader {
+            reading: self.clone(),
+            parser: self.parser()?,
+            request,
+            stream,
+            text: String::new(),
+            calls: Vec::new(),
+            open: None,
+            problem: None,
+            ready: VecDeque::new(),
+            cost: Cost::default(),
+            repairs: 0,
+            over: false,
+            failed: None,
+        };
+        Ok(stream::unfold(reader, |mut reader| async move { reader.next().await.map(|event| (event, reader)) }).boxed())
+    }
+}
+
+impl Reading {
+    fn parser(&self) -> Result<OutputParser, BackendError> {
+        let callable =
+            |tool: &Tool| Callable { name: tool.name.clone(), parameters: tool.parameters.grammar().clone() };
         let template =
             ChatTemplate::compile(TEMPLATE, "", "").map_err(|error| BackendError::Internal(error.to_string()))?;
-        let parser = template.parser("", Vec::new(), callable);
-        let stream = self.ask.ask(request).await?;
-        let events = stream::unfold(Some((parser, stream)), |state| async move {
-            let (mut parser, mut stream) = state?;
-            let (events, over) = match stream.next().await? {
-                Ok(event) => take(&mut parser, event),
-                Err(error) => (vec![Err(error)], true),
+        Ok(template.parser("", Vec::new(), self.tools.iter().map(callable).collect()))
+    }
+
+    /// Why a call cannot be made, without a value in it.
+    fn problem(&self, name: &str, arguments: &str) -> Option<String> {
+        let tool = self.tools.iter().find(|tool| tool.name == name)?;
+        let Ok(arguments) = serde_json::from_str(arguments) else {
+            return Some("its arguments are no JSON".to_owned());
+        };
+        let violation = tool.parameters.validate(&arguments).err()?;
+        Some(format!("its arguments do not conform: at `{}`: {}", violation.pointer, violation.message))
+    }
+}
+
+/// One answer, over several tries.
+struct Reader {
+    reading: Reading,
+    parser: OutputParser,
+    request: ModelRequest,
+    stream: ModelStream,
+    /// All that the model has written in the try at hand.
+    text: String,
+    /// The calls in it, not shown yet.
+    calls: Vec<ModelEvent>,
+    /// The name and the arguments so far of one that has begun.
+    open: Option<(String, String)>,
+    /// What is wrong with one.
+    problem: Option<String>,
+    ready: VecDeque<ModelEvent>,
+    cost: Cost,
+    repairs: u32,
+    over: bool,
+    failed: Option<BackendError>,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<ModelEvent, BackendError>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            if self.over {
+                return self.failed.take().map(Err);
+            }
+            let event = self.stream.next().await;
+            let event = event.unwrap_or_else(|| Err(BackendError::Internal("an answer had no end".to_owned())));
+            let taken = match event {
+                Ok(event) => self.take(event).await,
+                Err(error) => Err(error),
             };
-            Some((stream::iter(events), (!over).then_some((parser, stream))))
-        });
-        Ok(events.flatten().boxed())
-    }
-}
-
-type Events = Vec<Result<ModelEvent, BackendError>>;
-
-/// What an event means once calls are read from it, and whether it is the last.
-fn take(parser: &mut OutputParser, event: ModelEvent) -> (Events, bool) {
-    match event {
-        ModelEvent::Text { text, .. } => said(parser.push(&text), true),
-        ModelEvent::Finished { reason, .. } => {
-            let (mut events, failed) = said(parser.finish(), reason == FinishReason::Stop);
-            if !failed {
-                events.push(Ok(event));
+            if let Err(error) = taken {
+                self.over = true;
+                self.failed = Some(error);
             }
-            (events, true)
         }
-        ModelEvent::Started { .. }
-        | ModelEvent::Counted { .. }
-        | ModelEvent::ServedBy { .. }
-        | ModelEvent::Thought { .. }
-        | ModelEvent::Signed(_)
-        | ModelEvent::CallStarted { .. }
-        | ModelEvent::CallArguments { .. } => (vec![Ok(event)], false),
     }
-}
 
-/// A call that cannot be read is an error, unless the answer's limit cut it.
-fn said(outputs: Vec<Output>, is_whole: bool) -> (Events, bool) {
-    let tokens = Vec::new;
-    let mut events = Vec::new();
-    for output in outputs {
-        events.push(Ok(match output {
-            Output::Thought(text) => ModelEvent::Thought { text, tokens: tokens() },
-            Output::Text(text) => ModelEvent::Text { text, tokens: tokens() },
-            Output::CallStarted { name } => ModelEvent::CallStarted { name, tokens: tokens() },
-            Output::CallArguments(text) => ModelEvent::CallArguments { text, tokens: tokens() },
-            Output::CallEnded => continue,
-            Output::Malformed(_) if !is_whole => continue,
-            Output::Malformed(what) => {
-                let message = format!("The model's call cannot be read: {what}");
-                events.push(Err(BackendError::MalformedCall(message)));
-                return (events, true);
+    async fn take(&mut self, event: ModelEvent) -> Result<(), BackendError> {
+        match event {
+            ModelEvent::Text { text, .. } => {
+                self.text.push_str(&text);
+                if self.text.len() > MOST_BYTES {
+                    return Err(BackendError::MalformedCall("The answer is longer than any can be".to_owned()));
+                }
+                let outputs = self.parser.push(&text);
+                self.read(outputs);
             }
-        }));
+            ModelEvent::Finished { reason, thought_tokens, output_tokens, .. } => {
+                let outputs = self.parser.finish();
+                self.read(outputs);
+                self.cost.end_try(thought_tokens, output_tokens);
+                self.finish(reason).await?;
+            }
+            ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => {
+                self.ready.push_back(self.cost.counted(input_tokens, cached_tokens, output_tokens));
+            }
+            ModelEvent::Started { .. } if !self.cost.is_first_try() => {}
+            ModelEvent::Started { .. }
+            | ModelEvent::ServedBy { .. }
+            | ModelEvent::Thought { .. }
+            | ModelEvent::Signed(_)
+            | ModelEvent::CallStarted { .. }
+            | ModelEvent::CallArguments { .. } => self.ready.push_back(event),
+        }
+        Ok(())
     }
-    (events, false)
+
+    fn read(&mut self, outputs: Vec<Output>) {
+        let tokens = Vec::new;
+        for output in outputs {
+            match output {
+                Output::Thought(text) => self.ready.push_back(ModelEvent::Thought { text, tokens: tokens() }),
+                Output::Text(text) => self.ready.push_back(ModelEvent::Text { text, tokens: tokens() }),
+                Output::CallStarted { name } => {
+                    self.open = Some((name.clone(), String::new()));
+                    self.calls.push(ModelEvent::CallStarted { name, tokens: tokens() });
+                }
+                Output::CallArguments(text) => {
+                    if let Some((_, arguments)) = &mut self.open {
+                        arguments.push_str(&text);
+                    }
+                    self.calls.push(ModelEvent::CallArguments { text, tokens: tokens() });
+                }
+                Output::CallEnded => {
+                    let problem =
+                        self.open.take().and_then(|(name, arguments)| self.reading.problem(&name, &arguments));
+                    self.problem = self.problem.take().or(problem);
+                }
+                Output::Malformed(what) => {
+                    self.problem.get_or_insert(what);
+                }
+            }
+        }
+    }
+
+    /// A call that is not as it should be is asked for again, unless the answer's limit cut it.
+    async fn finish(&mut self, reason: FinishReason) -> Result<(), BackendError> {
+        let Some(problem) = self.problem.take().filter(|_| reason == FinishReason::Stop) else {
+            self.ready.extend(self.calls.drain(..));
+            self.ready.extend(self.cost.end(reason));
+            self.over = true;
+            return Ok(());
+        };
+        if self.repairs == REPAIRS {
+            return Err(BackendError::MalformedCall(format!("The model's call cannot be made: {problem}")));
+        }
+        self.repairs += 1;
+        info!(repairs = self.repairs, "A call cannot be made; the model is told so");
+        self.calls.clear();
+        self.open = None;
+        let said = ModelTurn::text(std::mem::take(&mut self.text));
+        let told = format!("This call cannot be made: {problem}. Write it again, in the form given.");
+        self.request.messages.extend([Message::Model(said), Message::user(told)]);
+        self.parser = self.reading.parser()?;
+        self.stream = self.reading.ask.ask(self.request.clone()).await?;
+        Ok(())
+    }
 }
