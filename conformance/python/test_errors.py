@@ -138,7 +138,6 @@ def test_image_input_is_refused_by_name(ask):
     [
         {"type": "computer_use"},
         {"type": "google_maps"},
-        {"type": "tool_search"},
         {"type": "retrieval"},
     ],
     ids=lambda tool: tool["type"],

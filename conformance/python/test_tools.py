@@ -83,6 +83,62 @@ def test_functions_wait_while_searches_do_not(tell):
     assert (done.status, done.output_text) == ("completed", "It is 22 degrees.")
 
 
+DEFERRED = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather at a place.",
+    "short_description": "The weather",
+    "defer_loading": True,
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def test_functions_are_loaded_when_they_are_wanted(tell):
+    tools = [DEFERRED, {"type": "tool_search"}]
+    waiting = tell("Find out about the weather", tools=tools)
+    assert_typed(waiting)
+    assert_interaction(waiting, "requires_action")
+    assert kinds(waiting) == ["tool_search_call", "tool_search_result", "function_call"]
+    search, found, call = waiting.steps
+    assert search.arguments.function_names == ["get_weather"]
+    assert found.call_id == search.id
+    assert [(one.name, one.description) for one in found.result] == [("get_weather", DEFERRED["description"])]
+    result = {"type": "function_result", "call_id": call.id, "result": "22 degrees"}
+    stored = tell([result], previous_interaction_id=waiting.id, tools=tools)
+    question = {"type": "user_input", "content": [{"type": "text", "text": "Find out about the weather"}]}
+    replayed = tell([question, *plain(waiting.steps), result], store=False, tools=tools)
+    assert stored.output_text == replayed.output_text == "It is 22 degrees."
+
+
+def test_a_client_may_search_for_functions_itself(tell):
+    parameters = {"type": "object", "properties": {"query": {"type": "string"}}}
+    search = {"type": "tool_search", "execution": "client", "name": "find_functions", "parameters": parameters}
+    asked = tell("Let me look for functions", tools=[search])
+    assert_interaction(asked, "requires_action")
+    found = {key: value for key, value in DEFERRED.items() if key not in ("defer_loading", "short_description")}
+    result = {"type": "function_result", "call_id": asked.steps[-1].id, "result": [found]}
+    called = tell([result], previous_interaction_id=asked.id, tools=[search])
+    assert_interaction(called, "requires_action")
+    assert called.steps[-1].name == "get_weather"
+
+
+@pytest.mark.parametrize(
+    ("tools", "field"),
+    [
+        ([DEFERRED], "tools[0].defer_loading"),
+        ([{"type": "tool_search"}], "tools[0]"),
+        ([DEFERRED, {"type": "tool_search", "name": "x"}], "tools[1].name"),
+        ([{"type": "tool_search", "execution": "client"}], "tools[0].name"),
+        ([{"type": "tool_search", "execution": "elsewhere"}], "tools[0].execution"),
+        ([{"type": "function", "name": "f", "short_description": "x"}], "tools[0].short_description"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(tell, tools, field):
+    with pytest.raises(BadRequestError) as refused:
+        tell("Hello?", tools=tools)
+    check(refused, 400, "invalid_request", field)
+
+
 def test_a_program_runs(tell):
     interaction = tell("Compute six times seven", tools=CODE)
     assert_typed(interaction)

@@ -68,7 +68,7 @@ test("image input is refused by name until it is served", () => {
 });
 
 test("server tools are refused by name until they are served", async () => {
-  const types = ["computer_use", "google_maps", "tool_search", "retrieval"];
+  const types = ["computer_use", "google_maps", "retrieval"];
   for (const type of types) await badRequest(ask("Hi", { tools: [{ type }] }), "invalid_request", "tools[0].type", type);
 });
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
-    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, MediaContent, ServerCallStep, Step,
-    ThinkingLevel, ToolMode,
+    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, MediaContent, ServerCallStep,
+    ServerTool, Step, ThinkingLevel, ToolMode, ToolSearch,
 };
 use serde_json::{Value, json};
 
@@ -25,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) sources: Sources,
     /// All that the user has said.
     pub(crate) said: String,
+    /// Functions that the model is told of once it has searched for them.
+    pub(crate) deferred: Vec<Tool>,
 }
 
 /// What a request is to be understood with.
@@ -36,6 +38,12 @@ pub(crate) struct Reading<'a> {
     /// The functions of the server's tools that the request declares.
     pub(crate) server_tools: &'a [OpenTool],
 }
+
+/// Where steps come from that were accepted before.
+const EARLIER: &str = "previous_interaction_id";
+
+/// More functions than a prompt could say.
+const MOST_TOOLS: usize = 256;
 
 /// Builds the call for a request that continues `history`.
 ///
@@ -49,23 +57,28 @@ pub(crate) fn model_request(
     seed: u64,
     max_output_tokens: u32,
 ) -> Result<Asked, Error> {
-    let (calls, tools) = tools(request, reading.server_tools)?;
     let answer = request
         .answer_schema
         .as_ref()
         .map(|answer| Schema::read(answer.schema.clone()).map_err(|error| schema_error(&answer.path, &error)))
         .transpose()?;
     let mut conversation = Conversation::new(reading.project, reading.seal, reading.takes);
+    conversation.search = request.tools.iter().find_map(|tool| match tool {
+        antiphon_wire::Tool::ToolSearch(ToolSearch::Client(function)) => Some(function.name.clone()),
+        _ => None,
+    });
     for PastStep { step, trace } in history.steps {
         // What was accepted then needs no result now.
         conversation.optional = matches!(step, Step::UserInput(_));
-        conversation.take(step, trace, "previous_interaction_id")?;
+        conversation.take(step, trace, EARLIER)?;
     }
     conversation.optional = !history.waits;
     for (at, step) in request.input.iter().enumerate() {
         conversation.take(step.clone(), None, &format!("input[{at}]"))?;
     }
     let sources = std::mem::take(&mut conversation.sources);
+    let Functions { calls, tools, deferred } =
+        functions(request, reading.server_tools, &conversation.loaded, conversation.search.is_some())?;
     let messages = conversation.end()?;
     let said: Vec<_> = messages
         .iter()
@@ -88,20 +101,30 @@ pub(crate) fn model_request(
         seed,
         resume: None,
     };
-    Ok(Asked { call, sources, said: said.join("\n") })
+    Ok(Asked { call, sources, said: said.join("\n"), deferred })
 }
 
-/// The messages of a run's own steps so far, and what tools told in them.
+/// What a run's own steps come to.
+pub(crate) struct Continued {
+    pub(crate) messages: Vec<Message>,
+    /// What tools told in them.
+    pub(crate) sources: Sources,
+    /// The names of the functions that were loaded, in their order.
+    pub(crate) loaded: Vec<String>,
+}
+
+/// What the steps of a run come to so far.
 ///
 /// # Errors
 /// When they are none that can be said, which the run itself never makes.
-pub(crate) fn continued(project: ProjectId, seal: &Seal, steps: &[PastStep]) -> Result<(Vec<Message>, Sources), Error> {
+pub(crate) fn continued(project: ProjectId, seal: &Seal, steps: &[PastStep]) -> Result<Continued, Error> {
     let mut conversation = Conversation::new(project, seal, &[]);
     for PastStep { step, trace } in steps {
         conversation.take(step.clone(), trace.clone(), "steps")?;
     }
     conversation.end_turn();
-    Ok((conversation.messages, conversation.sources))
+    let Conversation { messages, sources, loaded, .. } = conversation;
+    Ok(Continued { messages, sources, loaded: loaded.into_iter().map(|function| function.name).collect() })
 }
 
 /// The conversation that a request continues.
@@ -113,12 +136,26 @@ pub(crate) struct History {
     pub(crate) waits: bool,
 }
 
-/// The functions the model may call: the server's, then the client's. Every declared one is
-/// checked, also those that the choice leaves out, which is of the client's functions alone.
-fn tools(request: &CreateInteraction, server_tools: &[OpenTool]) -> Result<(Calls, Vec<Tool>), Error> {
+/// The functions of a request.
+struct Functions {
+    calls: Calls,
+    /// Those that the model is told of: the server's, then the client's, then those of the
+    /// client that were loaded, so that a prompt goes on as it began.
+    tools: Vec<Tool>,
+    deferred: Vec<Tool>,
+}
+
+/// Every declared function is checked, also those that the choice leaves out, which is of
+/// the client's functions alone.
+fn functions(
+    request: &CreateInteraction,
+    server_tools: &[OpenTool],
+    loaded: &[Function],
+    finds_more: bool,
+) -> Result<Functions, Error> {
     let (mode, allowed) =
         request.generation_config.tool_choice.as_ref().map_or((ToolMode::Auto, None), |choice| choice.resolve());
-    let mut tools: Vec<Tool> = Vec::new();
+    let (mut tools, mut deferred): (Vec<Tool>, Vec<Tool>) = (Vec::new(), Vec::new());
     for OpenTool { declaration, .. } in server_tools {
         if tools.iter().any(|other| other.name == declaration.name) {
             let message = format!("two tools of MCP servers would both be called `{}`", declaration.name);
@@ -138,15 +175,37 @@ fn tools(request: &CreateInteraction, server_tools: &[OpenTool]) -> Result<(Call
             return Err(Error::invalid(&format!("tools[{at}].name"), message));
         }
         if mode != ToolMode::None && allowed.is_none_or(|names| names.contains(&tool.name)) {
-            tools.push(tool);
+            if function.defer_loading { &mut deferred } else { &mut tools }.push(tool);
         }
+    }
+    let declared = |name: &str| request.tools.iter().filter_map(|tool| tool.function()).any(|other| other.name == name);
+    for function in loaded {
+        if let Some(at) = deferred.iter().position(|tool| tool.name == function.name) {
+            tools.push(deferred.remove(at));
+        } else if finds_more
+            && mode != ToolMode::None
+            && allowed.is_none()
+            && !declared(&function.name)
+            && tools.iter().all(|tool| tool.name != function.name)
+        {
+            // What a client finds need not be declared.
+            tools.push(Tool {
+                name: function.name.clone(),
+                description: function.description.clone(),
+                parameters: parameters(function, &format!("the function `{}` that was found", function.name))?,
+            });
+        }
+    }
+    if tools.len() > MOST_TOOLS {
+        let message = format!("expected at most {MOST_TOOLS} functions that are not deferred, got {}", tools.len());
+        return Err(Error::invalid("tools", message));
     }
     let calls = match mode {
         _ if tools.is_empty() => Calls::None,
         ToolMode::Auto | ToolMode::Validated | ToolMode::None => Calls::Allowed,
         ToolMode::Any => Calls::Required,
     };
-    Ok((calls, tools))
+    Ok(Functions { calls, tools, deferred })
 }
 
 /// The schema of a function's arguments, which are always an object.
@@ -199,6 +258,10 @@ struct Conversation<'a> {
     optional: bool,
     /// What the results of tools have told.
     sources: Sources,
+    /// The function of the client that searches for others.
+    search: Option<String>,
+    /// The functions that were searched for and found, each once, in their order.
+    loaded: Vec<Function>,
 }
 
 impl<'a> Conversation<'a> {
@@ -215,6 +278,16 @@ impl<'a> Conversation<'a> {
             of_server: HashSet::new(),
             optional: false,
             sources: Sources::default(),
+            search: None,
+            loaded: Vec::new(),
+        }
+    }
+
+    fn load(&mut self, functions: impl IntoIterator<Item = Function>) {
+        for function in functions {
+            if !self.loaded.iter().any(|other| other.name == function.name) {
+                self.loaded.push(function);
+            }
         }
     }
 
@@ -245,6 +318,9 @@ impl<'a> Conversation<'a> {
             Step::ServerResult(step) => {
                 let name = self.answered(&step.call_id, None, path)?;
                 self.end_turn();
+                if step.tool == ServerTool::ToolSearch {
+                    self.load(found_functions(&step.result));
+                }
                 let told = step.signature.as_ref().and_then(|signature| self.seal.open_told(self.project, signature));
                 let text = match told {
                     Some(told) => {
@@ -259,6 +335,13 @@ impl<'a> Conversation<'a> {
             Step::FunctionResult(step) => {
                 let name = self.answered(&step.call_id, step.name.as_deref(), path)?;
                 self.end_turn();
+                let found = result_functions(&step.result);
+                if self.search.as_ref() == Some(&name) {
+                    self.load(found);
+                } else if !found.is_empty() && path != EARLIER {
+                    let message = "functions are found by the function of a `tool_search` alone";
+                    return Err(Error::invalid(&format!("{path}.result"), message));
+                }
                 self.messages.push(Message::Result(CallResult {
                     text: result_text(&step.result)?,
                     call_id: step.call_id,
@@ -302,7 +385,7 @@ impl<'a> Conversation<'a> {
                 Content::Audio(media) => (MediaKind::Audio, "audio", media),
                 Content::Video(media) => (MediaKind::Video, "video", media),
                 Content::Document(media) => (MediaKind::Document, "document", media),
-                Content::Other(_) => return Err(unsayable()),
+                Content::Function(_) | Content::Other(_) => return Err(unsayable()),
             };
             if !self.takes.contains(&kind) {
                 return Err(Error::invalid(
@@ -396,7 +479,9 @@ fn said_text(content: &[Content]) -> Result<String, Error> {
     let said = |part: &Content| match part {
         Content::Text(part) => Ok(part.text.clone()),
         Content::Image(_) => Ok(String::new()),
-        Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::Other(_) => Err(unsayable()),
+        Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::Function(_) | Content::Other(_) => {
+            Err(unsayable())
+        }
     };
     content.iter().map(said).collect()
 }
@@ -420,14 +505,38 @@ const NOT_KNOWN: &str = "What this found is not known any more.";
 fn result_text(result: &FunctionResult) -> Result<String, Error> {
     match result {
         FunctionResult::Text(text) => Ok(text.clone()),
-        FunctionResult::Parts(parts) => text_of(parts, "\n"),
+        FunctionResult::Parts(parts) => {
+            let said = |part: &Content| match part {
+                Content::Text(part) => Ok(part.text.clone()),
+                Content::Function(function) => Ok(loaded_text([function.name.as_str()])),
+                _ => Err(unsayable()),
+            };
+            parts.iter().map(said).collect::<Result<Vec<_>, _>>().map(|said| said.join("\n"))
+        }
         FunctionResult::Object(object) => Ok(Value::Object(object.clone()).to_string()),
     }
 }
 
-fn text_of(content: &[Content], separator: &str) -> Result<String, Error> {
-    let parts: Option<Vec<_>> = content.iter().map(Content::as_text).collect();
-    Ok(parts.ok_or_else(unsayable)?.join(separator))
+/// What a model is told of functions that it may call from now on.
+pub fn loaded_text<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    format!("Loaded, and ready to be called: {}.", names.join(", "))
+}
+
+/// The functions in the result of one of the client's.
+fn result_functions(result: &FunctionResult) -> Vec<Function> {
+    let FunctionResult::Parts(parts) = result else { return Vec::new() };
+    let functions = parts.iter().filter_map(|part| match part {
+        Content::Function(function) => Some(function.clone()),
+        _ => None,
+    });
+    functions.collect()
+}
+
+/// The functions of a search's result.
+fn found_functions(result: &Value) -> Vec<Function> {
+    let found = result.as_array().into_iter().flatten();
+    found.filter_map(|function| serde_json::from_value(function.clone()).ok()).collect()
 }
 
 /// Requests with such parts were refused when they came; only a conversation stored by

@@ -24,13 +24,13 @@ use crate::admission::{Permit, Ticket};
 use crate::ambient::wire_time;
 use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, TurnSetting, check_answer};
 use crate::backend::{
-    BackendError, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought,
+    BackendError, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought, Tool,
 };
 use crate::engine::Inner;
 use crate::journal::{Draft, Journal};
 use crate::models::Served;
 use crate::phase::{Effect, Ending, Input, Phase};
-use crate::prompt::{Asked, continued};
+use crate::prompt::{Asked, Continued, continued};
 use crate::resumption::Resumption;
 use crate::store::{ClosedStep, Event, Outcome, PastStep, ProjectId, StoreError};
 use crate::tell::Sources;
@@ -102,6 +102,8 @@ struct Work {
     base: ModelRequest,
     prepared: Option<Prepared>,
     tools: Vec<OpenTool>,
+    /// Functions that the model has not searched for yet.
+    deferred: Vec<Tool>,
     said: Arc<str>,
     /// What may be cited.
     sources: Sources,
@@ -179,7 +181,7 @@ impl Run {
                 let client_calls = call.resumption.client_calls();
                 let in_tools = call.resumption.in_tools;
                 let mut work = Work::new(call);
-                if let Ok((_, sources)) = continued(self.project, self.engine.seal(), &work.steps) {
+                if let Ok(Continued { sources, .. }) = continued(self.project, self.engine.seal(), &work.steps) {
                     work.sources.extend(sources);
                 }
                 let input = if in_tools { Input::StartWithTools { calls: client_calls } } else { Input::Start };
@@ -228,12 +230,13 @@ impl Run {
             work.deadline =
                 Some(work.deadline.map_or_else(|| Instant::now() + limits.time, |end| end + asked.elapsed()));
         }
-        let said = continued(self.project, self.engine.seal(), &work.steps);
-        let mut request = ModelRequest { max_output_tokens, resume: work.resume.take(), ..work.base.clone() };
-        match said {
-            Ok((messages, _)) => request.messages.extend(messages),
+        let Continued { messages, loaded, .. } = match continued(self.project, self.engine.seal(), &work.steps) {
+            Ok(continued) => continued,
             Err(error) => return Ok(Input::TurnFailed(error.failure())),
-        }
+        };
+        work.load(&loaded);
+        let mut request = ModelRequest { max_output_tokens, resume: work.resume.take(), ..work.base.clone() };
+        request.messages.extend(messages);
         let prepared = match work.prepared.take() {
             Some(prepared) => prepared,
             None => tokio::select! {
@@ -466,6 +469,7 @@ impl Work {
         Self {
             served,
             base: asked.call,
+            deferred: asked.deferred,
             prepared,
             said: asked.said.into(),
             sources: asked.sources,
@@ -485,6 +489,15 @@ impl Work {
             tier,
             background,
             tools,
+        }
+    }
+
+    /// Tells the model of functions that it has found.
+    fn load(&mut self, names: &[String]) {
+        for name in names {
+            if let Some(at) = self.deferred.iter().position(|tool| tool.name == *name) {
+                self.base.tools.push(self.deferred.remove(at));
+            }
         }
     }
 

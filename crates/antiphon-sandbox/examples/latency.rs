@@ -1,5 +1,6 @@
 //! What a sandbox adds to `python3 -c 'print(42)'`: N times in turn without one, in the one that waits with a fresh
-//! workspace, and in one set up for a given workspace; their medians as one line of JSON.
+//! workspace, and in one set up for a given workspace; medians as one line of JSON, of the times and of what each
+//! turn's own `python3` is exceeded by.
 //!
 //! `cargo run --release -p antiphon-sandbox --example latency -- [N] [bwrap|landlock]`, after
 //! `cargo build --release -p antiphon-sandbox`, which makes the helper.
@@ -8,7 +9,7 @@
 use std::error::Error;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use antiphon_sandbox::{End, Frame, Host, Language, Limits, Options, Program, Sandbox, Tier, Workspace};
 
@@ -41,9 +42,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         fresh.push(time(|| run(&sandbox, Workspace::Fresh))?);
         given.push(time(|| run(&sandbox, Workspace::Given(kept.clone())))?);
     }
+    let (fresh_adds, given_adds) = (added(&fresh, &bare), added(&given, &bare));
     let (bare, fresh, given) = (median(bare), median(fresh), median(given));
     println!(
-        r#"{{"tier":"{}","rounds":{rounds},"bare_ms":{bare:.2},"fresh_ms":{fresh:.2},"given_ms":{given:.2}}}"#,
+        r#"{{"tier":"{}","bare_ms":{bare:.2},"fresh_ms":{fresh:.2},"given_ms":{given:.2},"fresh_adds_ms":{fresh_adds:.2},"given_adds_ms":{given_adds:.2}}}"#,
         sandbox.tier()
     );
     drop(sandbox);
@@ -71,13 +73,18 @@ fn expect(said: &str, succeeded: bool) -> Result<(), Box<dyn Error>> {
     if succeeded && said == "42\n" { Ok(()) } else { Err(format!("it said {said:?}").into()) }
 }
 
-fn time(act: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<Duration, Box<dyn Error>> {
+/// In milliseconds.
+fn time(act: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     let began = Instant::now();
     act()?;
-    Ok(began.elapsed())
+    Ok(began.elapsed().as_secs_f64() * 1000.0)
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64() * 1000.0
+fn added(times: &[f64], bare: &[f64]) -> f64 {
+    median(times.iter().zip(bare).map(|(time, bare)| time - bare).collect())
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_unstable_by(f64::total_cmp);
+    times[times.len() / 2]
 }

@@ -96,6 +96,9 @@ pub(crate) fn read_helper(path: &Path) -> io::Result<OwnedFd> {
     let mut file = File::from(memory);
     file.write_all(&bytes)?;
     let memory = OwnedFd::from(file);
-    rustix::fs::fcntl_add_seals(&memory, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    // `WRITE` waits for whoever holds a page at the moment, and gives up on a busy machine. Nobody has it mapped yet,
+    // so that the future is all there is to seal.
+    let seals = SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&memory, seals)?;
     Ok(memory)
 }

@@ -7,7 +7,7 @@ use antiphon_engine::{
     Found, FoundIn, Media, MediaKind, OpenTool, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError,
     ToolOutput, Toolbox,
 };
-use antiphon_wire::{Error, ServerTool};
+use antiphon_wire::{Error, ServerTool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -47,13 +47,14 @@ impl FixedTools {
         self.shared.ran.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open_one(&self, kind: ServerTool, server: Option<&str>) -> Option<OpenTool> {
+    fn open_one(&self, kind: ServerTool, server: Option<&str>, declared: &[antiphon_wire::Tool]) -> Option<OpenTool> {
         let (reads, properties) = match kind {
             ServerTool::GoogleSearch => (true, json!({"queries": {"type": "array", "items": {"type": "string"}}})),
             ServerTool::UrlContext => (true, json!({"urls": {"type": "array", "items": {"type": "string"}}})),
             ServerTool::CodeExecution => (false, json!({"code": {"type": "string"}, "language": {"type": "string"}})),
             ServerTool::FileSearch => (true, json!({"queries": {"type": "array", "items": {"type": "string"}}})),
             ServerTool::McpServerTool => (false, json!({"text": {"type": "string"}})),
+            ServerTool::ToolSearch => (true, json!({"function_names": {"type": "array", "items": {"type": "string"}}})),
         };
         let name = server.map(|_| "echo".to_owned());
         let server_name = server.map(str::to_owned);
@@ -68,7 +69,7 @@ impl FixedTools {
             name,
             server_name,
             reads,
-            run: Arc::new(Fixed { tools: self.clone(), kind }),
+            run: Arc::new(Fixed { tools: self.clone(), kind, declared: declared.to_vec() }),
         })
     }
 }
@@ -77,12 +78,15 @@ impl FixedTools {
 impl Toolbox for FixedTools {
     async fn open(&self, _project: ProjectId, tools: &[antiphon_wire::Tool]) -> Result<Vec<OpenTool>, Error> {
         let opened = tools.iter().filter_map(|tool| match tool {
-            antiphon_wire::Tool::Function(_) => None,
-            antiphon_wire::Tool::GoogleSearch {} => self.open_one(ServerTool::GoogleSearch, None),
-            antiphon_wire::Tool::UrlContext {} => self.open_one(ServerTool::UrlContext, None),
-            antiphon_wire::Tool::CodeExecution {} => self.open_one(ServerTool::CodeExecution, None),
-            antiphon_wire::Tool::FileSearch(_) => self.open_one(ServerTool::FileSearch, None),
-            antiphon_wire::Tool::McpServer(server) => self.open_one(ServerTool::McpServerTool, Some(&server.name)),
+            antiphon_wire::Tool::Function(_) | antiphon_wire::Tool::ToolSearch(ToolSearch::Client(_)) => None,
+            antiphon_wire::Tool::ToolSearch(_) => self.open_one(ServerTool::ToolSearch, None, tools),
+            antiphon_wire::Tool::GoogleSearch {} => self.open_one(ServerTool::GoogleSearch, None, tools),
+            antiphon_wire::Tool::UrlContext {} => self.open_one(ServerTool::UrlContext, None, tools),
+            antiphon_wire::Tool::CodeExecution {} => self.open_one(ServerTool::CodeExecution, None, tools),
+            antiphon_wire::Tool::FileSearch(_) => self.open_one(ServerTool::FileSearch, None, tools),
+            antiphon_wire::Tool::McpServer(server) => {
+                self.open_one(ServerTool::McpServerTool, Some(&server.name), tools)
+            }
         });
         Ok(opened.collect())
     }
@@ -91,6 +95,8 @@ impl Toolbox for FixedTools {
 struct Fixed {
     tools: FixedTools,
     kind: ServerTool,
+    /// By the request.
+    declared: Vec<antiphon_wire::Tool>,
 }
 
 #[async_trait]
@@ -106,6 +112,14 @@ impl ServerFunction for Fixed {
             ServerTool::McpServerTool => {
                 let text = arguments["text"].as_str().unwrap_or_default().to_owned();
                 Ok(ToolOutput { result: json!([{"type": "text", "text": text}]), text, ..ToolOutput::default() })
+            }
+            ServerTool::ToolSearch => {
+                let wanted = arguments["function_names"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let is_wanted = |tool: &&antiphon_wire::Tool| {
+                    tool.function().is_some_and(|function| wanted.iter().any(|name| *name == function.name))
+                };
+                let result = self.declared.iter().filter(is_wanted).map(|tool| json!(tool)).collect();
+                Ok(ToolOutput { text: "Loaded.".to_owned(), result, ..ToolOutput::default() })
             }
         }
     }

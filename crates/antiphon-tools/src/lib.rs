@@ -2,10 +2,12 @@
 //!
 //! Each file makes functions for the model out of one crate that does the work and knows
 //! nothing of models: `search` of `antiphon-search`, `pages` of `antiphon-fetch`, `code` of
-//! `antiphon-sandbox`, `files` of `antiphon-files`, `mcp` of `antiphon-mcp`.
+//! `antiphon-sandbox`, `files` of `antiphon-files`, `mcp` of `antiphon-mcp`. `functions` looks
+//! through the request itself.
 
 mod code;
 mod files;
+mod functions;
 mod mcp;
 mod pages;
 mod search;
@@ -19,7 +21,7 @@ use antiphon_files::Files;
 use antiphon_mcp::{McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Sandbox};
 use antiphon_search::Provider;
-use antiphon_wire::{Error, Tool};
+use antiphon_wire::{Error, Tool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -45,7 +47,8 @@ impl Toolbox for Tools {
         let mut opened = Vec::new();
         for (at, tool) in tools.iter().enumerate() {
             match tool {
-                Tool::Function(_) => {}
+                Tool::Function(_) | Tool::ToolSearch(ToolSearch::Client(_)) => {}
+                Tool::ToolSearch(ToolSearch::Server {}) => opened.push(functions::open(tools)?),
                 Tool::GoogleSearch {} if self.providers.is_empty() => {
                     return Err(unavailable(at, "no search is configured on this server"));
                 }

@@ -90,7 +90,7 @@ pub(crate) fn first_request(request: &ModelRequest, capabilities: &Capabilities)
     if plan.tells_schema
         && let Some(schema) = first.answer.take()
     {
-        add_instruction(&mut first, &held::instruction(&schema));
+        ask_last(&mut first.messages, &held::instruction(&schema));
     }
     Ok(first)
 }
@@ -129,6 +129,21 @@ fn add_instruction(request: &mut ModelRequest, text: &str) {
         system.push_str("\n\n");
     }
     system.push_str(text);
+}
+
+/// Text at the end of what is asked: a small model does not look back for the form of its
+/// answer as far as the system instruction.
+fn ask_last(messages: &mut Vec<Message>, text: &str) {
+    match messages.last_mut() {
+        Some(Message::User(parts)) => match parts.last_mut() {
+            Some(Part::Text(said)) => {
+                said.push_str("\n\n");
+                said.push_str(text);
+            }
+            Some(Part::Media(_)) | None => parts.push(Part::Text(text.to_owned())),
+        },
+        Some(Message::Model(_) | Message::Result(_)) | None => messages.push(Message::user(text.to_owned())),
+    }
 }
 
 /// Ends the text before the first stop sequence, also where the service takes none. What

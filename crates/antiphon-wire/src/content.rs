@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::fields::Fields;
+use crate::tool::Function;
 
 /// One part of a message. Parts that are not built yet survive in stored data as
 /// [`Content::Other`]; a request that holds one is refused by name. Which media a model
@@ -21,6 +22,8 @@ pub enum Content {
     Audio(MediaContent),
     Video(MediaContent),
     Document(MediaContent),
+    /// In the result of a search for functions alone.
+    Function(Function),
     #[serde(untagged)]
     Other(Value),
 }
@@ -61,6 +64,22 @@ impl Content {
         }
     }
 
+    /// Reads what a function of the client gave back: text, and functions that it found.
+    pub(crate) fn read_results(items: Vec<Value>, path: &str) -> Result<Vec<Self>, Error> {
+        let read = |(at, item): (usize, Value)| {
+            let path = format!("{path}[{at}]");
+            if item.get("type").and_then(Value::as_str) != Some("function") {
+                return Self::read(item, &path);
+            }
+            let mut fields = Fields::new(item, &path)?;
+            fields.take("type");
+            Function::read(fields).map(Self::Function)
+        };
+        let parts = items.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+        Self::only(&parts, path, |part| matches!(part, Self::Text(_) | Self::Function(_)))?;
+        Ok(parts)
+    }
+
     /// Reads one part. A bare string and an untagged `{"text": …}` are text.
     pub(crate) fn read(value: Value, path: &str) -> Result<Self, Error> {
         if let Value::String(text) = value {
@@ -95,32 +114,37 @@ impl Content {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(part) => Some(&part.text),
-            Self::Image(_) | Self::Audio(_) | Self::Video(_) | Self::Document(_) | Self::Other(_) => None,
+            Self::Image(_)
+            | Self::Audio(_)
+            | Self::Video(_)
+            | Self::Document(_)
+            | Self::Function(_)
+            | Self::Other(_) => None,
         }
     }
 
     /// # Errors
     /// When a part of `content`, which came at `path`, is no text.
     pub(crate) fn text_alone(content: &[Self], path: &str) -> Result<(), Error> {
-        Self::only(content, path, false)
+        Self::only(content, path, |part| matches!(part, Self::Text(_)))
     }
 
     /// # Errors
     /// When a part of `content`, which came at `path`, is nothing that a model's turn has:
     /// text, and pictures that its tools made.
     pub(crate) fn said_by_models(content: &[Self], path: &str) -> Result<(), Error> {
-        Self::only(content, path, true)
+        Self::only(content, path, |part| matches!(part, Self::Text(_) | Self::Image(_)))
     }
 
-    fn only(content: &[Self], path: &str, images: bool) -> Result<(), Error> {
-        for (at, part) in content.iter().enumerate() {
+    fn only(content: &[Self], path: &str, is_allowed: fn(&Self) -> bool) -> Result<(), Error> {
+        for (at, part) in content.iter().enumerate().filter(|(_, part)| !is_allowed(part)) {
             let kind = match part {
-                Self::Text(_) => continue,
-                Self::Image(_) if images => continue,
+                Self::Text(_) => "text",
                 Self::Image(_) => "image",
                 Self::Audio(_) => "audio",
                 Self::Video(_) => "video",
                 Self::Document(_) => "document",
+                Self::Function(_) => "function",
                 Self::Other(_) => "other",
             };
             let message = format!("{kind} parts are supported in `user_input` alone yet; supported here: text");

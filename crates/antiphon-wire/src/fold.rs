@@ -121,7 +121,12 @@ fn extend(step: &mut Step, delta: &StepDelta) {
         (Step::ModelOutput(output), StepDelta::Text { text }) => extend_text(&mut output.content, text),
         (Step::Thought(thought), StepDelta::ThoughtSummary { content }) => match content {
             Content::Text(TextContent { text, .. }) => extend_text(&mut thought.summary, text),
-            Content::Image(_) | Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::Other(_) => {
+            Content::Image(_)
+            | Content::Audio(_)
+            | Content::Video(_)
+            | Content::Document(_)
+            | Content::Function(_)
+            | Content::Other(_) => {
                 thought.summary.push(content.clone());
             }
         },
@@ -163,7 +168,14 @@ fn extend(step: &mut Step, delta: &StepDelta) {
 fn extend_text(content: &mut Vec<Content>, text: &str) {
     match content.last_mut() {
         Some(Content::Text(part)) => part.text.push_str(text),
-        Some(Content::Image(_) | Content::Audio(_) | Content::Video(_) | Content::Document(_) | Content::Other(_))
+        Some(
+            Content::Image(_)
+            | Content::Audio(_)
+            | Content::Video(_)
+            | Content::Document(_)
+            | Content::Function(_)
+            | Content::Other(_),
+        )
         | None => content.push(Content::text(text)),
     }
 }

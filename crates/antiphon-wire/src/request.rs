@@ -341,7 +341,7 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured(
         "input",
         r#"[{"type":"user_input","content":"Hi"},{"type":"google_search_call","id":"s1","arguments":{"queries":["x"]}},{"type":"google_search_result","call_id":"s1","result":[]},{"type":"model_output","content":"Hello"},{"type":"user_input","content":"And?"}]"#,
-        "steps of server tools, replayed: of `google_search`, `url_context`, `code_execution`, `file_search`, `mcp_server_tool`",
+        "steps of server tools, replayed: of `google_search`, `url_context`, `code_execution`, `file_search`, `mcp_server_tool`, `tool_search`",
     ),
     refused(
         "input[0].type",
@@ -373,15 +373,25 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     refused("tools[0].type", r#"[{"type":"google_maps"}]"#, "only a service of Google's has it"),
     refused("tools[0].type", r#"[{"type":"computer_use"}]"#, "only a service of Google's has it"),
     refused("tools[0].type", r#"[{"type":"retrieval"}]"#, "only a service of Google's has it"),
+    honoured(
+        "tools",
+        r#"[{"type":"tool_search"},{"type":"function","name":"f","defer_loading":true,"short_description":"x"}]"#,
+        "the model is told names, and loads what it wants",
+    ),
+    honoured(
+        "tools",
+        r#"[{"type":"tool_search","execution":"client","name":"find","parameters":{"type":"object"}}]"#,
+        "the client finds functions, and gives them back in a result",
+    ),
     refused(
         "tools[0].defer_loading",
         r#"[{"type":"function","name":"f","defer_loading":true}]"#,
-        "tool search comes later",
+        "without `tool_search` nothing would load it",
     ),
     refused(
         "tools[0].short_description",
         r#"[{"type":"function","name":"f","short_description":"x"}]"#,
-        "tool search comes later",
+        "of deferred functions alone",
     ),
     honoured("previous_interaction_id", r#""v1_abc""#, "linear and forked chains"),
     honoured("store", "false", "nothing is kept on disk"),

@@ -17,11 +17,18 @@ pub enum ServerTool {
     CodeExecution,
     FileSearch,
     McpServerTool,
+    ToolSearch,
 }
 
 impl ServerTool {
-    pub const ALL: [Self; 5] =
-        [Self::GoogleSearch, Self::UrlContext, Self::CodeExecution, Self::FileSearch, Self::McpServerTool];
+    pub const ALL: [Self; 6] = [
+        Self::GoogleSearch,
+        Self::UrlContext,
+        Self::CodeExecution,
+        Self::FileSearch,
+        Self::McpServerTool,
+        Self::ToolSearch,
+    ];
 
     /// What the `type` of its steps begins with.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +38,7 @@ impl ServerTool {
             Self::CodeExecution => "code_execution",
             Self::FileSearch => "file_search",
             Self::McpServerTool => "mcp_server_tool",
+            Self::ToolSearch => "tool_search",
         }
     }
 

@@ -84,11 +84,9 @@ pub enum FunctionResult {
 }
 
 /// Step types of spec 03 that this server refuses by name for now.
-const UNBUILT: [&str; 8] = [
+const UNBUILT: [&str; 6] = [
     "google_maps_call",
     "google_maps_result",
-    "tool_search_call",
-    "tool_search_result",
     "retrieval_call",
     "retrieval_result",
     "processing_call",
@@ -214,17 +212,16 @@ fn unsupported(kind: &str, fields: &Fields) -> Error {
     };
     Error::invalid(&fields.path_of("type"), message)
 }
-const SUPPORTED: &str = "user_input, model_output, thought, function_call, function_result, google_search_call, google_search_result, url_context_call, url_context_result, code_execution_call, code_execution_result, file_search_call, file_search_result, mcp_server_tool_call, mcp_server_tool_result";
+const SUPPORTED: &str = "user_input, model_output, thought, function_call, function_result, google_search_call, google_search_result, url_context_call, url_context_result, code_execution_call, code_execution_result, file_search_call, file_search_result, mcp_server_tool_call, mcp_server_tool_result, tool_search_call, tool_search_result";
 
 impl FunctionResult {
     fn read(fields: &mut Fields) -> Result<Self, Error> {
         match fields.take("result") {
             Some(Value::String(text)) => Ok(Self::Text(text)),
             Some(Value::Object(object)) => Ok(Self::Object(object)),
-            Some(parts @ Value::Array(_)) => {
+            Some(Value::Array(parts)) => {
                 let path = fields.path_of("result");
-                let parts = Content::read_list(parts, &path)?;
-                Content::text_alone(&parts, &path)?;
+                let parts = Content::read_results(parts, &path)?;
                 Ok(Self::Parts(parts))
             }
             other => Err(fields.mismatch(

@@ -22,6 +22,17 @@ pub enum Tool {
     CodeExecution {},
     FileSearch(FileSearch),
     McpServer(McpServer),
+    ToolSearch(ToolSearch),
+}
+
+/// How functions whose loading is deferred are found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "execution", rename_all = "snake_case")]
+pub enum ToolSearch {
+    /// The model is told their names, and loads those that it wants.
+    Server {},
+    /// The model calls this function of the client, whose result holds those that were found.
+    Client(Function),
 }
 
 /// Documents in file search stores of the project.
@@ -62,6 +73,12 @@ pub struct Function {
     /// A JSON Schema of an object; a function without takes no arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Value>,
+    /// Whether the model is told of it only once a search has found it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub defer_loading: bool,
+    /// What the model is told until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_description: Option<String>,
 }
 
 impl fmt::Debug for McpServer {
@@ -105,12 +122,18 @@ pub enum ToolMode {
 /// More tools than a prompt could say.
 const MOST_TOOLS: usize = 128;
 
+/// With those that a prompt does not say.
+const MOST_DECLARED: usize = 1024;
+
+/// A line in a list.
+const LONGEST_SHORT_DESCRIPTION: usize = 1024;
+
 const LONGEST_NAME: usize = 128;
 
 /// Types of spec 05 that this server refuses by name for now.
-const UNBUILT: [&str; 6] = ["computer_use", "google_maps", "tool_search", "retrieval", "filesystem", "bash"];
+const UNBUILT: [&str; 5] = ["computer_use", "google_maps", "retrieval", "filesystem", "bash"];
 
-const SUPPORTED: &str = "function, google_search, url_context, code_execution, file_search, mcp_server";
+const SUPPORTED: &str = "function, google_search, url_context, code_execution, file_search, mcp_server, tool_search";
 
 /// More stores than one search has a use for.
 const MOST_STORES: usize = 10;
@@ -126,8 +149,11 @@ const LONGEST_URL: usize = 2048;
 impl Tool {
     /// Reads `tools`; names are unique.
     pub(crate) fn read_list(items: Vec<Value>) -> Result<Vec<Self>, Error> {
-        if items.len() > MOST_TOOLS {
-            return Err(Error::invalid("tools", format!("expected at most {MOST_TOOLS} tools, got {}", items.len())));
+        if items.len() > MOST_DECLARED {
+            return Err(Error::invalid(
+                "tools",
+                format!("expected at most {MOST_DECLARED} tools, got {}", items.len()),
+            ));
         }
         let tools: Vec<_> = items
             .into_iter()
@@ -142,6 +168,8 @@ impl Tool {
                 Self::GoogleSearch {} => ("google_search", "tools are", ""),
                 Self::UrlContext {} => ("url_context", "tools are", ""),
                 Self::CodeExecution {} => ("code_execution", "tools are", ""),
+                Self::ToolSearch(ToolSearch::Server {}) => ("tool_search", "tools are", ""),
+                Self::ToolSearch(ToolSearch::Client(function)) => (function.name.as_str(), "functions are", ".name"),
                 Self::FileSearch(_) => ("file_search", "tools are", ""),
             };
             if !names.insert(name) {
@@ -152,7 +180,38 @@ impl Tool {
         if servers > MOST_MCP_SERVERS {
             return Err(Error::invalid("tools", format!("expected at most {MOST_MCP_SERVERS} servers, got {servers}")));
         }
+        Self::check_deferred(&tools)?;
         Ok(tools)
+    }
+
+    /// # Errors
+    /// When functions are deferred that nothing could load, when a search has nothing to
+    /// find, or when too many are not deferred.
+    fn check_deferred(tools: &[Self]) -> Result<(), Error> {
+        let is_deferred = |tool: &Self| tool.function().is_some_and(|function| function.defer_loading);
+        let is_search = |tool: &Self| matches!(tool, Self::ToolSearch(_));
+        let deferred = tools.iter().filter(|tool| is_deferred(tool)).count();
+        let told = tools.len() - deferred;
+        if told > MOST_TOOLS {
+            let message =
+                format!("expected at most {MOST_TOOLS} tools besides functions with `defer_loading`, got {told}");
+            return Err(Error::invalid("tools", message));
+        }
+        let searches: Vec<_> = tools.iter().enumerate().filter(|(_, tool)| is_search(tool)).map(|(at, _)| at).collect();
+        if let [_, second, ..] = searches[..] {
+            return Err(Error::invalid(&format!("tools[{second}]"), "expected one `tool_search` at most"));
+        }
+        match (tools.iter().position(is_deferred), searches.first()) {
+            (Some(at), None) => {
+                let message = "a function is deferred for `tool_search`, which is not among the tools";
+                Err(Error::invalid(&format!("tools[{at}].defer_loading"), message))
+            }
+            (None, Some(at)) if tools[*at] == Self::ToolSearch(ToolSearch::Server {}) => {
+                let message = "there is nothing to find: no function has `defer_loading`";
+                Err(Error::invalid(&format!("tools[{at}]"), message))
+            }
+            (Some(_), Some(_)) | (None, _) => Ok(()),
+        }
     }
 
     fn read(value: Value, path: &str) -> Result<Self, Error> {
@@ -160,6 +219,7 @@ impl Tool {
         let tool = match fields.string("type")?.as_deref() {
             Some("function") => return Function::read(fields).map(Self::Function),
             Some("mcp_server") => return McpServer::read(fields).map(Self::McpServer),
+            Some("tool_search") => return ToolSearch::read(fields).map(Self::ToolSearch),
             Some("file_search") => return FileSearch::read(fields).map(Self::FileSearch),
             Some("google_search") => {
                 read_search_types(&mut fields)?;
@@ -189,12 +249,13 @@ impl Tool {
     /// The function, if it is one of the client's.
     pub fn function(&self) -> Option<&Function> {
         match self {
-            Self::Function(function) => Some(function),
+            Self::Function(function) | Self::ToolSearch(ToolSearch::Client(function)) => Some(function),
             Self::GoogleSearch {}
             | Self::UrlContext {}
             | Self::CodeExecution {}
             | Self::FileSearch(_)
-            | Self::McpServer(_) => None,
+            | Self::McpServer(_)
+            | Self::ToolSearch(ToolSearch::Server {}) => None,
         }
     }
 
@@ -206,7 +267,8 @@ impl Tool {
             | Self::GoogleSearch {}
             | Self::UrlContext {}
             | Self::CodeExecution {}
-            | Self::FileSearch(_) => self.clone(),
+            | Self::FileSearch(_)
+            | Self::ToolSearch(_) => self.clone(),
         }
     }
 }
@@ -221,6 +283,27 @@ fn read_search_types(fields: &mut Fields) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+impl ToolSearch {
+    fn read(mut fields: Fields) -> Result<Self, Error> {
+        match fields.string("execution")?.as_deref() {
+            None | Some("server") => {
+                for name in ["name", "description", "parameters"] {
+                    fields.refuse(name, "it is of `execution: client` alone")?;
+                }
+                fields.finish()?;
+                Ok(Self::Server {})
+            }
+            Some("client") => {
+                for name in ["defer_loading", "short_description"] {
+                    fields.refuse(name, "the search itself cannot be deferred")?;
+                }
+                Function::read(fields).map(Self::Client)
+            }
+            Some(other) => Err(fields.mismatch("execution", "`server` or `client`", &Value::from(other))),
+        }
+    }
 }
 
 impl FileSearch {
@@ -325,7 +408,7 @@ fn is_header(name: &str, value: &str) -> bool {
 }
 
 impl Function {
-    fn read(mut fields: Fields) -> Result<Self, Error> {
+    pub(crate) fn read(mut fields: Fields) -> Result<Self, Error> {
         let name = fields.string("name")?.unwrap_or_default();
         if !is_function_name(&name) {
             return Err(Error::invalid(
@@ -345,12 +428,20 @@ impl Function {
                 Some(other) => return Err(fields.mismatch("parameters", "a JSON Schema of an object", &other)),
                 None => None,
             },
+            defer_loading: fields.boolean("defer_loading")? == Some(true),
+            short_description: fields.string("short_description")?.filter(|text| !text.is_empty()),
         };
-        if fields.boolean("defer_loading")? == Some(true) {
-            let message = "functions cannot be deferred: tool search is not supported by this server yet";
-            return Err(Error::invalid(&fields.path_of("defer_loading"), message));
+        let path = fields.path_of("short_description");
+        match &function.short_description {
+            Some(text) if text.len() > LONGEST_SHORT_DESCRIPTION => {
+                let message = format!("expected at most {LONGEST_SHORT_DESCRIPTION} bytes, got {}", text.len());
+                return Err(Error::invalid(&path, message));
+            }
+            Some(_) if !function.defer_loading => {
+                return Err(Error::invalid(&path, "it is of functions with `defer_loading` alone"));
+            }
+            Some(_) | None => {}
         }
-        fields.refuse("short_description", "it serves tool search, which is not supported by this server yet")?;
         fields.finish()?;
         Ok(function)
     }

@@ -312,9 +312,11 @@ fn result_head(call: &ServerCall) -> StepHead {
 fn head_of(tool: ServerTool, call_id: &str, name: Option<&String>, server_name: Option<&String>) -> ServerResultHead {
     let result = match tool {
         ServerTool::CodeExecution => Value::String(String::new()),
-        ServerTool::GoogleSearch | ServerTool::UrlContext | ServerTool::FileSearch | ServerTool::McpServerTool => {
-            Value::Array(Vec::new())
-        }
+        ServerTool::GoogleSearch
+        | ServerTool::UrlContext
+        | ServerTool::FileSearch
+        | ServerTool::McpServerTool
+        | ServerTool::ToolSearch => Value::Array(Vec::new()),
     };
     ServerResultHead {
         tool,

@@ -102,6 +102,22 @@ calls = [
 ]
 
 [[reply]]
+when = "What can you do?"
+calls = [{ name = "tool_search", arguments = { function_names = ["get_weather"] } }]
+
+[[reply]]
+when = "Loaded"
+calls = [{ name = "get_weather", arguments = { city = "Rom" } }]
+
+[[reply]]
+when = "At once"
+calls = [{ name = "get_weather", arguments = { city = "Rom" } }]
+
+[[reply]]
+when = "Ask the client"
+calls = [{ name = "find", arguments = {} }]
+
+[[reply]]
 when = "And the loser?"
 chunks = ["England."]
 
@@ -261,6 +277,82 @@ async fn a_turn_that_asks_client_and_server_waits_for_the_client_alone() {
         "previous_interaction_id": handle.id().to_string(), "tools": declared});
     let second = create(&engine, answer).await.handle.finished().await;
     assert_eq!((second.status, second.steps.unwrap()), (Status::Completed, vec![Step::model_output("It is sunny.")]));
+}
+
+/// Steps of calls by the client, answered.
+fn results(interaction: &Interaction, result: &Value) -> Vec<Value> {
+    let steps = interaction.steps.iter().flatten();
+    let calls = steps.filter_map(|step| match step {
+        Step::FunctionCall(call) => Some(call.id.as_str()),
+        _ => None,
+    });
+    calls.map(|id| json!({"type": "function_result", "call_id": id, "result": result})).collect()
+}
+
+fn called(interaction: &Interaction) -> Option<&str> {
+    match interaction.steps.as_ref()?.last()? {
+        Step::FunctionCall(call) => Some(&call.name),
+        _ => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deferred_function_is_called_once_it_is_loaded_also_in_later_turns() {
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let weather = json!({"type": "function", "name": "get_weather", "defer_loading": true,
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}});
+    let declared = json!([weather, {"type": "tool_search"}]);
+    let early = json!({"input": "At once", "tools": declared});
+    let refused = engine.create(CALLER, request(early)).await.err().expect("the model is not told of it");
+    assert!(refused.message.contains("`get_weather` here, which may not be called"), "{refused:?}");
+
+    let handle = create(&engine, json!({"input": "What can you do?", "tools": declared})).await.handle;
+    let first = handle.finished().await;
+    assert_eq!((first.status, called(&first)), (Status::RequiresAction, Some("get_weather")));
+    let Some([Step::ServerCall(search), Step::ServerResult(found), _]) = first.steps.as_deref() else {
+        panic!("{:?}", first.steps);
+    };
+    assert_eq!(json!(search)["type"], "tool_search_call");
+    assert_eq!(search.arguments["function_names"], json!(["get_weather"]));
+    assert_eq!(json!(found)["result"], json!([weather]));
+
+    let mut input = results(&first, &json!("sunny"));
+    let previous = handle.id().to_string();
+    let body = json!({"input": input, "previous_interaction_id": previous, "tools": declared});
+    let handle = create(&engine, body).await.handle;
+    assert_eq!(handle.finished().await.status, Status::Completed);
+    let again = json!({"input": "At once", "previous_interaction_id": handle.id().to_string(), "tools": declared});
+    let later = create(&engine, again).await.handle.finished().await;
+    assert_eq!((later.status, called(&later)), (Status::RequiresAction, Some("get_weather")));
+
+    let mut replayed = vec![json!({"type": "user_input", "content": "What can you do?"})];
+    replayed.extend(first.steps.iter().flatten().map(|step| json!(step)));
+    replayed.append(&mut input);
+    replayed.push(json!({"type": "user_input", "content": "At once"}));
+    let body = json!({"input": replayed, "store": false, "tools": declared});
+    let later = create(&engine, body).await.handle.finished().await;
+    assert_eq!((later.status, called(&later)), (Status::RequiresAction, Some("get_weather")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_searches_brings_functions_in_its_result_and_nobody_else_does() {
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
+    let declared = json!([{"type": "tool_search", "execution": "client", "name": "find"}]);
+    let handle = create(&engine, json!({"input": "Ask the client", "tools": declared})).await.handle;
+    let first = handle.finished().await;
+    assert_eq!((first.status, called(&first)), (Status::RequiresAction, Some("find")));
+    let weather = json!({"type": "function", "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}});
+    let input = results(&first, &json!([weather]));
+    let previous = handle.id().to_string();
+    let body = json!({"input": input, "previous_interaction_id": previous, "tools": declared});
+    let second = create(&engine, body).await.handle.finished().await;
+    assert_eq!((second.status, called(&second)), (Status::RequiresAction, Some("get_weather")));
+
+    let plain = json!([{"type": "function", "name": "find"}]);
+    let body = json!({"input": input, "previous_interaction_id": previous, "tools": plain});
+    let refused = engine.create(CALLER, request(body)).await.err().expect("it is no search");
+    assert!(refused.message.contains("input[0].result"), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]

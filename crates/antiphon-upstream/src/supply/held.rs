@@ -171,7 +171,7 @@ impl Held {
         } else if self.repairs < REPAIRS {
             self.repairs += 1;
             info!(repairs = self.repairs, "An answer does not conform; the model is told so");
-            let told = format!("This does not conform to the schema: {why}. Answer again, with the JSON alone.");
+            let told = format!("This does not conform: {why}. Answer again. {}", instruction(&self.schema));
             self.request.messages.extend(said.into_iter().chain([Message::user(told)]));
         } else {
             return Err(malformed(&why));

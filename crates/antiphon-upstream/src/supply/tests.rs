@@ -183,14 +183,15 @@ async fn an_answer_cut_by_its_limit_is_shown_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_schema_told_in_words_is_not_sent_and_stands_at_the_end_of_the_instruction() {
+async fn a_schema_told_in_words_is_not_sent_and_stands_at_the_end_of_what_is_asked() {
     let capabilities = Capabilities { schema: SchemaSupport::Prompted, ..Capabilities::default() };
     let request = ModelRequest { answer: Some(city()), ..request() };
     let (_, error, asked) = run(vec![says(&["{\"city\": \"Oslo\"}"])], capabilities, request).await;
     assert_eq!(error, None);
     assert!(asked[0].answer.is_none());
-    let system = asked[0].system_instruction.as_deref().unwrap();
-    assert!(system.starts_with("Be brief.\n\n") && system.contains("\"city\""), "{system}");
+    let Message::User(parts) = &asked[0].messages[0] else { panic!("{:?}", asked[0].messages) };
+    let [Part::Text(text)] = &parts[..] else { panic!("{parts:?}") };
+    assert!(text.starts_with("Hello\n\n") && text.contains("\"city\""), "{text}");
 }
 
 #[tokio::test]

@@ -160,12 +160,13 @@ impl Column {
     async fn cell(&self, path: &str, sample: &str) -> String {
         let plain = self.send(json!({"model": "gemini-3.5-flash", "input": "Hello"})).await.unwrap();
         let fits = |(start, part, _): &&(&str, &str, &str)| path.starts_with(start) && sample.contains(part);
+        let of_client = sample.starts_with("[{\"type\":\"function\"") || sample.contains("\"client\"");
         let here = HERE.iter().find(fits).map(|(_, _, how)| *how);
         match self.send(body(path, serde_json::from_str(sample).unwrap())).await {
             Err(code) => format!("refused: `{code}`"),
             Ok(None) => "honoured".to_owned(),
             Ok(_) if path == "model" || path == "previous_interaction_id" => here.unwrap().to_owned(),
-            Ok(Some(_)) if path == "tools" && !sample.contains("\"function\"") => RUN_HERE.to_owned(),
+            Ok(sent) if sent != plain && path == "tools" && !of_client => RUN_HERE.to_owned(),
             Ok(sent) if sent != plain => "carried".to_owned(),
             Ok(_) if path == "input" => "carried".to_owned(),
             Ok(_) => here.unwrap_or_else(|| panic!("{}: `{path}` is dropped in silence", self.name)).to_owned(),
