@@ -7,6 +7,7 @@ use antiphon_search::{Filter, Find, FoundPart, MetadataValue};
 use antiphon_wire::{Code, Error};
 
 use crate::name::{STORES, document_name, id_in};
+use crate::stores::{AboutDocument, from_json};
 use crate::{Files, corpus_error};
 
 /// What is looked for in stores.
@@ -61,7 +62,7 @@ impl Files {
         let find = Find { collections, text, filter, count, budget: usize::MAX };
         let found = self.corpus(project).await?.find_parts(find).await;
         let found = found.map_err(|error| corpus_error(error, &search.stores.join("`, `")))?;
-        Ok(found.into_iter().map(passage).collect())
+        found.into_iter().map(passage).collect()
     }
 }
 
@@ -70,13 +71,14 @@ fn no_store(name: &str) -> Error {
     Error::not_found(format!("expected the name of a file search store of this project, got `{name}`"))
 }
 
-fn passage(found: FoundPart) -> Passage {
-    Passage {
+fn passage(found: FoundPart) -> Result<Passage, Error> {
+    let about: AboutDocument = from_json(&found.about)?;
+    Ok(Passage {
         store: format!("{STORES}{}", found.collection),
         document: document_name(&found.collection, &found.name),
-        display_name: found.title,
+        display_name: about.display_name,
         text: found.text,
         page: found.page,
         metadata: found.metadata,
-    }
+    })
 }

@@ -153,7 +153,7 @@ impl Files {
             }
             Some(slot) if slot.is_busy => {
                 let message = "another piece of this upload is being received";
-                Err(UploadError { error: Error::precondition(message), active: Some(0) })
+                Err(UploadError::refused(Error::precondition(message), None))
             }
             Some(slot) => {
                 slot.is_busy = true;

@@ -53,10 +53,12 @@ struct AboutStore {
 
 /// What is kept of a document besides what the corpus keeps.
 #[derive(Serialize, Deserialize)]
-struct AboutDocument {
+pub(crate) struct AboutDocument {
+    /// As it came: the corpus keeps a line of it.
+    pub(crate) display_name: String,
     mime_type: String,
     created: String,
-    /// As it came: the corpus does not keep its order.
+    /// The corpus does not keep its order.
     custom_metadata: Vec<CustomMetadata>,
 }
 
@@ -121,7 +123,7 @@ impl Files {
     /// `not_found`.
     pub async fn document(&self, project: ProjectId, store: &str, id: &str) -> Result<Document, Error> {
         let found = self.corpus(project).await?.document(store, id).await;
-        shown_document(store, found.map_err(|error| corpus_error(error, &document_name(store, id)))?)
+        shown_document(store, &found.map_err(|error| corpus_error(error, &document_name(store, id)))?)
     }
 
     /// The documents of a store after one, by their names.
@@ -138,7 +140,7 @@ impl Files {
         check_token(after)?;
         let found = self.corpus(project).await?.documents(store, after, most).await;
         let found = found.map_err(|error| corpus_error(error, &format!("{STORES}{store}")))?;
-        let items = found.documents.into_iter().map(|document| shown_document(store, document));
+        let items = found.documents.iter().map(|document| shown_document(store, document));
         Ok(Listing { items: items.collect::<Result<_, _>>()?, next: found.next })
     }
 
@@ -229,7 +231,12 @@ fn new_document(incoming: Incoming, created: String) -> Result<NewDocument, Erro
     });
     let metadata = metadata.collect();
     let characters = |tokens: u32| (tokens as usize).saturating_mul(CHARACTERS_PER_TOKEN);
-    let about = AboutDocument { mime_type: kind.mime, created, custom_metadata: config.custom_metadata };
+    let about = AboutDocument {
+        display_name: display_name.clone(),
+        mime_type: kind.mime,
+        created,
+        custom_metadata: config.custom_metadata,
+    };
     Ok(NewDocument {
         name: id,
         title: display_name,
@@ -261,12 +268,12 @@ fn shown_store(collection: &Collection) -> Result<FileSearchStore, Error> {
     })
 }
 
-fn shown_document(store: &str, document: antiphon_search::Document) -> Result<Document, Error> {
+fn shown_document(store: &str, document: &antiphon_search::Document) -> Result<Document, Error> {
     let about: AboutDocument = from_json(&document.about)?;
     let created = about.created;
     Ok(Document {
         name: document_name(store, &document.name),
-        display_name: document.title,
+        display_name: about.display_name,
         state: "STATE_ACTIVE",
         size_bytes: document.bytes.to_string(),
         mime_type: about.mime_type,
@@ -280,7 +287,7 @@ fn to_json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| unavailable(&error))
 }
 
-fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     // The error's own words could hold what was kept.
     serde_json::from_str(text).map_err(|error| {
         unavailable(&format!("what is kept of a store is not of its kind at column {}", error.column()))

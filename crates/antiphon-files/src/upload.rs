@@ -59,13 +59,20 @@ pub enum Received {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadError {
     pub error: Error,
-    /// How many bytes have come, if the upload can go on.
-    pub active: Option<u64>,
+    /// Whether the upload can go on.
+    pub is_active: bool,
+    /// How many bytes have come, if that is known.
+    pub received: Option<u64>,
 }
 
 impl UploadError {
+    /// One after which the upload can go on.
+    pub fn refused(error: Error, received: Option<u64>) -> Self {
+        Self { error, is_active: true, received }
+    }
+
     pub(crate) fn ended(error: Error) -> Self {
-        Self { error, active: None }
+        Self { error, is_active: false, received: None }
     }
 }
 
@@ -154,7 +161,7 @@ impl Files {
     ) -> Result<Received, UploadError> {
         let hold = self.hold(upload_id)?;
         let before = size_of(hold.part()).await?;
-        let refused = |error| UploadError { error, active: Some(before) };
+        let refused = |error| UploadError::refused(error, Some(before));
         if offset != before {
             let message = format!("expected {before}, so many bytes have come, got {offset}");
             return Err(refused(Error::invalid("X-Goog-Upload-Offset", message)));
@@ -193,7 +200,7 @@ impl Files {
         };
         match made {
             // What is broken now may work later, with the bytes that are here.
-            Err(error) if error.code == Code::ServiceUnavailable => Err(UploadError { error, active: Some(size) }),
+            Err(error) if error.code == Code::ServiceUnavailable => Err(UploadError::refused(error, Some(size))),
             made => {
                 let ended = disk::blocking(move || hold.end()).await;
                 if let Err(error) = ended {
@@ -245,7 +252,7 @@ fn too_large(most: u64) -> Error {
 
 async fn size_of(part: PathBuf) -> Result<u64, UploadError> {
     let size = disk::blocking(move || Ok(fs::metadata(part)?.len())).await;
-    size.map_err(|error| UploadError { error: unavailable(&error), active: Some(0) })
+    size.map_err(|error| UploadError::refused(unavailable(&error), None))
 }
 
 fn append(part: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {

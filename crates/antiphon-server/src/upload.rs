@@ -115,7 +115,7 @@ async fn begin(
     let mut response = Json(json!({})).into_response();
     let address = HeaderValue::from_str(&address).map_err(|_| Error::internal())?;
     response.headers_mut().insert("x-goog-upload-url", address);
-    Ok(with_status(response, Some(0)))
+    Ok(with_status(response, true, None))
 }
 
 #[derive(Deserialize)]
@@ -159,14 +159,14 @@ pub(crate) async fn receive(
 ) -> Response {
     // A base URL may have got a slash behind it.
     let upload_id = query.0.upload_id.unwrap_or_default().trim_end_matches('/').to_owned();
-    let (answer, active) = match take(&server, &upload_id, &base, &headers, body).await {
-        Ok(Received::Active(size)) => (Json(json!({})).into_response(), Some(size)),
-        Ok(Received::Cancelled) => (Json(json!({})).into_response(), None),
-        Ok(Received::Document(operation)) => (Json(operation).into_response(), None),
-        Ok(Received::File(file)) => (Json(json!({"file": file})).into_response(), None),
-        Err(UploadError { error, active }) => (ApiError::from(error).into_response(), active),
+    let (answer, is_active, received) = match take(&server, &upload_id, &base, &headers, body).await {
+        Ok(Received::Active(size)) => (Json(json!({})).into_response(), true, Some(size)),
+        Ok(Received::Cancelled) => (Json(json!({})).into_response(), false, None),
+        Ok(Received::Document(operation)) => (Json(operation).into_response(), false, None),
+        Ok(Received::File(file)) => (Json(json!({"file": file})).into_response(), false, None),
+        Err(UploadError { error, is_active, received }) => (ApiError::from(error).into_response(), is_active, received),
     };
-    with_status(answer, active)
+    with_status(answer, is_active, received)
 }
 
 async fn take(
@@ -178,7 +178,7 @@ async fn take(
 ) -> Result<Received, UploadError> {
     // Nothing is read for those who do not know an upload.
     let size = server.files.upload_size(upload_id).await?;
-    let refused = |error| UploadError { error, active: Some(size) };
+    let refused = |error| UploadError::refused(error, Some(size));
     let is_last = match Command::read(headers).map_err(refused)? {
         Command::Query => return Ok(Received::Active(size)),
         Command::Cancel => return server.files.cancel_upload(upload_id).await,
@@ -193,10 +193,10 @@ async fn take(
     server.files.receive(upload_id, offset, bytes, is_last, &base.resources()).await
 }
 
-fn with_status(mut response: Response, active: Option<u64>) -> Response {
-    let status = if active.is_some() { "active" } else { "final" };
+fn with_status(mut response: Response, is_active: bool, received: Option<u64>) -> Response {
+    let status = if is_active { "active" } else { "final" };
     response.headers_mut().insert(STATUS, HeaderValue::from_static(status));
-    if let Some(size) = active {
+    if let Some(size) = received {
         response.headers_mut().insert(SIZE_RECEIVED, HeaderValue::from(size));
     }
     response

@@ -40,6 +40,19 @@ async fn passages_come_from_the_named_stores_and_chosen_documents() {
 }
 
 #[tokio::test]
+async fn a_name_for_people_is_kept_as_it_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let store = store(&files).await;
+    let name = format!("  Two\nlines \u{202e}{}", "n".repeat(499));
+    let made = put(&files, &store, "the heron waits", json!({"displayName": name})).await;
+    let id = made.response.document_name.rsplit('/').next().unwrap();
+    assert_eq!(files.document(PROJECT, &store, id).await.unwrap().display_name, name);
+    let found = files.search(PROJECT, search(&[&store], "heron", 1)).await.unwrap();
+    assert_eq!(found[0].display_name, name);
+}
+
+#[tokio::test]
 async fn a_store_is_there_for_its_project_alone() {
     let folder = tempfile::tempdir().unwrap();
     let files = open(&folder, 0).await;

@@ -5,7 +5,7 @@ use antiphon_wire::Code;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::support::{BASE, PROJECT, begin, holding, keep, open, store};
+use crate::support::{BASE, PROJECT, begin, begin_file, holding, keep, open, store};
 
 #[tokio::test]
 async fn an_upload_goes_on_after_a_restart_for_an_hour() {
@@ -35,6 +35,53 @@ async fn an_upload_goes_on_after_a_restart_for_an_hour() {
 }
 
 #[tokio::test]
+async fn pieces_that_come_together_do_not_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let store = store(&files).await;
+    let upload = begin(&files, &store, json!({})).await;
+    let pieces = ["heron ", "stork ", "crane ", "egret "].map(|bird| {
+        let (files, upload) = (files.clone(), upload.clone());
+        async move { files.receive(&upload, 0, bird.repeat(10_000).into(), false, BASE).await }
+    });
+    let taken = futures_util::future::join_all(pieces).await;
+    let refused: Vec<_> = taken.iter().filter_map(|taken| taken.as_ref().err()).collect();
+    assert_eq!(taken.iter().filter(|taken| **taken == Ok(Received::Active(60_000))).count(), 1);
+    assert!(refused.len() == 3 && refused.iter().all(|refused| refused.is_active), "{refused:?}");
+    let Ok(Received::Document(_)) = files.receive(&upload, 60_000, b"ends".to_vec(), true, BASE).await else {
+        panic!("no document was made")
+    };
+    assert_eq!(holding(&folder, "heron stork") + holding(&folder, "stork heron"), 0);
+}
+
+#[tokio::test]
+async fn however_a_file_is_cut_it_arrives_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let whole: Vec<u8> = (0..u8::MAX).cycle().take(1000).collect();
+    let uncut = keep(&files, &whole).await;
+    let sha = files.file(PROJECT, &uncut, BASE).await.unwrap().sha256_hash;
+    let cuts = proptest::collection::btree_set(0..=whole.len(), 0..6);
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..20 {
+        let cuts = proptest::strategy::Strategy::new_tree(&cuts, &mut runner).unwrap();
+        let cuts = proptest::strategy::ValueTree::current(&cuts);
+        let upload = begin_file(&files).await;
+        let mut at = 0;
+        for cut in cuts {
+            let piece = whole[at..cut].to_vec();
+            let taken = files.receive(&upload, at as u64, piece, false, BASE).await;
+            assert_eq!(taken, Ok(Received::Active(cut as u64)));
+            at = cut;
+        }
+        let Ok(Received::File(file)) = files.receive(&upload, at as u64, whole[at..].to_vec(), true, BASE).await else {
+            panic!("no file was made")
+        };
+        assert_eq!((file.sha256_hash, file.size_bytes.as_str()), (sha.clone(), "1000"));
+    }
+}
+
+#[tokio::test]
 async fn an_end_that_is_sent_twice_makes_one_document() {
     let folder = tempfile::tempdir().unwrap();
     let files = open(&folder, 0).await;
@@ -58,7 +105,7 @@ async fn an_end_that_is_sent_twice_makes_one_document() {
 async fn a_file_lasts_two_days_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let files = open(&folder, 0).await;
-    let id = keep(&files, "the heron waits").await;
+    let id = keep(&files, b"the heron waits").await;
     let kept = files.file(PROJECT, &id, BASE).await.unwrap();
     assert_eq!(kept.uri, format!("{BASE}files/{id}"));
     assert_eq!(holding(&folder, "the heron"), 1);
@@ -78,7 +125,7 @@ async fn a_file_lasts_two_days_and_leaves_nothing() {
 async fn what_never_became_a_file_is_removed_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let files = open(&folder, 0).await;
-    let id = keep(&files, "the heron waits").await;
+    let id = keep(&files, b"the heron waits").await;
     drop(files);
     // As if the process had died before it said what these bytes are.
     let kept = folder.path().join("files/files-1");

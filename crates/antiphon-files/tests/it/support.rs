@@ -42,10 +42,14 @@ pub(crate) async fn put(files: &Files, store: &str, text: &str, body: Value) -> 
     }
 }
 
-pub(crate) async fn keep(files: &Files, text: &str) -> String {
+pub(crate) async fn begin_file(files: &Files) -> String {
     let request = CreateFile::read(json!({"file": {"mimeType": "text/plain"}})).unwrap();
-    let upload = files.begin_upload(PROJECT, Target::File(request), Begun::default()).await.unwrap();
-    match files.receive(&upload, 0, text.into(), true, BASE).await.unwrap() {
+    files.begin_upload(PROJECT, Target::File(request), Begun::default()).await.unwrap()
+}
+
+pub(crate) async fn keep(files: &Files, bytes: &[u8]) -> String {
+    let upload = begin_file(files).await;
+    match files.receive(&upload, 0, bytes.to_vec(), true, BASE).await.unwrap() {
         Received::File(file) => file.name.strip_prefix("files/").unwrap().to_owned(),
         other => panic!("expected a file, got {other:?}"),
     }

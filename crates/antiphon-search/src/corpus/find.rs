@@ -66,7 +66,8 @@ pub struct FoundPart {
     pub collection: String,
     /// Of the document.
     pub name: String,
-    pub title: String,
+    /// What its owner says about the document.
+    pub about: String,
     pub metadata: Metadata,
     pub text: String,
     /// The page it is on, in documents that have pages.
@@ -134,7 +135,7 @@ pub(super) fn find_parts(connection: &Connection, find: &Find) -> Result<Vec<Fou
         }
     }
     let mut statement = connection.prepare_cached(
-        "SELECT collection.name, document.name, title, metadata, words.text, page FROM chunk \
+        "SELECT collection.name, document.name, document.about, metadata, words.text, page FROM chunk \
          JOIN document ON document.id = chunk.document JOIN collection ON collection.id = document.collection \
          JOIN words ON words.rowid = chunk.id WHERE chunk.id = ?1",
     )?;
@@ -142,7 +143,7 @@ pub(super) fn find_parts(connection: &Connection, find: &Find) -> Result<Vec<Fou
         Ok(FoundPart {
             collection: row.get(0)?,
             name: row.get(1)?,
-            title: row.get(2)?,
+            about: row.get(2)?,
             metadata: document::read_metadata(row, 3)?,
             text: row.get(4)?,
             page: row.get(5)?,
