@@ -74,7 +74,7 @@ evals *arguments:
 conformance *arguments: model
     conformance/run {{ arguments }}
 
-# The SDKs against a server that has only upstreams; `chat`, `anthropic` or `interactions` is asked first.
+# The SDKs against a server that has only upstreams; `chat`, `anthropic`, `interactions`, or a service that is not there (`fallback`), is asked first.
 peers kind: model
     ANTIPHON_CONFORMANCE_UPSTREAM={{ kind }} conformance/run python
 

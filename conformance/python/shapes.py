@@ -29,6 +29,8 @@ UNTYPED_FIELDS = {
     "FileSearchResultStep": {"result", "is_error"},
     "FileSearchCallDelta": {"arguments"},
     "FileSearchResultDelta": {"is_error"},
+    "ToolSearchResultStep": {"is_error"},
+    "ToolSearchResultDelta": {"is_error"},
 }
 
 TERMINAL = {"completed", "failed", "cancelled", "incomplete", "requires_action", "budget_exceeded"}

@@ -170,6 +170,11 @@ impl Run {
     async fn carry_out(&mut self, counts: &mut Counts, pending: &mut Pending) -> Left {
         let call = std::mem::replace(&mut self.call, Err(Error::internal().failure()));
         let mut phase = Phase::Queued;
+        if call.is_err()
+            && let Some(usage) = logged_usage(&self.journal.events())
+        {
+            counts.take_up(&usage);
+        }
         let (mut input, mut work) = match call {
             Err(_) if self.cancel.is_cancelled() => (Input::CancelRequested, None),
             Err(failure) => (Input::TurnFailed(failure), None),
@@ -452,6 +457,14 @@ fn turn_ended(assembler: &Assembler, reason: FinishReason, answer: Option<&Schem
         }
         Some(_) | None => Input::TurnEnded { reason, calls, tools },
     }
+}
+
+/// What the turns of an earlier process cost.
+fn logged_usage(log: &[Arc<Event>]) -> Option<Usage> {
+    log.iter().rev().find_map(|event| match &event.body {
+        InteractionEvent::StepStop(stop) => stop.usage.clone(),
+        _ => None,
+    })
 }
 
 /// The output tokens that are left; none when there are none.

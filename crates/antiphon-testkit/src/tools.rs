@@ -1,6 +1,7 @@
 //! Tools of the server that need nothing outside: a search that always finds the same, and
 //! programs that are their own output.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_engine::{
@@ -30,6 +31,8 @@ pub struct FixedTools {
 struct Shared {
     ran: Mutex<Vec<String>>,
     gate: Notify,
+    /// How often they cannot be opened yet.
+    away: AtomicU32,
 }
 
 impl FixedTools {
@@ -41,6 +44,11 @@ impl FixedTools {
     /// Lets a program that waits go on; or the next one, if none does yet.
     pub fn go_on(&self) {
         self.shared.gate.notify_one();
+    }
+
+    /// They cannot be opened so many times.
+    pub fn stay_away(&self, times: u32) {
+        self.shared.away.store(times, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<String>> {
@@ -77,6 +85,9 @@ impl FixedTools {
 #[async_trait]
 impl Toolbox for FixedTools {
     async fn open(&self, _project: ProjectId, tools: &[antiphon_wire::Tool]) -> Result<Vec<OpenTool>, Error> {
+        if self.shared.away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok() {
+            return Err(Error::precondition("`tools[0]`: it is away"));
+        }
         let opened = tools.iter().filter_map(|tool| match tool {
             antiphon_wire::Tool::Function(_) | antiphon_wire::Tool::ToolSearch(ToolSearch::Client(_)) => None,
             antiphon_wire::Tool::ToolSearch(_) => self.open_one(ServerTool::ToolSearch, None, tools),

@@ -81,7 +81,11 @@ pub(crate) fn first_request(request: &ModelRequest, capabilities: &Capabilities)
     let plan = Plan::of(request, capabilities);
     let mut first = request.clone();
     if capabilities.tools == ToolSupport::Prompted {
+        let follows_result = matches!(first.messages.last(), Some(Message::Result(_)));
         told::rewrite(&mut first.messages);
+        if follows_result && request.answer.is_none() && request.calls != Calls::Required {
+            ask_last(&mut first.messages, told::ANSWER_NOW);
+        }
     }
     if plan.tells_tools {
         add_instruction(&mut first, &told::instruction(&request.tools, request.calls));

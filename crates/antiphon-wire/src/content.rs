@@ -137,20 +137,18 @@ impl Content {
     }
 
     fn only(content: &[Self], path: &str, is_allowed: fn(&Self) -> bool) -> Result<(), Error> {
-        for (at, part) in content.iter().enumerate().filter(|(_, part)| !is_allowed(part)) {
-            let kind = match part {
-                Self::Text(_) => "text",
-                Self::Image(_) => "image",
-                Self::Audio(_) => "audio",
-                Self::Video(_) => "video",
-                Self::Document(_) => "document",
-                Self::Function(_) => "function",
-                Self::Other(_) => "other",
-            };
-            let message = format!("{kind} parts are supported in `user_input` alone yet; supported here: text");
-            return Err(Error::invalid(&format!("{path}[{at}].type"), message));
-        }
-        Ok(())
+        let Some((at, part)) = content.iter().enumerate().find(|(_, part)| !is_allowed(part)) else { return Ok(()) };
+        let kind = match part {
+            Self::Text(_) => "text",
+            Self::Image(_) => "image",
+            Self::Audio(_) => "audio",
+            Self::Video(_) => "video",
+            Self::Document(_) => "document",
+            Self::Function(_) => "function",
+            Self::Other(_) => "other",
+        };
+        let message = format!("{kind} parts are supported in `user_input` alone yet; supported here: text");
+        Err(Error::invalid(&format!("{path}[{at}].type"), message))
     }
 
     /// Whether `kind` is one of the content types of spec 03 (the set is disjoint from

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_wire::Failure;
-use tracing::{error, info};
+use antiphon_wire::{Code, Error, Failure, Tool};
+use tracing::{error, info, warn};
 
 use super::{Engine, Inner, LEASE, Live};
 use crate::journal::Journal;
 use crate::prompt::History;
 use crate::resumption::Resumption;
 use crate::run::Call;
-use crate::store::{Claim, StoreError};
+use crate::store::{Claim, ProjectId, StoreError};
+use crate::tool::OpenTool;
 
 /// Leases are renewed three times before they can be lost.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
@@ -22,6 +23,15 @@ const SWEEP_BATCH: usize = 500;
 /// A run that was taken up this often, each time by a process that then died, is ended:
 /// it may be what they died of.
 const MOST_ATTEMPTS: u32 = 4;
+
+/// How long to wait before the tools of a run are opened again.
+const OPEN_AGAIN: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+];
 
 impl Engine {
     /// Takes up every run that an earlier process left, and starts the housekeeping. To
@@ -70,11 +80,11 @@ impl Inner {
                 StoreError::NotFound => aborted("The conversation that this interaction continues was deleted"),
                 StoreError::Conflict(_) | StoreError::Unavailable(_) | StoreError::Corrupt(_) => {
                     error!(error = %failed, "The store failed");
-                    antiphon_wire::Error::internal().failure()
+                    Error::internal().failure()
                 }
             })?,
         };
-        let tools = self.tools.open(claim.project, &request.tools).await.map_err(|error| error.failure())?;
+        let tools = self.open_tools(claim.project, &request.tools).await.map_err(|error| error.failure())?;
         let (_, asked) = self
             .model_request(claim.project, request.clone(), history, claim.stored.seed, &served, &tools)
             .await
@@ -86,6 +96,20 @@ impl Inner {
         let (tier, background) = (request.service_tier, request.background);
         let ticket = served.admission.rejoin(tier, background);
         Ok(Call { served, asked, tools, prepared: None, ticket, tier, background, resumption, begun: None })
+    }
+
+    /// Opens the tools of a run. A server of theirs may start with this one and take longer.
+    async fn open_tools(&self, project: ProjectId, tools: &[Tool]) -> Result<Vec<OpenTool>, Error> {
+        for pause in OPEN_AGAIN {
+            match self.tools.open(project, tools).await {
+                Err(error) if error.code == Code::FailedPrecondition => {
+                    warn!(%error, "The tools of a run cannot be opened; trying again");
+                    self.rest(pause).await;
+                }
+                opened => return opened,
+            }
+        }
+        self.tools.open(project, tools).await
     }
 
     async fn keep_leases(self: Arc<Self>) {

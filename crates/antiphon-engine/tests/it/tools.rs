@@ -296,14 +296,18 @@ fn called(interaction: &Interaction) -> Option<&str> {
     }
 }
 
+/// A function that is not told before it was searched for.
+fn weather() -> Value {
+    json!({"type": "function", "name": "get_weather", "defer_loading": true,
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}})
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deferred_function_is_called_once_it_is_loaded_also_in_later_turns() {
     let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
-    let weather = json!({"type": "function", "name": "get_weather", "defer_loading": true,
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}});
-    let declared = json!([weather, {"type": "tool_search"}]);
+    let declared = json!([weather(), {"type": "tool_search"}]);
     let early = json!({"input": "At once", "tools": declared});
-    let refused = engine.create(CALLER, request(early)).await.err().expect("the model is not told of it");
+    let refused = engine.create(CALLER, request(early)).await.map(|_| ()).expect_err("the model is not told of it");
     assert!(refused.message.contains("`get_weather` here, which may not be called"), "{refused:?}");
 
     let handle = create(&engine, json!({"input": "What can you do?", "tools": declared})).await.handle;
@@ -314,7 +318,7 @@ async fn a_deferred_function_is_called_once_it_is_loaded_also_in_later_turns() {
     };
     assert_eq!(json!(search)["type"], "tool_search_call");
     assert_eq!(search.arguments["function_names"], json!(["get_weather"]));
-    assert_eq!(json!(found)["result"], json!([weather]));
+    assert_eq!(json!(found)["result"], json!([weather()]));
 
     let mut input = results(&first, &json!("sunny"));
     let previous = handle.id().to_string();
@@ -351,7 +355,7 @@ async fn a_client_that_searches_brings_functions_in_its_result_and_nobody_else_d
 
     let plain = json!([{"type": "function", "name": "find"}]);
     let body = json!({"input": input, "previous_interaction_id": previous, "tools": plain});
-    let refused = engine.create(CALLER, request(body)).await.err().expect("it is no search");
+    let refused = engine.create(CALLER, request(body)).await.map(|_| ()).expect_err("it is no search");
     assert!(refused.message.contains("input[0].result"), "{refused:?}");
 }
 
@@ -479,6 +483,7 @@ async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
         (json!({"input": "Who won?", "tools": tools(&["google_search"]), "background": true}), true),
         (json!({"input": "Search twice", "tools": tools(&["google_search"]), "background": true}), true),
         (json!({"input": "Twice", "tools": tools(&["code_execution"]), "background": true}), false),
+        (json!({"input": "What can you do?", "tools": [weather(), {"type": "tool_search"}], "background": true}), true),
     ];
     for (body, reads) in rows {
         let fixed = FixedTools::default();
@@ -487,7 +492,7 @@ async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
             die_after(|store| engine_with(SCRIPT, store, Arc::new(fixed.clone())), usize::MAX, &body).await;
         let engine = engine_with(SCRIPT, &store, Arc::new(fixed));
         let expected = engine.get(CALLER, &id).await.unwrap().finished().await;
-        assert_eq!(expected.status, Status::Completed);
+        assert!(matches!(expected.status, Status::Completed | Status::RequiresAction), "{expected:?}");
         for commits in 0..whole.len() {
             let fixed = FixedTools::default();
             fixed.go_on();
@@ -498,7 +503,7 @@ async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
             next.recover().await.unwrap();
             let handle = next.get(CALLER, &id).await.unwrap();
             let answer = handle.finished().await;
-            assert_eq!(answer.status, Status::Completed, "cut after {commits}: {:?}", answer.error);
+            assert_eq!(answer.status, expected.status, "cut after {commits}: {:?}", answer.error);
             let after = log(&handle, 0).await;
             assert_eq!(after[..seen.len()], seen, "cut after {commits}: what was seen is there, once");
             let starts = after.iter().filter(|line| line.contains("step.start")).count();
@@ -519,6 +524,34 @@ async fn a_run_cut_at_any_commit_goes_on_and_repeats_nothing_but_reads() {
                 assert!(whole <= ran.len(), "cut after {commits}: no result was made up");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tools_that_are_away_after_a_restart_are_waited_for_and_what_was_spent_is_said() {
+    let body = json!({"input": "Who won?", "tools": tools(&["google_search"]), "background": true});
+    for (times, status) in [(3, Status::Completed), (u32::MAX, Status::Failed)] {
+        let fixed = FixedTools::default();
+        let open = |store: &_| engine_with(SCRIPT, store, Arc::new(fixed.clone()));
+        let (_, _, whole) = die_after(open, usize::MAX, &body).await;
+        let mut spent = 0;
+        for commits in 0..whole.len() {
+            fixed.stay_away(0);
+            let (store, id, seen) = die_after(open, commits, &body).await;
+            if seen.iter().any(|line| line.contains("interaction.completed")) {
+                continue;
+            }
+            fixed.stay_away(times);
+            let next = open(&store);
+            next.recover().await.unwrap();
+            let answer = next.get(CALLER, &id).await.unwrap().finished().await;
+            assert_eq!(answer.status, status, "cut after {commits}: {:?}", answer.error);
+            if seen.iter().any(|line| line.contains("step.stop 0")) {
+                spent += 1;
+                assert!(answer.usage.unwrap().total_input_tokens > 0, "cut after {commits}");
+            }
+        }
+        assert!(spent > 0, "some cuts come after the first turn");
     }
 }
 

@@ -9,16 +9,15 @@ use std::sync::Arc;
 
 use antiphon_dialect::{Callable, ChatTemplate, Output, OutputParser};
 use antiphon_engine::{
-    BackendError, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, ModelTurn, Said,
-    Tool,
+    BackendError, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Said, Tool,
 };
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::info;
 
-use super::Ask;
 use super::cost::Cost;
+use super::{Ask, ask_last};
 
 /// How often a model is told what is wrong with a call.
 const REPAIRS: u32 = 2;
@@ -32,7 +31,8 @@ const TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% end
 pub(super) fn instruction(tools: &[Tool], calls: Calls) -> String {
     let mut text = "You can call functions. To call one, write exactly this, and nothing after it:\n\
         <tool_call>\n{\"name\": \"the function\", \"arguments\": {\"the parameter\": \"its value\"}}\n</tool_call>\n\
-        Several calls are written one after the other. The results come in the next message. The functions:"
+        Several calls are written one after the other. The results come in the next message. Call one whenever it \
+        can give what is asked, and never make up what it would give. The functions:"
         .to_owned();
     for tool in tools {
         let described =
@@ -40,10 +40,31 @@ pub(super) fn instruction(tools: &[Tool], calls: Calls) -> String {
         text.push('\n');
         text.push_str(&described.to_string());
     }
+    // A small model writes the schema itself where it sees nothing else.
+    text.push_str("\nWith values in place of the dots they are called so:");
+    for tool in tools {
+        text.push('\n');
+        text.push_str(&example(tool));
+    }
     if calls == Calls::Required {
         text.push_str("\nAnswer with a call.");
     }
     text
+}
+
+/// Said after a result: a small model that sees a call and what came of it writes another such call.
+pub(super) const ANSWER_NOW: &str = "Answer now, in words; call another function only if this is not enough.";
+
+/// A call with the parameters that it has to have, or with all where none has to be.
+fn example(tool: &Tool) -> String {
+    let schema = tool.parameters.source();
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let mut names: Vec<String> = required.collect();
+    if names.is_empty() {
+        names.extend(schema["properties"].as_object().into_iter().flat_map(serde_json::Map::keys).cloned());
+    }
+    let arguments: serde_json::Map<_, _> = names.into_iter().map(|name| (name, Value::from("…"))).collect();
+    json!({"name": tool.name, "arguments": arguments}).to_string()
 }
 
 /// Earlier calls and results in the same words.
@@ -81,7 +102,7 @@ impl Ask for Reading {
             parser: self.parser()?,
             request,
             stream,
-            text: String::new(),
+            length: 0,
             calls: Vec::new(),
             open: None,
             problem: None,
@@ -121,8 +142,8 @@ struct Reader {
     parser: OutputParser,
     request: ModelRequest,
     stream: ModelStream,
-    /// All that the model has written in the try at hand.
-    text: String,
+    /// How much the model has written in the try at hand.
+    length: usize,
     /// The calls in it, not shown yet.
     calls: Vec<ModelEvent>,
     /// The name and the arguments so far of one that has begun.
@@ -161,8 +182,8 @@ impl Reader {
     async fn take(&mut self, event: ModelEvent) -> Result<(), BackendError> {
         match event {
             ModelEvent::Text { text, .. } => {
-                self.text.push_str(&text);
-                if self.text.len() > MOST_BYTES {
+                self.length += text.len();
+                if self.length > MOST_BYTES {
                     return Err(BackendError::MalformedCall("The answer is longer than any can be".to_owned()));
                 }
                 let outputs = self.parser.push(&text);
@@ -231,11 +252,15 @@ impl Reader {
         info!(repairs = self.repairs, "A call cannot be made; the model is told so");
         self.calls.clear();
         self.open = None;
-        let said = ModelTurn::text(std::mem::take(&mut self.text));
-        let told = format!("This call cannot be made: {problem}. Write it again, in the form given.");
-        self.request.messages.extend([Message::Model(said), Message::user(told)]);
+        self.length = 0;
+        // What it wrote is left out: a small model would write it again.
+        let mut request = self.request.clone();
+        let told = format!(
+            "(A call that you wrote before could not be made: {problem}. Write it with the values themselves, in the form given.)"
+        );
+        ask_last(&mut request.messages, &told);
         self.parser = self.reading.parser()?;
-        self.stream = self.reading.ask.ask(self.request.clone()).await?;
+        self.stream = self.reading.ask.ask(request).await?;
         Ok(())
     }
 }
