@@ -174,7 +174,7 @@ impl Engine {
             Some(seed) => seed.cast_unsigned(),
             None => inner.random(),
         };
-        let tools = inner.tools.open(caller.project, &request.tools).await?;
+        let tools = inner.tools.open(caller.project, &request).await?;
         let (request, asked) = inner.model_request(caller.project, request, history, seed, &served, &tools).await?;
         let prepared = served.backend.prepare(&asked.call).await.map_err(|error| {
             warn!(model = served.name, %error, "A request could not be prepared");
@@ -398,7 +398,7 @@ impl Inner {
     }
 
     /// The model call for a request, and the request again. Schemas may be large, and a long
-    /// conversation has many signatures to open, so this is no work for an async thread.
+    /// conversation has many signatures to open: then this is no work for an async thread.
     async fn model_request(
         self: &Arc<Self>,
         project: ProjectId,
@@ -412,6 +412,10 @@ impl Inner {
         let most = request.generation_config.max_output_tokens.unwrap_or(self.limits.default_output_tokens);
         let kinds = [MediaKind::Image, MediaKind::Audio, MediaKind::Video, MediaKind::Document];
         let takes: Vec<_> = kinds.into_iter().filter(|kind| served.backend.takes(*kind)).collect();
+        if is_quick(&request, &history) {
+            let reading = Reading { project, seal: &inner.seal, takes: &takes, server_tools: tools };
+            return prompt::model_request(&reading, &request, history, seed, most).map(|asked| (request, asked));
+        }
         let tools = tools.to_vec();
         let built = tokio::task::spawn_blocking(move || {
             let reading = Reading { project, seal: &inner.seal, takes: &takes, server_tools: &tools };
@@ -482,4 +486,21 @@ fn store_error(failed: &StoreError) -> Error {
         }
         StoreError::NotFound | StoreError::Conflict(_) | StoreError::Corrupt(_) => Error::internal(),
     }
+}
+
+/// Whether a call is built in less time than it takes to wake another thread.
+fn is_quick(request: &CreateInteraction, history: &History) -> bool {
+    const MOST_STEPS: usize = 4;
+    const MOST_BYTES: usize = 16 << 10;
+    let said = |step: &Step| -> Option<usize> {
+        match step {
+            Step::UserInput(message) => message.content.iter().map(|part| part.as_text().map(str::len)).sum(),
+            _ => None,
+        }
+    };
+    request.tools.is_empty()
+        && request.answer_schema.is_none()
+        && history.steps.is_empty()
+        && request.input.len() <= MOST_STEPS
+        && request.input.iter().map(said).sum::<Option<usize>>().is_some_and(|bytes| bytes <= MOST_BYTES)
 }

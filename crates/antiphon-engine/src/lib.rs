@@ -38,7 +38,6 @@ pub use engine::{Caller, Created, Engine, EngineParts, Limits, RunLimits};
 pub use handle::Handle;
 pub use journal::Followed;
 pub use models::{Models, Served};
-pub use prompt::loaded_text;
 pub use seal::Seal;
 pub use store::{
     Append, Claim, ClosedStep, Event, Fence, KeyRecord, NewInteraction, Outcome, PastStep, ProjectId, Store,

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
-    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, MediaContent, ServerCallStep,
-    ServerTool, Step, ThinkingLevel, ToolMode, ToolSearch,
+    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, MOST_DECLARED, MediaContent,
+    ServerCallStep, ServerTool, Step, ThinkingLevel, ToolMode, ToolSearch,
 };
 use serde_json::{Value, json};
 
@@ -42,9 +42,6 @@ pub(crate) struct Reading<'a> {
 /// Where steps come from that were accepted before.
 const EARLIER: &str = "previous_interaction_id";
 
-/// More functions than a prompt could say.
-const MOST_TOOLS: usize = 256;
-
 /// Builds the call for a request that continues `history`.
 ///
 /// # Errors
@@ -77,8 +74,7 @@ pub(crate) fn model_request(
         conversation.take(step.clone(), None, &format!("input[{at}]"))?;
     }
     let sources = std::mem::take(&mut conversation.sources);
-    let Functions { calls, tools, deferred } =
-        functions(request, reading.server_tools, &conversation.loaded, conversation.search.is_some())?;
+    let Functions { calls, tools, deferred } = functions(request, reading.server_tools, &conversation.loaded)?;
     let messages = conversation.end()?;
     let said: Vec<_> = messages
         .iter()
@@ -136,6 +132,13 @@ pub(crate) struct History {
     pub(crate) waits: bool,
 }
 
+/// A function that was searched for and found.
+struct Loaded {
+    name: String,
+    /// Its definition, where the client found it.
+    given: Option<Function>,
+}
+
 /// The functions of a request.
 struct Functions {
     calls: Calls,
@@ -147,12 +150,7 @@ struct Functions {
 
 /// Every declared function is checked, also those that the choice leaves out, which is of
 /// the client's functions alone.
-fn functions(
-    request: &CreateInteraction,
-    server_tools: &[OpenTool],
-    loaded: &[Function],
-    finds_more: bool,
-) -> Result<Functions, Error> {
+fn functions(request: &CreateInteraction, server_tools: &[OpenTool], loaded: &[Loaded]) -> Result<Functions, Error> {
     let (mode, allowed) =
         request.generation_config.tool_choice.as_ref().map_or((ToolMode::Auto, None), |choice| choice.resolve());
     let (mut tools, mut deferred): (Vec<Tool>, Vec<Tool>) = (Vec::new(), Vec::new());
@@ -179,10 +177,10 @@ fn functions(
         }
     }
     let declared = |name: &str| request.tools.iter().filter_map(|tool| tool.function()).any(|other| other.name == name);
-    for function in loaded {
-        if let Some(at) = deferred.iter().position(|tool| tool.name == function.name) {
+    for Loaded { name, given } in loaded {
+        if let Some(at) = deferred.iter().position(|tool| tool.name == *name) {
             tools.push(deferred.remove(at));
-        } else if finds_more
+        } else if let Some(function) = given
             && mode != ToolMode::None
             && allowed.is_none()
             && !declared(&function.name)
@@ -196,11 +194,12 @@ fn functions(
             });
         }
     }
-    if tools.len() > MOST_TOOLS {
-        let message = format!("expected at most {MOST_TOOLS} functions that are not deferred, got {}", tools.len());
-        return Err(Error::invalid("tools", message));
-    }
     let calls = match mode {
+        ToolMode::Any if tools.is_empty() => {
+            let message = "`any` asks for a function call, but those that are allowed are deferred, and what finds \
+                           them is not allowed";
+            return Err(Error::invalid("generation_config.tool_choice", message));
+        }
         _ if tools.is_empty() => Calls::None,
         ToolMode::Auto | ToolMode::Validated | ToolMode::None => Calls::Allowed,
         ToolMode::Any => Calls::Required,
@@ -261,7 +260,9 @@ struct Conversation<'a> {
     /// The function of the client that searches for others.
     search: Option<String>,
     /// The functions that were searched for and found, each once, in their order.
-    loaded: Vec<Function>,
+    loaded: Vec<Loaded>,
+    /// Where each of them is.
+    places: HashMap<String, usize>,
 }
 
 impl<'a> Conversation<'a> {
@@ -280,15 +281,25 @@ impl<'a> Conversation<'a> {
             sources: Sources::default(),
             search: None,
             loaded: Vec::new(),
+            places: HashMap::new(),
         }
     }
 
-    fn load(&mut self, functions: impl IntoIterator<Item = Function>) {
-        for function in functions {
-            if !self.loaded.iter().any(|other| other.name == function.name) {
-                self.loaded.push(function);
+    /// Takes note of functions that were found; the latest definition of one holds.
+    fn load(&mut self, found: impl Iterator<Item = Loaded>, path: &str) -> Result<(), Error> {
+        for function in found {
+            if let Some(at) = self.places.get(&function.name) {
+                self.loaded[*at] = function;
+                continue;
             }
+            if self.loaded.len() == MOST_DECLARED {
+                let message = format!("expected at most {MOST_DECLARED} functions to be found in a conversation");
+                return Err(Error::invalid(path, message));
+            }
+            self.places.insert(function.name.clone(), self.loaded.len());
+            self.loaded.push(function);
         }
+        Ok(())
     }
 
     fn take(&mut self, step: Step, trace: Option<Trace>, path: &str) -> Result<(), Error> {
@@ -319,7 +330,7 @@ impl<'a> Conversation<'a> {
                 let name = self.answered(&step.call_id, None, path)?;
                 self.end_turn();
                 if step.tool == ServerTool::ToolSearch {
-                    self.load(found_functions(&step.result));
+                    self.load(found_names(&step.result), path)?;
                 }
                 let told = step.signature.as_ref().and_then(|signature| self.seal.open_told(self.project, signature));
                 let text = match told {
@@ -337,7 +348,11 @@ impl<'a> Conversation<'a> {
                 self.end_turn();
                 let found = result_functions(&step.result);
                 if self.search.as_ref() == Some(&name) {
-                    self.load(found);
+                    let found = found.into_iter();
+                    self.load(
+                        found.map(|function| Loaded { name: function.name.clone(), given: Some(function) }),
+                        path,
+                    )?;
                 } else if !found.is_empty() && path != EARLIER {
                     let message = "functions are found by the function of a `tool_search` alone";
                     return Err(Error::invalid(&format!("{path}.result"), message));
@@ -508,19 +523,13 @@ fn result_text(result: &FunctionResult) -> Result<String, Error> {
         FunctionResult::Parts(parts) => {
             let said = |part: &Content| match part {
                 Content::Text(part) => Ok(part.text.clone()),
-                Content::Function(function) => Ok(loaded_text([function.name.as_str()])),
+                Content::Function(function) => Ok(format!("Found: `{}`.", function.name)),
                 _ => Err(unsayable()),
             };
             parts.iter().map(said).collect::<Result<Vec<_>, _>>().map(|said| said.join("\n"))
         }
         FunctionResult::Object(object) => Ok(Value::Object(object.clone()).to_string()),
     }
-}
-
-/// What a model is told of functions that it may call from now on.
-pub fn loaded_text<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    format!("Loaded, and ready to be called: {}.", names.join(", "))
 }
 
 /// The functions in the result of one of the client's.
@@ -533,10 +542,11 @@ fn result_functions(result: &FunctionResult) -> Vec<Function> {
     functions.collect()
 }
 
-/// The functions of a search's result.
-fn found_functions(result: &Value) -> Vec<Function> {
+/// The functions of a search's result: only names, since a replayed result is no declaration.
+fn found_names(result: &Value) -> impl Iterator<Item = Loaded> {
     let found = result.as_array().into_iter().flatten();
-    found.filter_map(|function| serde_json::from_value(function.clone()).ok()).collect()
+    let names = found.filter_map(|function| function.get("name")?.as_str());
+    names.map(|name| Loaded { name: name.to_owned(), given: None })
 }
 
 /// Requests with such parts were refused when they came; only a conversation stored by

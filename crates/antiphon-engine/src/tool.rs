@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use antiphon_wire::{Error, ServerTool, Tool};
+use antiphon_wire::{CreateInteraction, Error, ServerTool};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,12 +19,12 @@ use crate::store::ProjectId;
 /// Opens tools; one for the whole server.
 #[async_trait]
 pub trait Toolbox: Send + Sync {
-    /// The functions behind the declared tools of the server, in their order. What belongs
-    /// to the client is left out.
+    /// The functions behind the tools of the server that a request declares, in their order.
+    /// What belongs to the client is left out.
     ///
     /// # Errors
     /// When one cannot be used here or now, naming its place in `tools`.
-    async fn open(&self, project: ProjectId, tools: &[Tool]) -> Result<Vec<OpenTool>, Error>;
+    async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error>;
 }
 
 /// A server without tools of its own.
@@ -32,8 +32,8 @@ pub struct NoTools;
 
 #[async_trait]
 impl Toolbox for NoTools {
-    async fn open(&self, _project: ProjectId, tools: &[Tool]) -> Result<Vec<OpenTool>, Error> {
-        match tools.iter().position(|tool| tool.function().is_none()) {
+    async fn open(&self, _project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error> {
+        match request.tools.iter().position(|tool| tool.function().is_none()) {
             None => Ok(Vec::new()),
             Some(at) => Err(Error::precondition(format!("`tools[{at}]`: this server has no tools of its own"))),
         }

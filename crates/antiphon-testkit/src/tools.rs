@@ -8,7 +8,7 @@ use antiphon_engine::{
     Found, FoundIn, Media, MediaKind, OpenTool, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError,
     ToolOutput, Toolbox,
 };
-use antiphon_wire::{Error, ServerTool, ToolSearch};
+use antiphon_wire::{CreateInteraction, Error, ServerTool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -84,7 +84,8 @@ impl FixedTools {
 
 #[async_trait]
 impl Toolbox for FixedTools {
-    async fn open(&self, _project: ProjectId, tools: &[antiphon_wire::Tool]) -> Result<Vec<OpenTool>, Error> {
+    async fn open(&self, _project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error> {
+        let tools = &request.tools;
         if self.shared.away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok() {
             return Err(Error::precondition("`tools[0]`: it is away"));
         }

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use antiphon_engine::{OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput, loaded_text};
-use antiphon_wire::{Error, Function, ServerTool, Tool};
+use antiphon_engine::{OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput};
+use antiphon_wire::{CreateInteraction, Error, Function, ServerTool, Tool, ToolMode};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -17,9 +17,17 @@ const MOST_LINE_BYTES: usize = 120;
 
 struct Functions(Vec<Function>);
 
-pub(crate) fn open(tools: &[Tool]) -> Result<OpenTool, Error> {
+/// None where the request lets the model call none of them.
+pub(crate) fn open(request: &CreateInteraction) -> Result<Option<OpenTool>, Error> {
+    let choice = request.generation_config.tool_choice.as_ref();
+    let (mode, allowed) = choice.map_or((ToolMode::Auto, None), |choice| choice.resolve());
+    let is_allowed = |name: &String| mode != ToolMode::None && allowed.is_none_or(|names| names.contains(name));
+    let functions = request.tools.iter().filter_map(Tool::function);
     let deferred: Vec<Function> =
-        tools.iter().filter_map(Tool::function).filter(|function| function.defer_loading).cloned().collect();
+        functions.filter(|function| function.defer_loading && is_allowed(&function.name)).cloned().collect();
+    if deferred.is_empty() {
+        return Ok(None);
+    }
     let names: Vec<_> = deferred.iter().map(|function| function.name.as_str()).collect();
     let parameters = json!({
         "type": "object",
@@ -47,14 +55,14 @@ pub(crate) fn open(tools: &[Tool]) -> Result<OpenTool, Error> {
             description.push_str(&line);
         }
     }
-    Ok(OpenTool {
+    Ok(Some(OpenTool {
         kind: ServerTool::ToolSearch,
         name: None,
         server_name: None,
         declaration: declaration("tool_search", &description, parameters)?,
         reads: true,
         run: Arc::new(Functions(deferred)),
-    })
+    }))
 }
 
 /// What the list says of a function.
@@ -81,7 +89,30 @@ impl ServerFunction for Functions {
             .collect();
         let found: Vec<_> = self.0.iter().filter(|function| wanted.contains(&function.name.as_str())).collect();
         let result = found.iter().map(|function| json!(Tool::Function((*function).clone()))).collect();
-        let text = loaded_text(found.iter().map(|function| function.name.as_str()));
+        let names: Vec<_> = found.iter().map(|function| format!("`{}`", function.name)).collect();
+        let text = format!("Loaded, and ready to be called: {}.", names.join(", "));
         Ok(ToolOutput { text, result, ..ToolOutput::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(choice: &Value) -> Option<OpenTool> {
+        let function = |name: &str| json!({"type": "function", "name": name, "defer_loading": true});
+        let body = json!({"model": "m", "input": "Hi", "generation_config": {"tool_choice": choice},
+            "tools": [{"type": "tool_search"}, function("one"), function("two")]});
+        open(&CreateInteraction::read(body).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_what_may_be_called_can_be_loaded() {
+        let told = |choice: Value| opened(&choice).and_then(|tool| tool.declaration.description).unwrap_or_default();
+        let all = told(json!("auto"));
+        assert!(all.contains("- one") && all.contains("- two"), "{all}");
+        let one = told(json!({"allowed_tools": {"tools": ["one"]}}));
+        assert!(one.contains("- one") && !one.contains("- two"), "{one}");
+        assert!(opened(&json!("none")).is_none());
     }
 }

@@ -21,7 +21,7 @@ use antiphon_files::Files;
 use antiphon_mcp::{McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Sandbox};
 use antiphon_search::Provider;
-use antiphon_wire::{Error, Tool, ToolSearch};
+use antiphon_wire::{CreateInteraction, Error, Tool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -43,12 +43,12 @@ pub struct Tools {
 
 #[async_trait]
 impl Toolbox for Tools {
-    async fn open(&self, project: ProjectId, tools: &[Tool]) -> Result<Vec<OpenTool>, Error> {
+    async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error> {
         let mut opened = Vec::new();
-        for (at, tool) in tools.iter().enumerate() {
+        for (at, tool) in request.tools.iter().enumerate() {
             match tool {
                 Tool::Function(_) | Tool::ToolSearch(ToolSearch::Client(_)) => {}
-                Tool::ToolSearch(ToolSearch::Server {}) => opened.push(functions::open(tools)?),
+                Tool::ToolSearch(ToolSearch::Server {}) => opened.extend(functions::open(request)?),
                 Tool::GoogleSearch {} if self.providers.is_empty() => {
                     return Err(unavailable(at, "no search is configured on this server"));
                 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::fields::Fields;
-use crate::tool::Function;
+use crate::tool::{Function, MOST_DECLARED};
 
 /// One part of a message. Parts that are not built yet survive in stored data as
 /// [`Content::Other`]; a request that holds one is refused by name. Which media a model
@@ -66,9 +66,13 @@ impl Content {
 
     /// Reads what a function of the client gave back: text, and functions that it found.
     pub(crate) fn read_results(items: Vec<Value>, path: &str) -> Result<Vec<Self>, Error> {
+        let functions = items.iter().filter(|item| is_function(item)).count();
+        if functions > MOST_DECLARED {
+            return Err(Error::invalid(path, format!("expected at most {MOST_DECLARED} functions, got {functions}")));
+        }
         let read = |(at, item): (usize, Value)| {
             let path = format!("{path}[{at}]");
-            if item.get("type").and_then(Value::as_str) != Some("function") {
+            if !is_function(&item) {
                 return Self::read(item, &path);
             }
             let mut fields = Fields::new(item, &path)?;
@@ -156,6 +160,10 @@ impl Content {
     pub(crate) fn is_content_type(kind: &str) -> bool {
         matches!(kind, "text" | "image" | "audio" | "video" | "document")
     }
+}
+
+fn is_function(item: &Value) -> bool {
+    item.get("type").and_then(Value::as_str) == Some("function")
 }
 
 /// Longer names of types are none.

@@ -48,5 +48,5 @@ pub use server_tool::{ServerCallStep, ServerResultStep, ServerTool};
 pub use sse::{SseDecoder, encode_comment, encode_done, encode_event};
 pub use status::Status;
 pub use step::{FunctionCallStep, FunctionResult, FunctionResultStep, MessageStep, Step, ThoughtStep};
-pub use tool::{AllowedTools, FileSearch, Function, McpServer, Tool, ToolChoice, ToolMode, ToolSearch};
+pub use tool::{AllowedTools, FileSearch, Function, MOST_DECLARED, McpServer, Tool, ToolChoice, ToolMode, ToolSearch};
 pub use usage::{GroundingToolCount, Modality, ModalityTokens, Usage};

@@ -123,7 +123,7 @@ pub enum ToolMode {
 const MOST_TOOLS: usize = 128;
 
 /// With those that a prompt does not say.
-const MOST_DECLARED: usize = 1024;
+pub const MOST_DECLARED: usize = 1024;
 
 /// A line in a list.
 const LONGEST_SHORT_DESCRIPTION: usize = 1024;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_wire::{Code, Error, Failure, Tool};
+use antiphon_wire::{Code, CreateInteraction, Error, Failure};
 use tracing::{error, info, warn};
 
 use super::{Engine, Inner, LEASE, Live};
@@ -84,7 +84,7 @@ impl Inner {
                 }
             })?,
         };
-        let tools = self.open_tools(claim.project, &request.tools).await.map_err(|error| error.failure())?;
+        let tools = self.open_tools(claim.project, request).await.map_err(|error| error.failure())?;
         let (_, asked) = self
             .model_request(claim.project, request.clone(), history, claim.stored.seed, &served, &tools)
             .await
@@ -99,9 +99,9 @@ impl Inner {
     }
 
     /// Opens the tools of a run. A server of theirs may start with this one and take longer.
-    async fn open_tools(&self, project: ProjectId, tools: &[Tool]) -> Result<Vec<OpenTool>, Error> {
+    async fn open_tools(&self, project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error> {
         for pause in OPEN_AGAIN {
-            match self.tools.open(project, tools).await {
+            match self.tools.open(project, request).await {
                 Err(error) if error.code == Code::FailedPrecondition => {
                     warn!(%error, "The tools of a run cannot be opened; trying again");
                     self.rest(pause).await;
@@ -109,7 +109,7 @@ impl Inner {
                 opened => return opened,
             }
         }
-        self.tools.open(project, tools).await
+        self.tools.open(project, request).await
     }
 
     async fn keep_leases(self: Arc<Self>) {

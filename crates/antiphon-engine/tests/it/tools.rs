@@ -110,6 +110,10 @@ when = "Loaded"
 calls = [{ name = "get_weather", arguments = { city = "Rom" } }]
 
 [[reply]]
+when = "Found: `get_weather`"
+calls = [{ name = "get_weather", arguments = { city = "Rom" } }]
+
+[[reply]]
 when = "At once"
 calls = [{ name = "get_weather", arguments = { city = "Rom" } }]
 
@@ -352,6 +356,20 @@ async fn a_client_that_searches_brings_functions_in_its_result_and_nobody_else_d
     let body = json!({"input": input, "previous_interaction_id": previous, "tools": declared});
     let second = create(&engine, body).await.handle.finished().await;
     assert_eq!((second.status, called(&second)), (Status::RequiresAction, Some("get_weather")));
+
+    // The latest definition holds, as the arguments that it takes show.
+    let changed = json!({"type": "function", "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}, "additionalProperties": false}});
+    let body = json!({"input": [results(&first, &json!([weather, changed]))[0]], "previous_interaction_id": previous,
+        "tools": declared});
+    let third = create(&engine, body).await.handle.finished().await;
+    assert_eq!(third.error.unwrap().code, "malformed_function_call", "it takes no city any more");
+
+    let only = json!({"tool_choice": {"allowed_tools": {"mode": "any", "tools": ["get_weather"]}}});
+    let both = json!([{"type": "tool_search", "execution": "client", "name": "find"}, self::weather()]);
+    let body = json!({"input": "At once", "tools": both, "generation_config": only});
+    let refused = engine.create(CALLER, request(body)).await.map(|_| ()).expect_err("nothing can be called");
+    assert!(refused.message.contains("generation_config.tool_choice"), "{refused:?}");
 
     let plain = json!([{"type": "function", "name": "find"}]);
     let body = json!({"input": input, "previous_interaction_id": previous, "tools": plain});

@@ -43,7 +43,26 @@ impl Cost {
         [self.so_far(0), finished]
     }
 
-    fn so_far(&self, output: u64) -> ModelEvent {
+    /// An event of another try, with what the tries before it cost.
+    pub(super) fn added_to(&self, event: ModelEvent) -> ModelEvent {
+        match event {
+            ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => ModelEvent::Counted {
+                input_tokens: self.input + input_tokens,
+                cached_tokens: self.cached + cached_tokens,
+                output_tokens: self.thought + self.output + output_tokens,
+            },
+            ModelEvent::Finished { reason, exact, thought_tokens, output_tokens } => ModelEvent::Finished {
+                reason,
+                exact,
+                thought_tokens: self.thought + thought_tokens,
+                output_tokens: self.output + output_tokens,
+            },
+            event => event,
+        }
+    }
+
+    /// What is known so far, with the output of the try at hand.
+    pub(super) fn so_far(&self, output: u64) -> ModelEvent {
         let (input, cached) = self.current;
         ModelEvent::Counted {
             input_tokens: self.input + input,

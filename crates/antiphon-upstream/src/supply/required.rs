@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use tracing::info;
 
 use super::Ask;
+use super::cost::Cost;
 
 /// Longer than any words before a call.
 const MOST_BYTES: usize = 4 << 20;
@@ -18,7 +19,8 @@ pub(super) struct Required(pub(super) Arc<dyn Ask>);
 #[async_trait]
 impl Ask for Required {
     async fn ask(&self, mut request: ModelRequest) -> Result<ModelStream, BackendError> {
-        let text = match until_a_call(self.0.ask(request.clone()).await?).await? {
+        let mut cost = Cost::default();
+        let text = match until_a_call(self.0.ask(request.clone()).await?, &mut cost).await {
             Said::Enough(stream) => return Ok(stream),
             Said::NoCall(text) => text,
         };
@@ -27,43 +29,59 @@ impl Ask for Required {
             request.messages.push(Message::Model(ModelTurn::text(text)));
         }
         request.messages.push(Message::user("Answer with a call of one of the functions, in the form given."));
-        match until_a_call(self.0.ask(request).await?).await? {
+        match until_a_call(self.0.ask(request).await?, &mut cost).await {
             Said::Enough(stream) => Ok(stream),
             Said::NoCall(_) => {
-                Err(BackendError::MalformedCall("The model called no function, though it had to".to_owned()))
+                let error = BackendError::MalformedCall("The model called no function, though it had to".to_owned());
+                Ok(stream::iter([Ok(cost.so_far(0)), Err(error)]).boxed())
             }
         }
     }
 }
 
 enum Said {
-    /// A call has begun, or the answer was cut before one could.
+    /// A call has begun, the answer was cut before one could, or it failed.
     Enough(ModelStream),
     NoCall(String),
 }
 
-async fn until_a_call(mut stream: ModelStream) -> Result<Said, BackendError> {
+/// Reads an answer until it is known whether a call comes. `cost` has what was spent before,
+/// which the answer's own counts are added to.
+async fn until_a_call(mut stream: ModelStream, cost: &mut Cost) -> Said {
     let (mut text, mut held) = (String::new(), Vec::new());
     while let Some(event) = stream.next().await {
-        let event = event?;
         let is_enough = match &event {
-            ModelEvent::Text { text: said, .. } => {
+            Ok(ModelEvent::Text { text: said, .. }) => {
                 text.push_str(said);
                 text.len() > MOST_BYTES
             }
-            ModelEvent::CallStarted { .. } => true,
-            ModelEvent::Finished { reason, .. } => *reason != FinishReason::Stop,
-            ModelEvent::Started { .. }
-            | ModelEvent::Counted { .. }
-            | ModelEvent::ServedBy { .. }
-            | ModelEvent::Thought { .. }
-            | ModelEvent::Signed(_)
-            | ModelEvent::CallArguments { .. } => false,
+            Ok(ModelEvent::CallStarted { .. }) | Err(_) => true,
+            Ok(ModelEvent::Finished { reason, .. }) => *reason != FinishReason::Stop,
+            Ok(
+                ModelEvent::Started { .. }
+                | ModelEvent::Counted { .. }
+                | ModelEvent::ServedBy { .. }
+                | ModelEvent::Thought { .. }
+                | ModelEvent::Signed(_)
+                | ModelEvent::CallArguments { .. },
+            ) => false,
         };
-        held.push(Ok(event));
+        held.push(event);
         if is_enough {
-            return Ok(Said::Enough(stream::iter(held).chain(stream).boxed()));
+            let before = std::mem::take(cost);
+            return Said::Enough(
+                stream::iter(held).chain(stream).map(move |event| event.map(|event| before.added_to(event))).boxed(),
+            );
         }
     }
-    Ok(Said::NoCall(text))
+    for event in held.into_iter().flatten() {
+        match event {
+            ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => {
+                cost.counted(input_tokens, cached_tokens, output_tokens);
+            }
+            ModelEvent::Finished { thought_tokens, output_tokens, .. } => cost.end_try(thought_tokens, output_tokens),
+            _ => {}
+        }
+    }
+    Said::NoCall(text)
 }

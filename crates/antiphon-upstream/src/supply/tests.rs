@@ -257,16 +257,14 @@ async fn tools_told_in_words_become_calls_and_earlier_calls_words() {
 async fn a_call_that_cannot_be_made_is_asked_for_again_and_no_part_of_it_is_shown() {
     let wrong = "Let me see. <tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": 5}}\n</tool_call>";
     let broken = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\"\n</tool_call>";
-    for wrong in [wrong, broken] {
-        let right = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
+    for (wrong, preface) in [(wrong, "Let me see."), (broken, "")] {
+        let right = "Well. <tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
         let (events, error, asked) =
             run(vec![says(&[wrong]), says(&[right])], prompted(), with_tools(Calls::Allowed)).await;
         assert_eq!(error, None);
         let (said, input, output) = told(&events);
-        assert!(
-            said.ends_with("[get_weather]{\"city\": \"Oslo\"}") && said.matches("get_weather").count() == 1,
-            "{said}"
-        );
+        let preface = if preface.is_empty() { "Well." } else { preface };
+        assert_eq!(said, format!("{preface}[get_weather]{{\"city\": \"Oslo\"}}"), "words are shown once");
         assert_eq!((input, output), ((20, 6), (2, 4)), "both tries are counted");
         let [Message::User(parts)] = &asked[1].messages[..] else { panic!("{:?}", asked[1].messages) };
         assert!(matches!(&parts[..], [Part::Text(text)] if text.contains("could not be made")), "{parts:?}");
@@ -290,13 +288,15 @@ async fn a_call_that_has_to_come_is_asked_for_once_more() {
         let (events, error, asked) =
             run(vec![says(&["It is sunny."]), call], capabilities.clone(), with_tools(Calls::Required)).await;
         assert_eq!(error, None);
-        let said = told(&events).0;
+        let (said, input, output) = told(&events);
         assert!(said.contains("[get_weather]") && !said.contains("sunny"), "{said}");
+        assert_eq!((input, output), ((20, 6), (2, 4)), "both tries are counted");
         assert_eq!(asked[1].messages[1], Message::Model(ModelTurn::text("It is sunny.")));
 
         let answers = vec![says(&["It is sunny."]), says(&["Really."])];
-        let (_, error, _) = run(answers, capabilities, with_tools(Calls::Required)).await;
+        let (events, error, _) = run(answers, capabilities, with_tools(Calls::Required)).await;
         assert!(matches!(error, Some(BackendError::MalformedCall(_))), "{error:?}");
+        assert_eq!(told(&events).1, (20, 6), "what failed has its cost");
     }
 }
 

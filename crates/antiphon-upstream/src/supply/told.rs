@@ -103,6 +103,8 @@ impl Ask for Reading {
             request,
             stream,
             length: 0,
+            words: Vec::new(),
+            has_words: false,
             calls: Vec::new(),
             open: None,
             problem: None,
@@ -144,6 +146,10 @@ struct Reader {
     stream: ModelStream,
     /// How much the model has written in the try at hand.
     length: usize,
+    /// The words of a try after the first, which may be those of the one before.
+    words: Vec<ModelEvent>,
+    /// Whether words were shown.
+    has_words: bool,
     /// The calls in it, not shown yet.
     calls: Vec<ModelEvent>,
     /// The name and the arguments so far of one that has begun.
@@ -198,7 +204,9 @@ impl Reader {
             ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => {
                 self.ready.push_back(self.cost.counted(input_tokens, cached_tokens, output_tokens));
             }
-            ModelEvent::Started { .. } if !self.cost.is_first_try() => {}
+            // What led to a call that was not good enough is shown once.
+            ModelEvent::Started { .. } | ModelEvent::Thought { .. } | ModelEvent::Signed(_)
+                if !self.cost.is_first_try() => {}
             ModelEvent::Started { .. }
             | ModelEvent::ServedBy { .. }
             | ModelEvent::Thought { .. }
@@ -213,8 +221,15 @@ impl Reader {
         let tokens = Vec::new;
         for output in outputs {
             match output {
-                Output::Thought(text) => self.ready.push_back(ModelEvent::Thought { text, tokens: tokens() }),
-                Output::Text(text) => self.ready.push_back(ModelEvent::Text { text, tokens: tokens() }),
+                Output::Thought(text) if self.cost.is_first_try() => {
+                    self.ready.push_back(ModelEvent::Thought { text, tokens: tokens() });
+                }
+                Output::Thought(_) => {}
+                Output::Text(text) if self.cost.is_first_try() => {
+                    self.has_words |= !text.trim().is_empty();
+                    self.ready.push_back(ModelEvent::Text { text, tokens: tokens() });
+                }
+                Output::Text(text) => self.words.push(ModelEvent::Text { text, tokens: tokens() }),
                 Output::CallStarted { name } => {
                     self.open = Some((name.clone(), String::new()));
                     self.calls.push(ModelEvent::CallStarted { name, tokens: tokens() });
@@ -240,6 +255,9 @@ impl Reader {
     /// A call that is not as it should be is asked for again, unless the answer's limit cut it.
     async fn finish(&mut self, reason: FinishReason) -> Result<(), BackendError> {
         let Some(problem) = self.problem.take().filter(|_| reason == FinishReason::Stop) else {
+            if self.calls.is_empty() || !self.has_words {
+                self.ready.extend(self.words.drain(..));
+            }
             self.ready.extend(self.calls.drain(..));
             self.ready.extend(self.cost.end(reason));
             self.over = true;
@@ -251,6 +269,7 @@ impl Reader {
         self.repairs += 1;
         info!(repairs = self.repairs, "A call cannot be made; the model is told so");
         self.calls.clear();
+        self.words.clear();
         self.open = None;
         self.length = 0;
         // What it wrote is left out: a small model would write it again.
