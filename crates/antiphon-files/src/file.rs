@@ -1,10 +1,12 @@
 //! Files that a project keeps for two days, to be imported into stores.
 //!
 //! A file is two on the disk: its bytes, and what is said of it. The second makes it a file.
+//! Whoever adds or removes one has the turn of its project meanwhile.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use antiphon_engine::{ProjectId, wire_time};
 use antiphon_wire::{Error, File, ImportFile, Operation};
@@ -16,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::document::Kind;
 use crate::name::{FILES, id_in, is_id, mint};
-use crate::session::Session;
+use crate::session::Hold;
 use crate::stores::{Incoming, Listing};
 use crate::{Files, OperationKind, disk, unavailable};
 
@@ -32,6 +34,17 @@ struct About {
     created: String,
     expires: String,
     sha256: String,
+    /// The hash of the upload that made it.
+    #[serde(default)]
+    upload: String,
+}
+
+/// Why an upload does not become a file.
+enum Refused {
+    /// Another file has its name.
+    Taken,
+    /// So many files there are, and so many bytes they would have with this one.
+    Full(usize, u64),
 }
 
 impl About {
@@ -98,13 +111,21 @@ impl Files {
     /// # Errors
     /// `not_found`.
     pub async fn delete_file(&self, project: ProjectId, id: &str) -> Result<(), Error> {
-        self.about(project, id).await?;
-        let (about, bytes) = self.places(project, id);
+        if !is_id(id) {
+            return Err(absent(id));
+        }
+        let (place, bytes) = self.places(project, id);
+        let (files, now) = (self.clone(), self.inner.ambient.now());
         let removed = disk::blocking(move || {
-            disk::remove(&about)?;
-            disk::remove(&bytes)
+            let _turn = files.turn_of(project);
+            if alive(&place, now)?.is_none() {
+                return Ok(false);
+            }
+            disk::remove(&place)?;
+            disk::remove(&bytes)?;
+            Ok(true)
         });
-        removed.await.map_err(|error| unavailable(&error))
+        if removed.await.map_err(|error| unavailable(&error))? { Ok(()) } else { Err(absent(id)) }
     }
 
     /// Makes a document of a file, which stays.
@@ -116,54 +137,90 @@ impl Files {
             let shown: String = request.file_name.chars().take(64).collect();
             return Err(Error::invalid("fileName", format!("expected a name as `files/…`, got `{shown}`")));
         };
-        let about = self.about(project, id).await?;
+        let turn = self.reading_turn().await?;
+        let (about, file) = self.opened(project, id).await?;
         let kind = Kind::searchable(&about.mime_type)?;
-        let (_, place) = self.places(project, id);
-        let _turn = self.inner.reading.acquire().await.map_err(|error| unavailable(&error))?;
-        let bytes = disk::blocking(move || fs::read(place)).await.map_err(|error| unavailable(&error))?;
         let display_name = about.display_name.unwrap_or_else(|| id.to_owned());
         let id = mint(&*self.inner.ambient, &display_name);
-        let incoming = Incoming { id, display_name, kind, config: request.config, bytes };
-        self.add_document(project, store, OperationKind::Import, incoming).await
+        let (files, store) = (self.clone(), store.to_owned());
+        // Goes on when nobody waits for it any more, and so does its turn.
+        let import = tokio::spawn(async move {
+            let _turn = turn;
+            let read = disk::blocking(move || {
+                let mut bytes = Vec::new();
+                (&file).read_to_end(&mut bytes)?;
+                Ok(bytes)
+            });
+            let bytes = read.await.map_err(|error| unavailable(&error))?;
+            let incoming = Incoming { id, display_name, kind, config: request.config, bytes };
+            files.add_document(project, &store, OperationKind::Import, incoming).await
+        });
+        import.await.unwrap_or_else(|error| Err(unavailable(&error)))
+    }
+
+    /// What is said of a file, and its bytes.
+    async fn opened(&self, project: ProjectId, id: &str) -> Result<(About, fs::File), Error> {
+        let (place, bytes) = self.places(project, id);
+        let (files, now) = (self.clone(), self.inner.ambient.now());
+        let opened = disk::blocking(move || {
+            let _turn = files.turn_of(project);
+            let Some(about) = alive(&place, now)? else { return Ok(None) };
+            Ok(Some((about, fs::File::open(bytes)?)))
+        });
+        opened.await.map_err(|error| unavailable(&error))?.ok_or_else(|| absent(id))
+    }
+
+    /// Whether an upload has become a file, and has only not been ended.
+    pub(crate) async fn has_become_file(&self, hold: &Hold) -> Result<bool, Error> {
+        let (place, _) = self.places(ProjectId(hold.session.project), &hold.session.id);
+        let (now, upload) = (self.inner.ambient.now(), hold.hash.clone());
+        let found = disk::blocking(move || Ok(alive(&place, now)?.is_some_and(|about| about.upload == upload)));
+        found.await.map_err(|error| unavailable(&error))
     }
 
     /// Keeps the bytes of an upload as a file; they have another name until the upload ends.
-    pub(crate) async fn keep_file(
-        &self,
-        project: ProjectId,
-        session: &Session,
-        part: PathBuf,
-        base: &str,
-    ) -> Result<File, Error> {
-        let id = session.id.clone();
+    /// What the same upload has made before is the answer again.
+    pub(crate) async fn keep_file(&self, hold: &Hold, base: &str) -> Result<File, Error> {
+        let (session, part, upload) = (Arc::clone(&hold.session), hold.part(), hold.hash.clone());
+        let (id, project) = (session.id.clone(), ProjectId(session.project));
         let (folder, now, limits) = (self.files_of(project), self.inner.ambient.now(), self.inner.limits);
         let (place, bytes) = self.places(project, &id);
-        let display_name = Some(session.display_name.clone()).filter(|name| !name.is_empty());
-        let mime_type = session.mime_type.clone();
+        let files = self.clone();
         let made = disk::blocking(move || {
+            // Nobody adds to it meanwhile, so this need not hold others up.
+            let (size, sha256) = digest(&part)?;
+            let _turn = files.turn_of(project);
             disk::make_folder(&folder)?;
+            match alive(&place, now)? {
+                Some(about) if about.upload == upload => return Ok(Ok(about)),
+                Some(_) => return Ok(Err(Refused::Taken)),
+                None => {}
+            }
             let kept = kept(&folder, now)?;
-            let size = fs::metadata(&part)?.len();
             let in_all = kept.iter().map(|(_, about)| about.size).sum::<u64>() + size;
             if kept.len() >= limits.files || in_all > limits.files_bytes {
-                return Ok(Err((kept.len(), in_all)));
+                return Ok(Err(Refused::Full(kept.len(), in_all)));
             }
             let about = About {
-                display_name,
-                mime_type,
+                display_name: Some(session.display_name.clone()).filter(|name| !name.is_empty()),
+                mime_type: session.mime_type.clone(),
                 size,
                 created: wire_time(now),
                 expires: wire_time(now + LIFE),
-                sha256: STANDARD.encode(Sha256::digest(fs::read(&part)?)),
+                sha256,
+                upload,
             };
+            // What is there has expired, or was never acknowledged.
+            disk::remove(&place)?;
             disk::remove(&bytes)?;
-            fs::hard_link(&part, &bytes)?;
+            disk::link(&part, &bytes)?;
             disk::write_json(&place, &about)?;
             Ok(Ok(about))
         });
         match made.await.map_err(|error| unavailable(&error))? {
             Ok(about) => Ok(about.shown(&id, base)),
-            Err((count, bytes)) => Err(Error::precondition(format!(
+            Err(Refused::Taken) => Err(taken(&id)),
+            Err(Refused::Full(count, bytes)) => Err(Error::precondition(format!(
                 "the project has {count} files, which would have {bytes} bytes with this one; {} files and {} bytes \
                  are the most",
                 limits.files, limits.files_bytes
@@ -174,11 +231,13 @@ impl Files {
     /// Removes the files that have expired; `whole`: and what never became one, which is only
     /// known while nothing is being uploaded.
     pub(crate) async fn sweep_files(&self, whole: bool) -> io::Result<()> {
-        let (folder, now) = (self.inner.folder.clone(), self.inner.ambient.now());
+        let (files, now) = (self.clone(), self.inner.ambient.now());
         disk::blocking(move || {
-            for entry in fs::read_dir(folder)? {
+            for entry in fs::read_dir(&files.inner.folder)? {
                 let path = entry?.path();
-                if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("files-")) {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                if let Some(project) = name.strip_prefix("files-").and_then(|project| project.parse().ok()) {
+                    let _turn = files.turn_of(ProjectId(project));
                     sweep(&path, now, whole)?;
                 }
             }
@@ -188,17 +247,13 @@ impl Files {
     }
 
     async fn about(&self, project: ProjectId, id: &str) -> Result<About, Error> {
-        let absent = || Error::not_found(format!("`{FILES}{}` not found", id.chars().take(64).collect::<String>()));
         if !is_id(id) {
-            return Err(absent());
+            return Err(absent(id));
         }
         let (place, _) = self.places(project, id);
-        let found = disk::blocking(move || match disk::read_json::<About>(&place) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            found => found.map(Some),
-        });
-        let found = found.await.map_err(|error| unavailable(&error))?;
-        found.filter(|about| about.is_alive(self.inner.ambient.now())).ok_or_else(absent)
+        let now = self.inner.ambient.now();
+        let found = disk::blocking(move || alive(&place, now)).await.map_err(|error| unavailable(&error))?;
+        found.ok_or_else(|| absent(id))
     }
 
     /// Where what is said of a file is, and where its bytes are.
@@ -206,6 +261,29 @@ impl Files {
         let folder = self.files_of(project);
         (folder.join(format!("{id}.json")), folder.join(format!("{id}.bytes")))
     }
+}
+
+fn absent(id: &str) -> Error {
+    Error::not_found(format!("`{FILES}{}` not found", id.chars().take(64).collect::<String>()))
+}
+
+pub(crate) fn taken(id: &str) -> Error {
+    Error::precondition(format!("`file.name`: `{FILES}{id}` is there already"))
+}
+
+/// What is said of a file that is there and has not expired.
+fn alive(place: &Path, now: Timestamp) -> io::Result<Option<About>> {
+    match disk::read_json::<About>(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => Ok(Some(found?).filter(|about| about.is_alive(now))),
+    }
+}
+
+/// The size of a file and its hash in base64, without the whole of it in memory.
+fn digest(path: &Path) -> io::Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let size = io::copy(&mut fs::File::open(path)?, &mut hash)?;
+    Ok((size, STANDARD.encode(hash.finalize())))
 }
 
 /// The files of a project that have not expired, by their ids.

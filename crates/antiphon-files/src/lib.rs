@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use antiphon_engine::{Ambient, ProjectId};
 use antiphon_search::{Corpus, CorpusError};
 use antiphon_wire::{Code, Error};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{error, warn};
 
 pub use antiphon_search::{Filter, FilterError};
@@ -86,8 +86,10 @@ struct Inner {
     /// The documents of the projects that were asked for last, the latest at the end.
     corpora: Mutex<Vec<(ProjectId, Corpus)>>,
     uploads: session::Uploads,
+    /// Held while files of a project are added or removed.
+    turns: [Mutex<()>; TURNS],
     /// Documents are read a few at a time: each is in memory, and takes a core.
-    reading: Semaphore,
+    reading: Arc<Semaphore>,
 }
 
 impl Files {
@@ -107,7 +109,8 @@ impl Files {
             ambient,
             corpora: Mutex::default(),
             uploads,
-            reading: Semaphore::new(READ_AT_ONCE),
+            turns: Default::default(),
+            reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
         };
         let files = Self { inner: Arc::new(inner) };
         files.sweep_uploads().await;
@@ -121,6 +124,16 @@ impl Files {
         if let Err(error) = self.sweep_files(false).await {
             warn!(%error, "Files that have expired could not be removed");
         }
+    }
+
+    /// Whoever has it is the only one who adds or removes files of the project.
+    fn turn_of(&self, project: ProjectId) -> MutexGuard<'_, ()> {
+        lock(&self.inner.turns[project.0.rem_euclid(TURNS as i64) as usize])
+    }
+
+    /// May read a document until it is dropped. It can go along with work that nobody waits for.
+    async fn reading_turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.inner.reading).acquire_owned().await.map_err(|error| unavailable(&error))
     }
 
     /// The documents of a project.
@@ -147,6 +160,9 @@ impl Files {
         Some(corpus)
     }
 }
+
+/// Projects share turns rather than there being ever more of them.
+const TURNS: usize = 16;
 
 /// Documents that are read at one time.
 const READ_AT_ONCE: usize = 2;

@@ -44,6 +44,8 @@ struct Slot {
     session: Arc<Session>,
     /// Somebody adds to it.
     is_busy: bool,
+    /// It takes nothing any more, and is only not removed yet.
+    is_over: bool,
 }
 
 impl Uploads {
@@ -58,7 +60,7 @@ impl Uploads {
             match (path.extension().and_then(|end| end.to_str()), path.file_stem().and_then(|name| name.to_str())) {
                 (Some("json"), Some(hash)) if session.is_some() => {
                     let session =
-                        session.into_iter().map(|session| Slot { session: Arc::new(session), is_busy: false });
+                        session.into_iter().map(|session| Slot { session: Arc::new(session), is_busy: false, is_over: false });
                     known.extend(session.map(|slot| (hash.to_owned(), slot)));
                 }
                 _ => kept.push(path),
@@ -88,7 +90,7 @@ impl Session {
 /// The only one who adds to an upload, until it is dropped.
 pub(crate) struct Hold {
     files: Files,
-    hash: String,
+    pub(crate) hash: String,
     pub(crate) session: Arc<Session>,
 }
 
@@ -103,6 +105,13 @@ impl Drop for Hold {
 impl Hold {
     pub(crate) fn part(&self) -> PathBuf {
         self.files.inner.uploads.place(&self.hash, "part")
+    }
+
+    /// From now on the upload takes nothing, even if it cannot be removed.
+    pub(crate) fn close(&self) {
+        if let Some(slot) = lock(&self.files.inner.uploads.known).get_mut(&self.hash) {
+            slot.is_over = true;
+        }
     }
 
     /// Ends the upload; what has come is gone unless it has another name by now.
@@ -135,7 +144,7 @@ impl Files {
             disk::write_json(&about, &kept)
         });
         written.await.map_err(|error| unavailable(&error))?;
-        lock(&uploads.known).insert(hash, Slot { session: Arc::new(session), is_busy: false });
+        lock(&uploads.known).insert(hash, Slot { session: Arc::new(session), is_busy: false, is_over: false });
         Ok(upload_id)
     }
 
@@ -146,7 +155,7 @@ impl Files {
         let hash = hash_of(upload_id);
         let now = self.inner.ambient.now();
         let mut known = lock(&self.inner.uploads.known);
-        match known.get_mut(&hash).filter(|slot| slot.session.is_alive(now)) {
+        match known.get_mut(&hash).filter(|slot| !slot.is_over && slot.session.is_alive(now)) {
             None => {
                 let message = "there is no such upload, or it has ended; an upload may take an hour";
                 Err(UploadError::ended(Error::not_found(message)))
@@ -167,7 +176,7 @@ impl Files {
         let now = self.inner.ambient.now();
         let over: Vec<Hold> = {
             let mut known = lock(&self.inner.uploads.known);
-            let over = known.iter_mut().filter(|(_, slot)| !slot.is_busy && !slot.session.is_alive(now));
+            let over = known.iter_mut().filter(|(_, slot)| !slot.is_busy && (slot.is_over || !slot.session.is_alive(now)));
             over.map(|(hash, slot)| {
                 slot.is_busy = true;
                 Hold { files: self.clone(), hash: hash.clone(), session: Arc::clone(&slot.session) }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::document::Kind;
+use crate::file::taken;
 use crate::name::{FILES, chance, id_in, is_id, mint};
 use crate::session::{Hold, Session};
 use crate::stores::Incoming;
@@ -177,6 +178,14 @@ impl Files {
             let message = format!("expected {whole} bytes in all, as the upload began, got {size}");
             return Err(refused(Error::invalid("X-Goog-Upload-Header-Content-Length", message)));
         }
+        // The process has died between the file and the end of its upload: the bytes are the
+        // file's now.
+        if matches!(hold.session.target, Target::File(_))
+            && !(is_last && bytes.is_empty())
+            && self.has_become_file(&hold).await.map_err(refused)?
+        {
+            return Err(UploadError::ended(taken(&hold.session.id)));
+        }
         // The hold goes along: who leaves does not let another one in while this writes.
         let (hold, written) = tokio::task::spawn_blocking(move || {
             let written = append(&hold.part(), before, &bytes);
@@ -188,7 +197,19 @@ impl Files {
         if !is_last {
             return Ok(Received::Active(size));
         }
-        self.complete(hold, size, base).await
+        let turn = match hold.session.target {
+            Target::Document { .. } => {
+                Some(self.reading_turn().await.map_err(|error| UploadError::refused(error, Some(size)))?)
+            }
+            Target::File(_) => None,
+        };
+        // Goes on when nobody waits for it any more, and so do the hold and the turn.
+        let (files, base) = (self.clone(), base.to_owned());
+        let completed = tokio::spawn(async move {
+            let _turn = turn;
+            files.complete(hold, size, &base).await
+        });
+        completed.await.unwrap_or_else(|error| Err(UploadError::refused(unavailable(&error), Some(size))))
     }
 
     async fn complete(&self, hold: Hold, size: u64, base: &str) -> Result<Received, UploadError> {
@@ -196,12 +217,13 @@ impl Files {
         let project = ProjectId(session.project);
         let made = match &session.target {
             Target::Document { store, request } => self.complete_document(&hold, project, store, request).await,
-            Target::File(_) => self.keep_file(project, &session, hold.part(), base).await.map(Received::File),
+            Target::File(_) => self.keep_file(&hold, base).await.map(Received::File),
         };
         match made {
             // What is broken now may work later, with the bytes that are here.
             Err(error) if error.code == Code::ServiceUnavailable => Err(UploadError::refused(error, Some(size))),
             made => {
+                hold.close();
                 let ended = disk::blocking(move || hold.end()).await;
                 if let Err(error) = ended {
                     warn!(%error, "An upload that has ended could not be removed");
@@ -219,7 +241,6 @@ impl Files {
         request: &UploadToFileSearchStore,
     ) -> Result<Received, Error> {
         let part = hold.part();
-        let _turn = self.inner.reading.acquire().await.map_err(|error| unavailable(&error))?;
         let bytes = disk::blocking(move || fs::read(part)).await.map_err(|error| unavailable(&error))?;
         let incoming = Incoming {
             id: hold.session.id.clone(),
@@ -240,7 +261,7 @@ impl Files {
             return Err(Error::invalid("file.name", message));
         };
         if self.file(project, id, "").await.is_ok() {
-            return Err(Error::precondition(format!("`file.name`: `files/{id}` is there already")));
+            return Err(taken(id));
         }
         Ok(id.to_owned())
     }
