@@ -4,7 +4,7 @@
 //! the corpus's under its own. What the corpus does not know of them is kept beside, as JSON.
 
 use antiphon_engine::{ProjectId, wire_time};
-use antiphon_search::{Chunking, Collection, CorpusError, MetadataValue, NewDocument, Size};
+use antiphon_search::{Chunking, Collection, Corpus, CorpusError, MetadataValue, NewDocument, Size};
 use antiphon_wire::{
     CreateFileSearchStore, CustomMetadata, CustomValue, Document, DocumentAdded, DocumentConfig, Error,
     FileSearchStore, Operation,
@@ -81,7 +81,7 @@ impl Files {
     /// # Errors
     /// `not_found`, as for all stores of other projects.
     pub async fn store(&self, project: ProjectId, id: &str) -> Result<FileSearchStore, Error> {
-        let found = self.corpus(project).await?.collection(id).await;
+        let found = self.corpus_with(project, id).await?.collection(id).await;
         shown_store(&found.map_err(|error| corpus_error(error, &format!("{STORES}{id}")))?)
     }
 
@@ -111,7 +111,7 @@ impl Files {
     /// `not_found`, `failed_precondition`.
     pub async fn delete_store(&self, project: ProjectId, id: &str, force: bool) -> Result<(), Error> {
         let name = format!("{STORES}{id}");
-        self.corpus(project).await?.delete_collection(id, force).await.map_err(|error| match error {
+        self.corpus_with(project, id).await?.delete_collection(id, force).await.map_err(|error| match error {
             CorpusError::Full(why) => {
                 Error::precondition(format!("`{name}`: {why}; expected `force=true` to delete them too"))
             }
@@ -122,7 +122,7 @@ impl Files {
     /// # Errors
     /// `not_found`.
     pub async fn document(&self, project: ProjectId, store: &str, id: &str) -> Result<Document, Error> {
-        let found = self.corpus(project).await?.document(store, id).await;
+        let found = self.corpus_with_document(project, store, id).await?.document(store, id).await;
         shown_document(store, &found.map_err(|error| corpus_error(error, &document_name(store, id)))?)
     }
 
@@ -138,7 +138,7 @@ impl Files {
         most: usize,
     ) -> Result<Listing<Document>, Error> {
         check_token(after)?;
-        let found = self.corpus(project).await?.documents(store, after, most).await;
+        let found = self.corpus_with(project, store).await?.documents(store, after, most).await;
         let found = found.map_err(|error| corpus_error(error, &format!("{STORES}{store}")))?;
         let items = found.documents.iter().map(|document| shown_document(store, document));
         Ok(Listing { items: items.collect::<Result<_, _>>()?, next: found.next })
@@ -150,7 +150,7 @@ impl Files {
     /// `not_found`, `failed_precondition`.
     pub async fn delete_document(&self, project: ProjectId, store: &str, id: &str, force: bool) -> Result<(), Error> {
         let name = document_name(store, id);
-        let corpus = self.corpus(project).await?;
+        let corpus = self.corpus_with_document(project, store, id).await?;
         if !force {
             corpus.document(store, id).await.map_err(|error| corpus_error(error, &name))?;
             return Err(Error::precondition(format!(
@@ -172,7 +172,7 @@ impl Files {
         id: &str,
     ) -> Result<Operation, Error> {
         let operation = operation(store, kind, id);
-        let found = self.corpus(project).await?.document(store, id).await;
+        let found = self.corpus_with_document(project, store, id).await?.document(store, id).await;
         found.map_err(|error| corpus_error(error, &operation.name))?;
         Ok(operation)
     }
@@ -186,7 +186,7 @@ impl Files {
         kind: OperationKind,
         incoming: Incoming,
     ) -> Result<Operation, Error> {
-        let corpus = self.corpus(project).await?;
+        let corpus = self.corpus_with_document(project, store, &incoming.id).await?;
         corpus.collection(store).await.map_err(|error| corpus_error(error, &format!("{STORES}{store}")))?;
         let created = wire_time(self.inner.ambient.now());
         let reading = tokio::task::spawn_blocking(move || new_document(incoming, created));
@@ -197,6 +197,27 @@ impl Files {
         let kept = kept.map_err(|error| corpus_error(error, &format!("{STORES}{store}")))?;
         Ok(operation(store, kind, &kept.name))
     }
+}
+
+/// Neither the folders' own collection nor what is of no name of ours is in anybody's reach.
+impl Files {
+    async fn corpus_with(&self, project: ProjectId, store: &str) -> Result<Corpus, Error> {
+        if !is_id(store) {
+            return Err(absent(store));
+        }
+        self.corpus(project).await
+    }
+
+    async fn corpus_with_document(&self, project: ProjectId, store: &str, id: &str) -> Result<Corpus, Error> {
+        if !is_id(id) {
+            return Err(absent(id));
+        }
+        self.corpus_with(project, store).await
+    }
+}
+
+fn absent(id: &str) -> Error {
+    Error::not_found(format!("`{}` is no name that is given here", id.chars().take(64).collect::<String>()))
 }
 
 fn check_token(token: Option<&str>) -> Result<(), Error> {

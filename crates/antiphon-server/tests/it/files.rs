@@ -119,6 +119,27 @@ async fn without_a_key_nothing_but_a_known_upload_is_touched() {
 }
 
 #[tokio::test]
+async fn what_has_no_name_is_not_there() {
+    let server = server().await;
+    let address = begin(&server, "/upload/v1/files", HERON.len(), json!({"file": {"name": "files/heron"}})).await;
+    piece(&server, &address, "upload, finalize", 0, HERON).await;
+    let body = json!({"fileName": "files/heron"}).to_string();
+    for store in ["", "-", "A", "%2E%2E", "a%00b"] {
+        let upload = format!("/upload/v1beta/fileSearchStores/{store}:uploadToFileSearchStore");
+        let started = server.send(start(&upload, &server.key, 5).body(Body::from("{}")).unwrap()).await;
+        assert_eq!(classic(&started), (404, "NOT_FOUND".to_owned()), "{store}");
+        let import = format!("/v1beta/fileSearchStores/{store}:importFile");
+        let imported = server.ask("POST", &import, body.clone()).await;
+        assert_eq!(classic(&imported), (404, "NOT_FOUND".to_owned()), "{store}");
+    }
+    let store = store(&server).await;
+    for path in [format!("{store}/documents/A"), format!("{store}/operations/-"), "fileSearchStores/-/documents".into()] {
+        let answer = server.ask("GET", &format!("/v1/{path}"), "").await;
+        assert_eq!(classic(&answer), (404, "NOT_FOUND".to_owned()), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn an_upload_is_held_to_what_it_said() {
     let server = server().await;
     let store = store(&server).await;
