@@ -107,6 +107,18 @@ impl Hold {
         self.files.inner.uploads.place(&self.hash, "part")
     }
 
+    /// Puts a new upload on the disk, or forgets it.
+    fn begin(&self) -> io::Result<()> {
+        let uploads = &self.files.inner.uploads;
+        let written = disk::create(&self.part())
+            .and_then(|()| disk::write_json(&uploads.place(&self.hash, "json"), &*self.session));
+        if written.is_err() && self.end().is_err() {
+            // What is left of it belongs to no upload, and is removed at the next start.
+            lock(&uploads.known).remove(&self.hash);
+        }
+        written
+    }
+
     /// From now on the upload takes nothing, even if it cannot be removed.
     pub(crate) fn close(&self) {
         if let Some(slot) = lock(&self.files.inner.uploads.known).get_mut(&self.hash) {
@@ -131,20 +143,20 @@ impl Files {
     /// `rate_limit_exceeded` when the project has as many as it may.
     pub(crate) async fn enter(&self, session: Session) -> Result<String, Error> {
         let Inner { uploads, limits, ambient, .. } = &*self.inner;
-        let open = lock(&uploads.known).values().filter(|slot| slot.session.project == session.project).count();
-        if open >= limits.uploads {
-            let message = format!("{open} uploads of this project have begun and not ended, the most there may be");
-            return Err(Error::new(Code::RateLimitExceeded, message));
-        }
         let upload_id = chance(&**ambient, ID_LETTERS);
-        let hash = hash_of(&upload_id);
-        let (part, about, kept) = (uploads.place(&hash, "part"), uploads.place(&hash, "json"), session.clone());
-        let written = disk::blocking(move || {
-            disk::create(&part)?;
-            disk::write_json(&about, &kept)
-        });
-        written.await.map_err(|error| unavailable(&error))?;
-        lock(&uploads.known).insert(hash, Slot { session: Arc::new(session), is_busy: false, is_over: false });
+        let (hash, session) = (hash_of(&upload_id), Arc::new(session));
+        let hold = {
+            let mut known = lock(&uploads.known);
+            let open = known.values().filter(|slot| slot.session.project == session.project).count();
+            if open >= limits.uploads {
+                let message = format!("{open} uploads of this project have begun and not ended, the most there may be");
+                return Err(Error::new(Code::RateLimitExceeded, message));
+            }
+            known.insert(hash.clone(), Slot { session: Arc::clone(&session), is_busy: true, is_over: false });
+            Hold { files: self.clone(), hash, session }
+        };
+        // The hold goes along: who leaves does not leave an upload that is held for ever.
+        disk::blocking(move || hold.begin()).await.map_err(|error| unavailable(&error))?;
         Ok(upload_id)
     }
 

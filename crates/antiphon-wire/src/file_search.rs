@@ -10,6 +10,8 @@ use crate::fields::{Fields, describe, excerpt};
 /// Longer names for people are refused, as by the hosted service.
 pub(crate) const LONGEST_DISPLAY_NAME: usize = 512;
 const MOST_METADATA: usize = 20;
+/// Of its keys and values together: an upload keeps them until it ends.
+const MOST_METADATA_BYTES: usize = 16 << 10;
 const LONGEST_KEY: usize = 128;
 const MOST_TOKENS_PER_CHUNK: i64 = 2048;
 const LEAST_TOKENS_PER_CHUNK: i64 = 8;
@@ -99,6 +101,11 @@ impl DocumentConfig {
             }
             custom_metadata.push(read);
         }
+        let bytes: usize = custom_metadata.iter().map(CustomMetadata::bytes).sum();
+        if bytes > MOST_METADATA_BYTES {
+            let message = format!("expected at most {MOST_METADATA_BYTES} bytes of keys and values, got {bytes}");
+            return Err(Error::invalid(&path, message));
+        }
         let path = fields.path_of("chunkingConfig");
         let chunking = match fields.take("chunkingConfig") {
             None => None,
@@ -153,6 +160,16 @@ pub enum CustomValue {
 }
 
 impl CustomMetadata {
+    /// As the corpus counts them.
+    fn bytes(&self) -> usize {
+        let value = match &self.value {
+            CustomValue::NumericValue(_) => 8,
+            CustomValue::StringValue(text) => text.len(),
+            CustomValue::StringListValue { values } => values.iter().map(|text| text.len() + 1).sum(),
+        };
+        self.key.len() + value
+    }
+
     fn read(value: Value, path: &str) -> Result<Self, Error> {
         let mut fields = Fields::classic(value, path)?;
         let key = fields.text("key")?;
@@ -319,6 +336,13 @@ mod tests {
             json!({"chunkingConfig": {"whiteSpaceConfig": {"maxTokensPerChunk": 10, "maxOverlapTokens": 10}}}),
             "maxOverlapTokens`: expected an integer from 0 to 9, got 10",
         );
+        check(
+            json!({"customMetadata": [{"key": "a", "stringValue": "x".repeat(9000)},
+                {"key": "b", "stringListValue": {"values": vec![""; 7383]}}]}),
+            "`customMetadata`: expected at most 16384 bytes of keys and values, got 16385",
+        );
+        let most = json!({"customMetadata": [{"key": "a", "stringValue": "x".repeat(16_383)}]});
+        UploadToFileSearchStore::read(most).unwrap();
         let error = CreateFileSearchStore::read(json!({"embeddingModel": "models/x"})).unwrap_err();
         assert!(error.message.starts_with("`embeddingModel`: "), "{}", error.message);
     }
