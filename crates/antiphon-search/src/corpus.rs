@@ -109,9 +109,7 @@ impl Corpus {
     /// `NotFound` when the folder is not in the corpus.
     pub async fn remove_folder(&self, folder: &Path) -> Result<usize> {
         let folder = folder.to_owned();
-        let removed = self.connections.write(move |connection| folder::remove(connection, &folder)).await?;
-        self.erase().await?;
-        Ok(removed)
+        self.connections.erase(self.rebuilds, move |connection| folder::remove(connection, &folder)).await
     }
 
     /// The folders of the corpus, by their paths.
@@ -137,8 +135,8 @@ impl Corpus {
     /// `NotFound`; `Full` when documents are in it.
     pub async fn delete_collection(&self, name: &str, even_full: bool) -> Result<()> {
         let name = name.to_owned();
-        self.connections.write(move |connection| document::delete_collection(connection, &name, even_full)).await?;
-        self.erase().await
+        let delete = move |connection: &_| document::delete_collection(connection, &name, even_full);
+        self.connections.erase(self.rebuilds, delete).await
     }
 
     /// # Errors
@@ -214,8 +212,8 @@ impl Corpus {
     /// `NotFound`.
     pub async fn delete(&self, collection: &str, name: &str) -> Result<()> {
         let (collection, name) = (collection.to_owned(), name.to_owned());
-        self.connections.write(move |connection| document::delete(connection, &collection, &name)).await?;
-        self.erase().await
+        let delete = move |connection: &_| document::delete(connection, &collection, &name);
+        self.connections.erase(self.rebuilds, delete).await
     }
 
     /// The documents that answer best, best first.
@@ -235,16 +233,6 @@ impl Corpus {
         self.connections.read(move |connection| find::find_parts(connection, &find)).await
     }
 
-    async fn erase(&self) -> Result<()> {
-        let (connections, rebuilds) = (self.connections.clone(), self.rebuilds);
-        connection::blocking(move || {
-            if rebuilds {
-                connections.rebuild()?;
-            }
-            connections.empty_log()
-        })
-        .await
-    }
 }
 
 /// Searches the folders. It has no languages to choose from.
@@ -268,3 +256,38 @@ impl Provider for Corpus {
 
 /// What a document says about itself: 64 keys at most.
 pub(crate) type Metadata = BTreeMap<String, MetadataValue>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_erased_at_once_is_deleted_and_erased_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("corpus.db");
+        let due = |expected: i64| {
+            let raw = rusqlite::Connection::open(&file).unwrap();
+            let due: i64 = raw.query_row("SELECT count(*) FROM rebuild_due", [], |row| row.get(0)).unwrap();
+            assert_eq!(due, expected);
+        };
+        let corpus = Corpus::open(&file).await.unwrap().with_rebuilds();
+        corpus.create_collection("one", "", 10).await.unwrap();
+        for name in ["a", "b"] {
+            let text = format!("heron {name}");
+            corpus.put("one", NewDocument { name: name.to_owned(), text, ..NewDocument::default() }).await.unwrap();
+        }
+        let delete = |connection: &rusqlite::Connection| {
+            document::delete(connection, "one", "a")?;
+            // The transaction may end, and nothing may be written after it.
+            Ok(connection.pragma_update(None, "query_only", "ON")?)
+        };
+        corpus.connections.erase(true, delete).await.unwrap();
+        assert!(matches!(corpus.document("one", "a").await, Err(CorpusError::NotFound(_))));
+        due(1);
+        drop(corpus);
+        let corpus = Corpus::open(&file).await.unwrap().with_rebuilds();
+        due(0);
+        corpus.delete("one", "b").await.unwrap();
+        due(0);
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 use super::{CorpusError, Result};
 
@@ -15,10 +16,12 @@ use super::{CorpusError, Result};
 const BUSY: Duration = Duration::from_secs(5);
 /// More would wait for the same cores.
 const READERS: usize = 4;
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// From version 1.
 const ABOUT: &str = "ALTER TABLE collection ADD COLUMN about TEXT NOT NULL DEFAULT '';
      ALTER TABLE document ADD COLUMN about TEXT NOT NULL DEFAULT '';";
+/// From version 2.
+const REBUILD_DUE: &str = "CREATE TABLE IF NOT EXISTS rebuild_due(one INTEGER PRIMARY KEY CHECK(one = 1)) STRICT;";
 
 #[derive(Clone)]
 pub(super) struct Connections {
@@ -31,6 +34,10 @@ impl Connections {
     pub(super) async fn open(file: PathBuf) -> Result<Self> {
         blocking(move || {
             let writer = writing(&file)?;
+            // Another process may hold it up; then the next deletion or opening does it.
+            if let Err(error) = finish_rebuild(&writer) {
+                warn!(%error, "What was deleted from the corpus is not erased yet");
+            }
             let readers = (0..READERS).map(|_| reading(&file)).collect::<Result<Vec<_>>>()?;
             Ok(Self {
                 writer: Arc::new(Mutex::new(writer)),
@@ -59,23 +66,39 @@ impl Connections {
         Ok(done)
     }
 
+    /// One transaction that deletes, and then what is left of that in the file. Once the
+    /// transaction is durable this succeeds: what is left is erased now, with the next
+    /// deletion, or when the file is opened again.
+    pub(super) async fn erase<T: Send + 'static>(
+        &self,
+        rebuilds: bool,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let this = self.clone();
+        blocking(move || {
+            let done = this.write_now(|connection| {
+                if rebuilds {
+                    connection.execute("INSERT INTO rebuild_due(one) VALUES(1) ON CONFLICT DO NOTHING", [])?;
+                }
+                work(connection)
+            })?;
+            let erased = if rebuilds { this.rebuild() } else { this.empty_log() };
+            if let Err(error) = erased {
+                warn!(%error, "What was deleted from the corpus is not erased yet");
+            }
+            Ok(done)
+        })
+        .await
+    }
+
     /// Takes what was deleted out of the log, too. Readers may hold it up; then it happens
     /// with the next checkpoint.
     pub(super) fn empty_log(&self) -> Result<()> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(())
+        empty_log(&self.writer.lock().unwrap_or_else(PoisonError::into_inner)).map(|_| ())
     }
 
-    /// Writes the whole file anew. Where rows were deleted, pages that were rebuilt meanwhile
-    /// may keep copies of them in their unused part, out of reach of `secure_delete`.
-    pub(super) fn rebuild(&self) -> Result<()> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        // The copy is as large as the file; it holds what is kept and has no name.
-        writer.pragma_update(None, "temp_store", "FILE")?;
-        let rebuilt = writer.execute_batch("VACUUM");
-        writer.pragma_update(None, "temp_store", "MEMORY")?;
-        Ok(rebuilt?)
+    fn rebuild(&self) -> Result<()> {
+        finish_rebuild(&self.writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// One transaction that sees every write that was answered before.
@@ -102,6 +125,30 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
     done.map_err(|error| CorpusError::Unavailable(format!("the work was broken off: {error}")))?
 }
 
+/// Whether nothing is left in the log.
+fn empty_log(writer: &Connection) -> Result<bool> {
+    Ok(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? == 0)
+}
+
+/// Writes the whole file anew if that is due. Where rows were deleted, pages that were rebuilt
+/// meanwhile may keep copies of them in their unused part, out of reach of `secure_delete`.
+fn finish_rebuild(writer: &Connection) -> Result<()> {
+    let is_due: bool = writer.query_row("SELECT EXISTS(SELECT 1 FROM rebuild_due)", [], |row| row.get(0))?;
+    if !is_due {
+        return Ok(());
+    }
+    // The copy is as large as the file; it holds what is kept and has no name.
+    writer.pragma_update(None, "temp_store", "FILE")?;
+    let rebuilt = writer.execute_batch("VACUUM");
+    writer.pragma_update(None, "temp_store", "MEMORY")?;
+    rebuilt?;
+    // Until then the old pages are in the file.
+    if empty_log(writer)? {
+        writer.execute("DELETE FROM rebuild_due", [])?;
+    }
+    Ok(())
+}
+
 fn writing(file: &Path) -> Result<Connection> {
     let mut connection = open(file)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -117,8 +164,11 @@ fn writing(file: &Path) -> Result<Connection> {
             transaction.execute_batch(include_str!("schema.sql"))?;
             transaction.pragma_update(None, "user_version", VERSION)?;
         }
-        1 => {
-            transaction.execute_batch(ABOUT)?;
+        1 | 2 => {
+            if version == 1 {
+                transaction.execute_batch(ABOUT)?;
+            }
+            transaction.execute_batch(REBUILD_DUE)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
         }
         VERSION => {}

@@ -52,6 +52,9 @@ CREATE VIRTUAL TABLE words USING fts5(text, heading, tokenize = "porter unicode6
 -- What is deleted leaves the index at once, not when it is merged some day.
 INSERT INTO words(words, rank) VALUES('secure-delete', 1);
 
+-- Has a row from a deletion until the file was written anew.
+CREATE TABLE rebuild_due(one INTEGER PRIMARY KEY CHECK(one = 1)) STRICT;
+
 CREATE TRIGGER chunk_deleted AFTER DELETE ON chunk BEGIN
     DELETE FROM words WHERE rowid = old.id;
 END;

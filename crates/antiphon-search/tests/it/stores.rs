@@ -192,7 +192,8 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
     drop(corpus);
     let old = rusqlite::Connection::open(&file).unwrap();
     old.execute_batch(
-        "ALTER TABLE collection DROP COLUMN about; ALTER TABLE document DROP COLUMN about; PRAGMA user_version = 1;",
+        "ALTER TABLE collection DROP COLUMN about; ALTER TABLE document DROP COLUMN about; DROP TABLE rebuild_due; \
+         PRAGMA user_version = 1;",
     )
     .unwrap();
     drop(old);
@@ -221,6 +222,33 @@ async fn with_rebuilds_nothing_is_left_whatever_was_deleted_when() {
         let is_left = bytes.windows(mark.len()).any(|found| found == mark.as_bytes());
         assert_eq!(is_left, at % 3 == 0, "{mark}");
     }
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_broken_off_is_finished_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("corpus.db");
+    let corpus = Corpus::open(&file).await.unwrap().with_rebuilds();
+    corpus.create_collection("one", "", 10).await.unwrap();
+    corpus.put("one", document("a", &"quetzalcoatlus ".repeat(100))).await.unwrap();
+    corpus.put("one", document("b", "a gull")).await.unwrap();
+    drop(corpus);
+    let planted = || {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.flat_map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>().windows(8).any(|w| w == b"quetzalc")
+    };
+    // As if the process had died after the deletion.
+    let raw = rusqlite::Connection::open(&file).unwrap();
+    raw.execute_batch(
+        "PRAGMA foreign_keys = ON; PRAGMA secure_delete = OFF; BEGIN; DELETE FROM document WHERE name = 'a'; \
+         INSERT INTO rebuild_due VALUES(1); COMMIT;",
+    )
+    .unwrap();
+    drop(raw);
+    assert!(planted());
+    let corpus = Corpus::open(&file).await.unwrap();
+    assert!(!planted());
+    assert_eq!(names(&corpus, &["one"], "gull", None).await, pairs(&[("one", "b")]));
 }
 
 #[tokio::test]
