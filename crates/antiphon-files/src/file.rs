@@ -144,7 +144,7 @@ impl Files {
         let id = mint(&*self.inner.ambient, &display_name);
         let (files, store) = (self.clone(), store.to_owned());
         // Goes on when nobody waits for it any more, and so does its turn.
-        let import = tokio::spawn(async move {
+        let import = self.inner.tasks.spawn(async move {
             let _turn = turn;
             let read = disk::blocking(move || {
                 let mut bytes = Vec::new();

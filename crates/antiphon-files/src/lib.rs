@@ -26,6 +26,7 @@ use antiphon_engine::{Ambient, ProjectId};
 use antiphon_search::{Corpus, CorpusError};
 use antiphon_wire::{Code, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 pub use antiphon_search::{Filter, FilterError};
@@ -90,6 +91,8 @@ struct Inner {
     turns: [Mutex<()>; TURNS],
     /// Documents are read a few at a time: each is in memory, and takes a core.
     reading: Arc<Semaphore>,
+    /// What goes on when its client has left.
+    tasks: TaskTracker,
 }
 
 impl Files {
@@ -111,6 +114,7 @@ impl Files {
             uploads,
             turns: Default::default(),
             reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
+            tasks: TaskTracker::new(),
         };
         let files = Self { inner: Arc::new(inner) };
         files.sweep_uploads().await;
@@ -187,6 +191,7 @@ fn corpus_error(error: CorpusError, what: &str) -> Error {
         CorpusError::Full(why) => Error::precondition(format!("`{what}`: {why}")),
         CorpusError::Exists(_) => Error::precondition(format!("`{what}` is there already")),
         CorpusError::Invalid(why) => Error::invalid("customMetadata", why),
+        CorpusError::TooManyChunks { .. } => Error::invalid("chunkingConfig", error.to_string()),
         CorpusError::Unavailable(_) => unavailable(&error),
     }
 }

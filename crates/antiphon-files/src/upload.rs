@@ -205,7 +205,7 @@ impl Files {
         };
         // Goes on when nobody waits for it any more, and so do the hold and the turn.
         let (files, base) = (self.clone(), base.to_owned());
-        let completed = tokio::spawn(async move {
+        let completed = self.inner.tasks.spawn(async move {
             let _turn = turn;
             files.complete(hold, size, &base).await
         });

@@ -61,7 +61,18 @@ pub(crate) struct Chunk {
 }
 
 pub(crate) fn chunks(text: &str, sizes: &Chunking) -> Vec<Chunk> {
-    let mut packer = Packer { sizes, chunks: Vec::new(), open: None, heading: String::new(), page: 1 };
+    pack(text, sizes, usize::MAX).chunks
+}
+
+/// # Errors
+/// How many there would be, when that is more than `most`.
+pub(crate) fn chunks_within(text: &str, sizes: &Chunking, most: usize) -> Result<Vec<Chunk>, usize> {
+    let packer = pack(text, sizes, most);
+    if packer.count > most { Err(packer.count) } else { Ok(packer.chunks) }
+}
+
+fn pack<'a>(text: &str, sizes: &'a Chunking, most: usize) -> Packer<'a> {
+    let mut packer = Packer { sizes, most, count: 0, chunks: Vec::new(), open: None, heading: String::new(), page: 1 };
     let mut at = 0;
     for paragraph in paragraphs(text) {
         let heading = heading(paragraph);
@@ -82,11 +93,14 @@ pub(crate) fn chunks(text: &str, sizes: &Chunking) -> Vec<Chunk> {
     if !text.contains('\u{c}') {
         packer.chunks.iter_mut().for_each(|chunk| chunk.page = None);
     }
-    packer.chunks
+    packer
 }
 
 struct Packer<'a> {
     sizes: &'a Chunking,
+    /// More are counted and not kept.
+    most: usize,
+    count: usize,
     chunks: Vec<Chunk>,
     open: Option<Chunk>,
     heading: String,
@@ -111,7 +125,12 @@ impl Packer<'_> {
     }
 
     fn close_if_longer_than(&mut self, characters: usize) {
-        self.chunks.extend(self.open.take_if(|open| open.characters > characters));
+        if let Some(closed) = self.open.take_if(|open| open.characters > characters) {
+            self.count += 1;
+            if self.count <= self.most {
+                self.chunks.push(closed);
+            }
+        }
     }
 }
 
@@ -212,6 +231,13 @@ mod tests {
             assert!(piece.ends_with(". "), "{piece}");
             assert!((700..=LONGEST).contains(&piece.chars().count()), "{}", piece.chars().count());
         }
+    }
+
+    #[test]
+    fn more_chunks_than_there_may_be_are_counted() {
+        let text = "a\u{c}".repeat(7);
+        let within = |most| chunks_within(&text, &Chunking::default(), most).map(|chunks| chunks.len());
+        assert_eq!((within(7), within(6)), (Ok(7), Err(7)));
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub enum CorpusError {
     /// Says what was expected and what came.
     #[error("{0}")]
     Invalid(String),
+    /// One document would have more chunks than any may.
+    #[error("expected at most {most} chunks of a document, got {chunks}")]
+    TooManyChunks { chunks: usize, most: usize },
     /// The disk, the file, another process. For the log.
     #[error("the corpus is not available: {0}")]
     Unavailable(String),
@@ -167,7 +170,8 @@ impl Corpus {
     /// Adds a document to a collection; one of the same name is replaced.
     ///
     /// # Errors
-    /// `NotFound` for the collection, `Invalid` for what is empty or too large.
+    /// `NotFound` for the collection, `Invalid` and `TooManyChunks` for what is empty or too
+    /// large.
     pub async fn put(&self, collection: &str, document: NewDocument) -> Result<Document> {
         self.put_within(collection, document, Size { documents: u64::MAX, bytes: u64::MAX }).await
     }

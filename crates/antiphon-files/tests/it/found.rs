@@ -6,7 +6,7 @@ use antiphon_wire::{Code, CreateFileSearchStore};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::support::{PROJECT, open, put, store};
+use crate::support::{BASE, PROJECT, begin, open, put, store};
 
 fn search(stores: &[&str], text: &str, count: usize) -> Search {
     let stores = stores.iter().map(|id| format!("fileSearchStores/{id}")).collect();
@@ -83,6 +83,30 @@ async fn more_projects_than_are_kept_open_are_served() {
         let names: Vec<_> = listed.items.into_iter().map(|store| store.display_name.unwrap()).collect();
         assert_eq!(names, [format!("p{project}")]);
     }
+}
+
+#[tokio::test]
+async fn a_long_name_is_not_kept_with_every_chunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let store = store(&files).await;
+    let name = format!("{} {}", "stork ".repeat(17), "crane ".repeat(60));
+    let body = json!({"displayName": name, "chunkingConfig": {"whiteSpaceConfig": {"maxTokensPerChunk": 8}}});
+    put(&files, &store, &"the heron waits ".repeat(1000), body).await;
+    assert_eq!(texts(&files, search(&[&store], "stork", 1)).await.len(), 1);
+    assert_eq!(texts(&files, search(&[&store], "crane", 1)).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_document_of_too_many_chunks_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let store = store(&files).await;
+    let upload = begin(&files, &store, json!({})).await;
+    let error = files.receive(&upload, 0, "heron\u{c}".repeat(100_001).into(), true, BASE).await.unwrap_err();
+    let expected = "`chunkingConfig`: expected at most 100000 chunks of a document, got 100001";
+    assert_eq!((error.error.code, error.error.message.as_str()), (Code::InvalidRequest, expected));
+    assert_eq!(files.documents(PROJECT, &store, None, 10).await.unwrap().items, []);
 }
 
 #[tokio::test]

@@ -14,6 +14,10 @@ pub(super) const MOST_TEXT_BYTES: usize = 20 << 20;
 const MOST_METADATA: usize = 64;
 const MOST_METADATA_BYTES: usize = 16 << 10;
 const MOST_LISTED: usize = 1000;
+/// Of one document; a text of 20 MiB in chunks of the usual size has a quarter of it.
+const MOST_CHUNKS: usize = 100_000;
+/// Of the title, as each chunk is found by it.
+const INDEXED_TITLE_CHARACTERS: usize = 100;
 
 /// A document that is to be kept.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -198,6 +202,8 @@ pub(super) fn insert(
     document: &NewDocument,
 ) -> Result<()> {
     let text = plain::clean(&document.text);
+    let parts = chunk::chunks_within(&text, &document.chunking, MOST_CHUNKS)
+        .map_err(|chunks| CorpusError::TooManyChunks { chunks, most: MOST_CHUNKS })?;
     let metadata = serde_json::to_string(&document.metadata)
         .map_err(|error| CorpusError::Invalid(format!("the metadata cannot be written: {error}")))?;
     connection
@@ -229,9 +235,10 @@ pub(super) fn insert(
     let mut words = connection.prepare_cached("INSERT INTO words(rowid, text, heading) VALUES(?1, ?2, ?3)")?;
     let mut start = 0;
     let mut overlap = "";
-    for part in chunk::chunks(&text, &document.chunking) {
+    let title = plain::line(&document.title, INDEXED_TITLE_CHARACTERS);
+    for part in parts {
         chunk.execute(params![id, part.characters, start, part.page, part.heading])?;
-        let heading = format!("{}\n{}\n{overlap}", document.title, part.heading);
+        let heading = format!("{title}\n{}\n{overlap}", part.heading);
         words.execute(params![connection.last_insert_rowid(), &text[part.start..part.end], heading])?;
         overlap = document.chunking.overlap(&text[part.start..part.end]);
         start += part.characters;

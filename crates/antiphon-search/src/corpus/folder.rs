@@ -137,7 +137,7 @@ fn update(
                 continue;
             }
         };
-        let was_known = known.remove(name).is_some();
+        let before = known.remove(name);
         match outcome {
             Outcome::Unchanged => report.unchanged += 1,
             Outcome::Touched(modified) => {
@@ -145,11 +145,17 @@ fn update(
                 report.unchanged += 1;
             }
             Outcome::Changed(new) => {
-                corpus.connections.write_now(|connection| {
+                let inserted = corpus.connections.write_now(|connection| {
                     let collection = document::collection(connection, FOLDERS)?;
                     document::insert(connection, collection, Some(id), &new)
-                })?;
-                if was_known {
+                });
+                if let Err(error @ CorpusError::TooManyChunks { .. }) = inserted {
+                    report.skip(path, error.to_string());
+                    known.extend(before.map(|before| (name.to_owned(), before)));
+                    continue;
+                }
+                inserted?;
+                if before.is_some() {
                     report.updated += 1;
                 } else {
                     report.added += 1;

@@ -109,6 +109,22 @@ async fn a_file_that_becomes_unreadable_leaves_the_corpus() {
 }
 
 #[tokio::test]
+async fn a_file_of_too_many_parts_is_skipped_and_leaves_the_corpus() {
+    let (folder, corpus) = corpus().await;
+    let docs = folder.path().join("docs");
+    for name in ["a.txt", "b.txt"] {
+        fs::write(docs.join(name), "walrus").unwrap();
+    }
+    corpus.add_folder(&docs, |_| {}).await.unwrap();
+    fs::write(docs.join("a.txt"), "walrus\u{c}".repeat(100_001)).unwrap();
+    fs::write(docs.join("b.txt"), "walrus and seal").unwrap();
+    let report = corpus.add_folder(&docs, |_| {}).await.unwrap();
+    assert_eq!(counts(&report), [0, 1, 0, 1, 1]);
+    assert_eq!(report.skipped[0].reason, "expected at most 100000 chunks of a document, got 100001");
+    assert_eq!(urls(&corpus, "walrus").await, ["corpus:///docs/b.txt"]);
+}
+
+#[tokio::test]
 async fn an_update_ends_when_nobody_waits_for_it() {
     let (folder, corpus) = corpus().await;
     let docs = folder.path().join("docs");
