@@ -90,7 +90,7 @@ impl Files {
     }
 
     async fn new_session(&self, project: ProjectId, target: Target, begun: Begun) -> Result<Session, Error> {
-        let Begun { size, mime_type, file_name } = begun;
+        let Begun { mut size, mime_type, file_name } = begun;
         let file_name = file_name.map(|name| name.chars().take(LONGEST_FILE_NAME).collect::<String>());
         let (said_type, display_name, id) = match &target {
             Target::Document { store, request } => {
@@ -106,10 +106,20 @@ impl Files {
                     let message = format!("expected {size}, as `X-Goog-Upload-Header-Content-Length` says, got {said}");
                     return Err(Error::invalid("file.sizeBytes", message));
                 }
+                size = size.or(request.size_bytes);
                 let id = self.new_file_id(project, request.name.as_deref()).await?;
-                (request.mime_type.clone(), request.display_name.clone().unwrap_or_default(), id)
+                (request.mime_type.clone(), request.display_name.clone().or(file_name).unwrap_or_default(), id)
             }
         };
+        if let (Some(said), Some(header)) = (&said_type, &mime_type)
+            && !said.trim().eq_ignore_ascii_case(header.trim())
+        {
+            let shown = |text: &str| text.chars().take(LONGEST_MIME).collect::<String>();
+            let (said, header) = (shown(said), shown(header));
+            let message = format!("expected `{header}`, as `X-Goog-Upload-Header-Content-Type` says, got `{said}`");
+            let field = if matches!(target, Target::File(_)) { "file.mimeType" } else { "mimeType" };
+            return Err(Error::invalid(field, message));
+        }
         let mime_type = said_type.or(mime_type).filter(|text| text.len() <= LONGEST_MIME && text.contains('/'));
         let Some(mime_type) = mime_type else {
             let message = "expected the type of the content, as `text/plain`, here or as \

@@ -138,7 +138,7 @@ impl Corpus {
     /// `NotFound`; `Full` when documents are in it.
     pub async fn delete_collection(&self, name: &str, even_full: bool) -> Result<()> {
         let name = name.to_owned();
-        let delete = move |connection: &_| document::delete_collection(connection, &name, even_full);
+        let delete = move |connection: &rusqlite::Connection| document::delete_collection(connection, &name, even_full);
         self.connections.erase(self.rebuilds, delete).await
     }
 
@@ -216,7 +216,7 @@ impl Corpus {
     /// `NotFound`.
     pub async fn delete(&self, collection: &str, name: &str) -> Result<()> {
         let (collection, name) = (collection.to_owned(), name.to_owned());
-        let delete = move |connection: &_| document::delete(connection, &collection, &name);
+        let delete = move |connection: &rusqlite::Connection| document::delete(connection, &collection, &name);
         self.connections.erase(self.rebuilds, delete).await
     }
 

@@ -167,6 +167,41 @@ async fn an_upload_is_held_to_what_it_said() {
 }
 
 #[tokio::test]
+async fn what_an_upload_says_is_not_dropped() {
+    let server = server().await;
+    let begin = async |body: Value, name: Option<&str>| {
+        let mut asked = request("/upload/v1/files")
+            .header("x-goog-api-key", &server.key)
+            .header("X-Goog-Upload-Protocol", "resumable")
+            .header("X-Goog-Upload-Command", "start");
+        if let Some(name) = name {
+            asked = asked.header("X-Goog-Upload-File-Name", name);
+        }
+        let started = server.send(asked.body(Body::from(body.to_string())).unwrap()).await;
+        started.header("x-goog-upload-url").strip_prefix("http://box:8080").unwrap().to_owned()
+    };
+    // The size, where no header says it.
+    let file = json!({"file": {"mimeType": "text/plain", "sizeBytes": "5"}});
+    let address = begin(file.clone(), Some("heron.txt")).await;
+    for (command, bytes) in [("upload, finalize", "her"), ("upload", "herons")] {
+        let answer = piece(&server, &address, command, 0, bytes).await;
+        assert_eq!(classic(&answer), (400, "INVALID_ARGUMENT".to_owned()));
+        assert!(answer.message().contains("expected 5 bytes in all"), "{}", answer.message());
+    }
+    let made = piece(&server, &address, "upload, finalize", 0, "heron").await.json();
+    // The name of the file, where it has no other.
+    assert_eq!(made["file"]["displayName"], "heron.txt");
+    let file = json!({"file": {"mimeType": "text/plain", "displayName": "A heron"}});
+    let address = begin(file, Some("heron.txt")).await;
+    let made = piece(&server, &address, "upload, finalize", 0, "heron").await.json();
+    assert_eq!(made["file"]["displayName"], "A heron");
+    // A type that is said twice, in other letters.
+    let same = json!({"file": {"mimeType": "Text/Plain"}}).to_string();
+    let started = server.send(start("/upload/v1/files", &server.key, 5).body(Body::from(same)).unwrap()).await;
+    assert_eq!(started.status, 200);
+}
+
+#[tokio::test]
 async fn what_is_too_much_is_refused() {
     let server = server().await;
     let store = store(&server).await;
@@ -201,7 +236,8 @@ async fn what_is_not_understood_is_refused_by_name() {
         ("/v1/fileSearchStores", json!({"colour": "red"}), "`colour`"),
         ("/v1/fileSearchStores", json!({"display_name": 5}), "`displayName`"),
         (&upload, json!({"parent": "x"}), "`parent`"),
-        (&upload, json!({"mimeType": "application/zip"}), "application/zip"),
+        (&upload, json!({"mimeType": "text/html"}), "`mimeType`: expected `text/plain`, as `X-Goog-Upload-Header"),
+        ("/upload/v1/files", json!({"file": {"mimeType": "text/html"}}), "`file.mimeType`: expected `text/plain`"),
         ("/upload/v1/files", json!({"file": {"state": "ACTIVE"}}), "`file.state`"),
         ("/upload/v1/files", json!({"file": {"name": "files/../x"}}), "`file.name`"),
         ("/upload/v1/files", json!({"file": {"sizeBytes": "7"}}), "`file.sizeBytes`"),
