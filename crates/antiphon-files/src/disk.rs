@@ -16,7 +16,17 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_folder(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        // Somebody else was faster.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
+        Ok(()) | Err(_) => sync_folder(folder),
+    }
 }
 
 /// Writes a whole file, or leaves what was there.
@@ -63,5 +73,28 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    let here = Path::new(".");
+    let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { here } else { folder });
+    folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn folders_are_made_with_those_above_them() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("one/two");
+        make_folder(&folder).unwrap();
+        make_folder(&folder).unwrap();
+        for made in [folder.as_path(), folder.parent().unwrap()] {
+            assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        fs::write(place.path().join("file"), "").unwrap();
+        make_folder(&place.path().join("file")).unwrap_err();
+        make_folder(&place.path().join("file/one")).unwrap_err();
+    }
 }

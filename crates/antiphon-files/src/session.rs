@@ -1,7 +1,7 @@
 //! The uploads that have begun: kept on the disk, known by the hashes of their ids, and added
 //! to by one at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -48,28 +48,48 @@ struct Slot {
     is_over: bool,
 }
 
+impl Slot {
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.is_over || !self.session.is_alive(now)
+    }
+}
+
 impl Uploads {
     /// Those of an earlier process, too.
     pub(crate) fn open(folder: PathBuf, now: Timestamp) -> io::Result<Self> {
         disk::make_folder(&folder)?;
         let mut known = HashMap::new();
-        let mut kept = Vec::new();
+        let mut unread = HashSet::new();
+        let mut others = Vec::new();
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            let session = disk::read_json::<Session>(&path).ok().filter(|session| session.is_alive(now));
-            match (path.extension().and_then(|end| end.to_str()), path.file_stem().and_then(|name| name.to_str())) {
-                (Some("json"), Some(hash)) if session.is_some() => {
-                    let session =
-                        session.into_iter().map(|session| Slot { session: Arc::new(session), is_busy: false, is_over: false });
-                    known.extend(session.map(|slot| (hash.to_owned(), slot)));
+            let hash = match (path.extension().and_then(|end| end.to_str()), path.file_stem()) {
+                (Some("json"), Some(hash)) => hash.to_string_lossy().into_owned(),
+                _ => {
+                    others.push(path);
+                    continue;
                 }
-                _ => kept.push(path),
+            };
+            match fs::read(&path) {
+                Err(error) => {
+                    // It may be read at the next start.
+                    warn!(%error, "What is said of an upload cannot be read");
+                    unread.insert(hash);
+                }
+                Ok(bytes) => match serde_json::from_slice::<Session>(&bytes).ok().filter(|found| found.is_alive(now)) {
+                    Some(session) => {
+                        let slot = Slot { session: Arc::new(session), is_busy: false, is_over: false };
+                        known.insert(hash, slot);
+                    }
+                    None => disk::remove(&path)?,
+                },
             }
         }
         // What belongs to no upload: pieces of those that have ended, and files half written.
-        for path in kept {
+        for path in others {
             let hash = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            if path.extension().is_none_or(|end| end != "part") || !known.contains_key(hash) {
+            let is_part = path.extension().is_some_and(|end| end == "part");
+            if !is_part || !known.contains_key(hash) && !unread.contains(hash) {
                 disk::remove(&path)?;
             }
         }
@@ -160,6 +180,19 @@ impl Files {
         Ok(upload_id)
     }
 
+    /// Where the bytes of an upload are, whoever adds to it now.
+    ///
+    /// # Errors
+    /// `not_found` for what is no upload, or none any more.
+    pub(crate) fn part_of(&self, upload_id: &str) -> Result<PathBuf, UploadError> {
+        let (hash, now) = (hash_of(upload_id), self.inner.ambient.now());
+        let uploads = &self.inner.uploads;
+        if lock(&uploads.known).get(&hash).is_none_or(|slot| slot.has_ended(now)) {
+            return Err(no_upload());
+        }
+        Ok(uploads.place(&hash, "part"))
+    }
+
     /// # Errors
     /// `not_found` for what is no upload, or none any more; `failed_precondition` while another
     /// adds to it.
@@ -167,11 +200,8 @@ impl Files {
         let hash = hash_of(upload_id);
         let now = self.inner.ambient.now();
         let mut known = lock(&self.inner.uploads.known);
-        match known.get_mut(&hash).filter(|slot| !slot.is_over && slot.session.is_alive(now)) {
-            None => {
-                let message = "there is no such upload, or it has ended; an upload may take an hour";
-                Err(UploadError::ended(Error::not_found(message)))
-            }
+        match known.get_mut(&hash).filter(|slot| !slot.has_ended(now)) {
+            None => Err(no_upload()),
             Some(slot) if slot.is_busy => {
                 let message = "another piece of this upload is being received";
                 Err(UploadError::refused(Error::precondition(message), None))
@@ -188,7 +218,7 @@ impl Files {
         let now = self.inner.ambient.now();
         let over: Vec<Hold> = {
             let mut known = lock(&self.inner.uploads.known);
-            let over = known.iter_mut().filter(|(_, slot)| !slot.is_busy && (slot.is_over || !slot.session.is_alive(now)));
+            let over = known.iter_mut().filter(|(_, slot)| !slot.is_busy && slot.has_ended(now));
             over.map(|(hash, slot)| {
                 slot.is_busy = true;
                 Hold { files: self.clone(), hash: hash.clone(), session: Arc::clone(&slot.session) }
@@ -199,6 +229,10 @@ impl Files {
             warn!(%error, "Uploads that have expired could not be removed");
         }
     }
+}
+
+pub(crate) fn no_upload() -> UploadError {
+    UploadError::ended(Error::not_found("there is no such upload, or it has ended; an upload may take an hour"))
 }
 
 pub(crate) fn hash_of(upload_id: &str) -> String {

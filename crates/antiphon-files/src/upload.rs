@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::document::Kind;
 use crate::file::taken;
 use crate::name::{FILES, chance, id_in, is_id, mint};
-use crate::session::{Hold, Session};
+use crate::session::{Hold, Session, no_upload};
 use crate::stores::Incoming;
 use crate::{Files, OperationKind, disk, unavailable};
 
@@ -137,13 +137,13 @@ impl Files {
         Ok(Session { project: project.0, expires, size, mime_type, display_name, id, target })
     }
 
-    /// How many bytes of an upload have come, before more of them are read.
+    /// How many bytes of an upload have come, before more of them are read. Nobody who adds to
+    /// it is held up.
     ///
     /// # Errors
     /// `not_found` for what is no upload, or none any more.
     pub async fn upload_size(&self, upload_id: &str) -> Result<u64, UploadError> {
-        let hold = self.hold(upload_id)?;
-        size_of(hold.part()).await
+        size_of(self.part_of(upload_id)?).await
     }
 
     /// Gives up an upload.
@@ -283,7 +283,11 @@ fn too_large(most: u64) -> Error {
 
 async fn size_of(part: PathBuf) -> Result<u64, UploadError> {
     let size = disk::blocking(move || Ok(fs::metadata(part)?.len())).await;
-    size.map_err(|error| UploadError::refused(unavailable(&error), None))
+    size.map_err(|error| match error.kind() {
+        // It has ended meanwhile.
+        io::ErrorKind::NotFound => no_upload(),
+        _ => UploadError::refused(unavailable(&error), None),
+    })
 }
 
 fn append(part: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
