@@ -236,7 +236,6 @@ impl Corpus {
     pub async fn find_parts(&self, find: Find) -> Result<Vec<FoundPart>> {
         self.connections.read(move |connection| find::find_parts(connection, &find)).await
     }
-
 }
 
 /// Searches the folders. It has no languages to choose from.
@@ -275,23 +274,21 @@ mod tests {
             assert_eq!(due, expected);
         };
         let corpus = Corpus::open(&file).await.unwrap().with_rebuilds();
-        corpus.create_collection("one", "", 10).await.unwrap();
-        for name in ["a", "b"] {
-            let text = format!("heron {name}");
-            corpus.put("one", NewDocument { name: name.to_owned(), text, ..NewDocument::default() }).await.unwrap();
+        for name in ["one", "two"] {
+            corpus.create_collection(name, "", 10).await.unwrap();
         }
         let delete = |connection: &rusqlite::Connection| {
-            document::delete(connection, "one", "a")?;
+            document::delete_collection(connection, "one", false)?;
             // The transaction may end, and nothing may be written after it.
             Ok(connection.pragma_update(None, "query_only", "ON")?)
         };
         corpus.connections.erase(true, delete).await.unwrap();
-        assert!(matches!(corpus.document("one", "a").await, Err(CorpusError::NotFound(_))));
+        assert!(matches!(corpus.collection("one").await, Err(CorpusError::NotFound(_))));
         due(1);
         drop(corpus);
         let corpus = Corpus::open(&file).await.unwrap().with_rebuilds();
         due(0);
-        corpus.delete("one", "b").await.unwrap();
+        corpus.delete_collection("two", false).await.unwrap();
         due(0);
     }
 }

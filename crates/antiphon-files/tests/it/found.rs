@@ -102,8 +102,11 @@ async fn a_document_of_too_many_chunks_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let files = open(&folder, 0).await;
     let store = store(&files).await;
-    let upload = begin(&files, &store, json!({})).await;
-    let error = files.receive(&upload, 0, "heron\u{c}".repeat(100_001).into(), true, BASE).await.unwrap_err();
+    let sizes = json!({"chunkingConfig": {"whiteSpaceConfig": {"maxTokensPerChunk": 8}}});
+    let upload = begin(&files, &store, sizes).await;
+    // Two of these paragraphs are more than a chunk.
+    let text = "the heron waits in reeds.\n\n".repeat(100_001);
+    let error = files.receive(&upload, 0, text.into(), true, BASE).await.unwrap_err();
     let expected = "`chunkingConfig`: expected at most 100000 chunks of a document, got 100001";
     assert_eq!((error.error.code, error.error.message.as_str()), (Code::InvalidRequest, expected));
     assert_eq!(files.documents(PROJECT, &store, None, 10).await.unwrap().items, []);

@@ -17,9 +17,15 @@ pub(crate) const BASE: &str = "http://box/v1/";
 pub(crate) async fn open(folder: &TempDir, hours: i64) -> Files {
     let clock = FixedAmbient::default();
     clock.advance(SignedDuration::from_hours(hours));
-    let ambient: Arc<dyn Ambient> = Arc::new(clock);
-    let folder = folder.path().join("files");
-    Files::open(FilesOptions { folder, limits: FileLimits::default(), ambient }).await.unwrap()
+    open_with(folder, FileLimits::default(), Arc::new(clock)).await
+}
+
+pub(crate) async fn open_within(folder: &TempDir, limits: FileLimits) -> Files {
+    open_with(folder, limits, Arc::new(FixedAmbient::default())).await
+}
+
+pub(crate) async fn open_with(folder: &TempDir, limits: FileLimits, ambient: Arc<dyn Ambient>) -> Files {
+    Files::open(FilesOptions { folder: folder.path().join("files"), limits, ambient }).await.unwrap()
 }
 
 pub(crate) async fn store(files: &Files) -> String {
@@ -44,6 +50,12 @@ pub(crate) async fn put(files: &Files, store: &str, text: &str, body: Value) -> 
 
 pub(crate) async fn begin_file(files: &Files) -> String {
     let request = CreateFile::read(json!({"file": {"mimeType": "text/plain"}})).unwrap();
+    files.begin_upload(PROJECT, Target::File(request), Begun::default()).await.unwrap()
+}
+
+/// Begins the upload of a file whose name is chosen.
+pub(crate) async fn begin_named(files: &Files, name: &str) -> String {
+    let request = CreateFile::read(json!({"file": {"mimeType": "text/plain", "name": name}})).unwrap();
     files.begin_upload(PROJECT, Target::File(request), Begun::default()).await.unwrap()
 }
 

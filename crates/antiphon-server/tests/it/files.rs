@@ -133,7 +133,8 @@ async fn what_has_no_name_is_not_there() {
         assert_eq!(classic(&imported), (404, "NOT_FOUND".to_owned()), "{store}");
     }
     let store = store(&server).await;
-    for path in [format!("{store}/documents/A"), format!("{store}/operations/-"), "fileSearchStores/-/documents".into()] {
+    for path in [format!("{store}/documents/A"), format!("{store}/operations/-"), "fileSearchStores/-/documents".into()]
+    {
         let answer = server.ask("GET", &format!("/v1/{path}"), "").await;
         assert_eq!(classic(&answer), (404, "NOT_FOUND".to_owned()), "{path}");
     }
