@@ -178,6 +178,10 @@ fn functions(request: &CreateInteraction, server_tools: &[OpenTool], loaded: &[L
     }
     let declared = |name: &str| request.tools.iter().filter_map(|tool| tool.function()).any(|other| other.name == name);
     for Loaded { name, given } in loaded {
+        if given.is_some() && server_tools.iter().any(|other| other.declaration.name == *name) {
+            let message = format!("a function that was found is called `{}`, as a tool of this server", shorten(name));
+            return Err(Error::invalid("tools", message));
+        }
         if let Some(at) = deferred.iter().position(|tool| tool.name == *name) {
             tools.push(deferred.remove(at));
         } else if let Some(function) = given

@@ -8,13 +8,12 @@ use antiphon_files::{Files, Filter, Passage, Search};
 use antiphon_wire::{Code, Error, FileSearch, ServerTool};
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::declaration;
+use crate::{declaration, queries};
 
 /// Passages unless the request says otherwise: as many as fit into a result.
 const PASSAGES: u32 = 5;
-const MOST_QUERIES: usize = 3;
 
 struct Stores {
     files: Files,
@@ -38,20 +37,7 @@ pub(crate) async fn open(
     })?;
     let filter = declared.metadata_filter.as_deref().map(Filter::parse).transpose();
     let filter = filter.map_err(|error| Error::invalid(&format!("{path}.metadata_filter"), error.to_string()))?;
-    let parameters = json!({
-        "type": "object",
-        "properties": {
-            "queries": {
-                "type": "array",
-                "items": {"type": "string", "minLength": 1, "maxLength": 200},
-                "minItems": 1,
-                "maxItems": MOST_QUERIES,
-                "description": "What to look for, in a few words each, as the documents would say it",
-            },
-        },
-        "required": ["queries"],
-        "additionalProperties": false,
-    });
+    let parameters = queries::parameters("What to look for, in a few words each, as the documents would say it");
     let description = "Searches the user's documents. Use it whenever the answer may stand in them.";
     Ok(OpenTool {
         kind: ServerTool::FileSearch,
@@ -71,8 +57,7 @@ pub(crate) async fn open(
 #[async_trait]
 impl ServerFunction for Stores {
     async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError> {
-        let queries = call.arguments.get("queries").and_then(Value::as_array).into_iter().flatten();
-        let searches = queries.filter_map(Value::as_str).map(|query| {
+        let searches = queries::of(&call).into_iter().map(|query| {
             let search = Search {
                 stores: self.names.clone(),
                 filter: self.filter.clone(),

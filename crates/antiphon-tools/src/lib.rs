@@ -3,13 +3,14 @@
 //! Each file makes functions for the model out of one crate that does the work and knows
 //! nothing of models: `search` of `antiphon-search`, `pages` of `antiphon-fetch`, `code` of
 //! `antiphon-sandbox`, `files` of `antiphon-files`, `mcp` of `antiphon-mcp`. `functions` looks
-//! through the request itself.
+//! through the request itself; `queries` is what the tools that search have in common.
 
 mod code;
 mod files;
 mod functions;
 mod mcp;
 mod pages;
+mod queries;
 mod search;
 
 use std::collections::BTreeMap;

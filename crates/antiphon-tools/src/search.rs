@@ -8,14 +8,13 @@ use antiphon_search::{Hit, Provider, Query, SearchError, suggestions};
 use antiphon_wire::{Error, ServerTool};
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::warn;
 
-use crate::declaration;
+use crate::{declaration, queries};
 
 /// More sources than this tell a small model less.
 const MOST_SOURCES: usize = 5;
-const MOST_QUERIES: usize = 3;
 
 struct Search {
     providers: Vec<Arc<dyn Provider>>,
@@ -23,20 +22,7 @@ struct Search {
 }
 
 pub(crate) fn open(providers: Vec<Arc<dyn Provider>>, language: Option<String>) -> Result<OpenTool, Error> {
-    let parameters = json!({
-        "type": "object",
-        "properties": {
-            "queries": {
-                "type": "array",
-                "items": {"type": "string", "minLength": 1, "maxLength": 200},
-                "minItems": 1,
-                "maxItems": MOST_QUERIES,
-                "description": "What to search for, in a few words each",
-            },
-        },
-        "required": ["queries"],
-        "additionalProperties": false,
-    });
+    let parameters = queries::parameters("What to search for, in a few words each");
     let description =
         "Searches for facts and recent events. Use it whenever the answer depends on facts that you may not know.";
     Ok(OpenTool {
@@ -52,14 +38,7 @@ pub(crate) fn open(providers: Vec<Arc<dyn Provider>>, language: Option<String>) 
 #[async_trait]
 impl ServerFunction for Search {
     async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError> {
-        let queries: Vec<&str> = call
-            .arguments
-            .get("queries")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let queries = queries::of(&call);
         let result = json!([{"search_suggestions": suggestions(queries.iter().copied())}]);
         let searches = queries.len() as u64;
         let found = join_all(queries.iter().map(|query| self.search(query))).await;
