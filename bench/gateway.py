@@ -31,8 +31,8 @@ METHOD = """
 Requests at a fixed rate, due whether or not earlier ones were answered (open loop), over {connections} connections at
 most, to a service of chat completions that answers at once: directly, and through each gateway. A rate is *sustained*
 when every request was answered with 200, at 95 % of the rate or more, with a p99 below {slowest} ms; the rates rise
-until one is not. {repeats} turns of {seconds} s each; figures are medians of the turns. *Added* is the p50 beyond that
-of the service asked directly at the same rate, in the same turn. Load, gateway and service share {cores} cores, in a
+until one is not. {repeats} turns of {seconds} s each, after one that is not counted; figures are medians of the turns.
+*Added* is the p50 beyond that of the service asked directly at the same rate, in the same turn. Load, gateway and service share {cores} cores, in a
 network namespace with nothing but its loopback.
 
 - *antiphon*: `POST /v1beta/interactions`, stored in SQLite with full durability, or with `store: false`.
@@ -77,7 +77,7 @@ def report(setting, found):
     compared = [["way", "antiphon", "rate, 1/s", "added p50, ms", "LiteLLM's, ms", "LiteLLM ÷ antiphon", "rates"]]
     limits = []
     for way, contenders in found.items():
-        highest = {name: min(best(turn) for turn in turns) for name, turns in contenders.items()}
+        highest = {name: statistics.median_low(best(turn) for turn in turns) for name, turns in contenders.items()}
         for name, turns in contenders.items():
             first = [turn[str(RATES[0])] for turn in turns]
             p50, p99 = (statistics.median(point[key] for point in first) for key in ("p50", "p99"))
@@ -110,7 +110,8 @@ def best(turn):
 
 def added(contenders, name, rate):
     turns = zip(contenders[name], contenders[DIRECT], strict=True)
-    return statistics.median(turn[str(rate)]["p50"] - direct[str(rate)]["p50"] for turn, direct in turns)
+    reached = [(turn[str(rate)], direct[str(rate)]) for turn, direct in turns if str(rate) in turn]
+    return statistics.median(point["p50"] - direct["p50"] for point, direct in reached)
 
 
 def seconds(setting):
@@ -154,6 +155,9 @@ def servers(setting, plan, service, open_servers):
 def climb(setting, plan, contenders, streamed):
     """For each contender its turns: rate to what was measured, up to the first that was not sustained."""
     found = {name: [] for name in contenders}
+    for contender in contenders.values():
+        # First requests load what later ones find.
+        load(setting, plan, contender, RATES[0], streamed)
     for turn in range(setting.repeats):
         reached = {name: {} for name in contenders}
         for rate in RATES[:3] if setting.quick else RATES:

@@ -72,7 +72,8 @@ pub(crate) trait Mint {
 /// A call that the server carries out.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerCall {
-    pub(crate) kind: ServerTool,
+    /// As [`OpenTool::kind`].
+    pub(crate) kind: Option<ServerTool>,
     pub(crate) id: String,
     /// The tool's own name and its server's.
     pub(crate) name: Option<String>,
@@ -373,8 +374,8 @@ impl Assembler {
             }
             None => {
                 let head = opening.head(tool.as_ref(), mint);
-                // A call of the server's is logged when it is whole: there is nothing to show before.
-                if tool.is_none() {
+                // A call with steps of its kind is logged when it is whole: there is nothing to show before.
+                if tool.as_ref().is_none_or(|tool| tool.kind.is_none()) {
                     out.drafts.push(self.start(place, head.clone()));
                 }
                 (head, 0)
@@ -417,7 +418,7 @@ impl Assembler {
             StepHead::ModelOutput => StepDelta::Text { text: news },
             StepHead::Thought => StepDelta::ThoughtSummary { content: Content::text(news) },
             StepHead::FunctionCall { .. } => StepDelta::ArgumentsDelta { arguments: news },
-            StepHead::ServerCall(_) | StepHead::ServerResult(_) => return,
+            StepHead::ServerCall(_) | StepHead::ServerResult(_) | StepHead::FunctionResult { .. } => return,
         };
         out.drafts.push(self.draft(place, delta));
     }
@@ -432,9 +433,19 @@ impl Assembler {
         self.flush_citer(out);
         let Some(open) = &self.open else { return Ok(()) };
         match &open.head {
-            StepHead::FunctionCall { name, .. } => check_arguments(&self.tools, name, &open.text)?,
+            StepHead::FunctionCall { id, name, .. } => {
+                match self.server_tools.iter().find(|tool| tool.declaration.name == *name) {
+                    Some(tool) => self.server_calls.push(server_call(tool, id, &open.text)?),
+                    None => check_arguments(&self.tools, name, &open.text)?,
+                }
+            }
             StepHead::ServerCall(head) => {
-                let call = self.server_call(head, &open.text)?;
+                let tool = self
+                    .server_tools
+                    .iter()
+                    .find(|tool| is_of(tool, head))
+                    .ok_or_else(|| no_object(head.tool.as_str()))?;
+                let call = server_call(tool, &head.id, &open.text)?;
                 let delta = StepDelta::ServerCall(ServerCallDelta {
                     tool: head.tool,
                     name: head.name.clone(),
@@ -448,7 +459,8 @@ impl Assembler {
                 }
                 self.server_calls.push(call);
             }
-            StepHead::ModelOutput | StepHead::Thought | StepHead::ServerResult(_) => {}
+            StepHead::ModelOutput | StepHead::Thought | StepHead::ServerResult(_) | StepHead::FunctionResult { .. } => {
+            }
         }
         if let Some(open) = self.open.take() {
             // The tokens of a turn can be given back as they are unless a thought was cut out.
@@ -460,42 +472,16 @@ impl Assembler {
         Ok(())
     }
 
-    /// The call behind a head and its arguments. What is JSON but does not conform is told
-    /// to the model, which may do better.
-    fn server_call(&self, head: &ServerCallHead, text: &str) -> Result<ServerCall, Failure> {
-        let malformed = || Failure {
-            code: "malformed_tool_call".to_owned(),
-            message: format!("The model called `{}` with arguments that are no JSON object", head.tool.as_str()),
-        };
-        let Ok(Value::Object(arguments)) = serde_json::from_str(text) else { return Err(malformed()) };
-        let tool = self
-            .server_tools
-            .iter()
-            .find(|tool| tool.kind == head.tool && tool.name == head.name && tool.server_name == head.server_name);
-        let Some(tool) = tool else { return Err(malformed()) };
-        let value = Value::Object(arguments);
-        let problem =
-            tool.declaration.parameters.validate(&value).err().map(|violation| {
-                format!("The arguments do not conform at `{}`: {}", violation.pointer, violation.message)
-            });
-        let Value::Object(arguments) = value else { return Err(malformed()) };
-        Ok(ServerCall {
-            kind: head.tool,
-            id: head.id.clone(),
-            name: head.name.clone(),
-            server_name: head.server_name.clone(),
-            function: tool.declaration.name.clone(),
-            arguments,
-            problem,
-        })
-    }
-
     fn stop(&mut self, open: &OpenStep, trace: Option<Trace>, mint: &impl Mint, out: &mut Assembled) {
         let logged = self.logged.get(open.place);
         // A repeated turn that was cut before it caught up keeps what the log holds.
         let text = match &open.head {
             StepHead::ServerCall(_) => &open.text,
-            StepHead::ModelOutput | StepHead::Thought | StepHead::FunctionCall { .. } | StepHead::ServerResult(_) => {
+            StepHead::ModelOutput
+            | StepHead::Thought
+            | StepHead::FunctionCall { .. }
+            | StepHead::FunctionResult { .. }
+            | StepHead::ServerResult(_) => {
                 logged.map(|step| &step.text).filter(|text| text.len() > open.text.len()).unwrap_or(&open.text)
             }
         };
@@ -508,6 +494,7 @@ impl Assembler {
             (
                 StepHead::ModelOutput
                 | StepHead::FunctionCall { .. }
+                | StepHead::FunctionResult { .. }
                 | StepHead::ServerCall(_)
                 | StepHead::ServerResult(_),
                 _,
@@ -583,7 +570,10 @@ impl LoggedStep {
             StepDelta::ServerCall(delta) => self.text = Value::Object(delta.arguments.clone()).to_string(),
             StepDelta::ThoughtSignature { signature } => self.signature = Some(signature.clone()),
             StepDelta::TextAnnotationDelta { annotations } => self.annotations.extend(annotations.iter().cloned()),
-            StepDelta::ThoughtSummary { .. } | StepDelta::Image(_) | StepDelta::ServerResult(_) => {}
+            StepDelta::ThoughtSummary { .. }
+            | StepDelta::Image(_)
+            | StepDelta::FunctionResult { .. }
+            | StepDelta::ServerResult(_) => {}
         }
     }
 }
@@ -635,28 +625,62 @@ impl Opening {
     /// Whether a logged step began in the same way; `tool` is the server's behind a call.
     fn repeats(&self, tool: Option<&OpenTool>, head: &StepHead) -> bool {
         match (self, tool, head) {
-            (Self::Call(wanted), None, StepHead::FunctionCall { name, .. }) => wanted == name,
-            (Self::Call(_), Some(tool), StepHead::ServerCall(head)) => {
-                tool.kind == head.tool && tool.name == head.name && tool.server_name == head.server_name
+            (Self::Call(wanted), tool, StepHead::FunctionCall { name, .. }) => {
+                wanted == name && tool.is_none_or(|tool| tool.kind.is_none())
             }
+            (Self::Call(_), Some(tool), StepHead::ServerCall(head)) => is_of(tool, head),
             (Self::Call(_), _, _) => false,
             (Self::Thought | Self::ModelOutput, _, _) => self.continues(head),
         }
     }
 
     fn head(self, tool: Option<&OpenTool>, mint: &impl Mint) -> StepHead {
-        match (self, tool) {
+        match (self, tool.and_then(|tool| Some((tool, tool.kind?)))) {
             (Self::Thought, _) => StepHead::Thought,
             (Self::ModelOutput, _) => StepHead::ModelOutput,
             (Self::Call(name), None) => StepHead::FunctionCall { id: mint.call_id(), name, arguments: Map::new() },
-            (Self::Call(_), Some(tool)) => StepHead::ServerCall(ServerCallHead {
-                tool: tool.kind,
+            (Self::Call(_), Some((tool, kind))) => StepHead::ServerCall(ServerCallHead {
+                tool: kind,
                 id: mint.call_id(),
                 name: tool.name.clone(),
                 server_name: tool.server_name.clone(),
                 arguments: Map::new(),
             }),
         }
+    }
+}
+
+/// Whether a head is of this tool.
+fn is_of(tool: &OpenTool, head: &ServerCallHead) -> bool {
+    tool.kind == Some(head.tool) && tool.name == head.name && tool.server_name == head.server_name
+}
+
+/// The call of a tool with these arguments. What is JSON but does not conform is told to the
+/// model, which may do better.
+///
+/// # Errors
+/// `malformed_tool_call` when the arguments are no JSON object.
+fn server_call(tool: &OpenTool, id: &str, text: &str) -> Result<ServerCall, Failure> {
+    let Ok(arguments) = serde_json::from_str::<Map<String, Value>>(text) else {
+        return Err(no_object(tool.kind.map_or(&tool.declaration.name, |kind| kind.as_str())));
+    };
+    let violation = tool.declaration.parameters.validate(&Value::Object(arguments.clone())).err();
+    Ok(ServerCall {
+        kind: tool.kind,
+        id: id.to_owned(),
+        name: tool.name.clone(),
+        server_name: tool.server_name.clone(),
+        function: tool.declaration.name.clone(),
+        arguments,
+        problem: violation
+            .map(|violation| format!("The arguments do not conform at `{}`: {}", violation.pointer, violation.message)),
+    })
+}
+
+fn no_object(called: &str) -> Failure {
+    Failure {
+        code: "malformed_tool_call".to_owned(),
+        message: format!("The model called `{called}` with arguments that are no JSON object"),
     }
 }
 
@@ -698,7 +722,9 @@ pub(crate) fn check_answer(schema: &Schema, answer: &str) -> Result<(), Failure>
 fn is_call(head: &StepHead) -> bool {
     match head {
         StepHead::FunctionCall { .. } | StepHead::ServerCall(_) => true,
-        StepHead::ModelOutput | StepHead::Thought | StepHead::ServerResult(_) => false,
+        StepHead::ModelOutput | StepHead::Thought | StepHead::ServerResult(_) | StepHead::FunctionResult { .. } => {
+            false
+        }
     }
 }
 
@@ -732,7 +758,7 @@ fn finished_step(head: &StepHead, text: String, signature: Option<String>, annot
             extra: Map::new(),
         }),
         // The assembler makes none.
-        StepHead::ServerResult(_) => return None,
+        StepHead::ServerResult(_) | StepHead::FunctionResult { .. } => return None,
     })
 }
 

@@ -1,12 +1,13 @@
 //! The operations on interactions: accept, look up, cancel, delete, and taking up what
 //! an earlier process left.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use antiphon_wire::{
-    Code, CreateInteraction, Error, Failure, Interaction, InteractionEvent, InteractionId, Status, StatusUpdate, Step,
+    Code, CreateInteraction, EnvironmentChoice, Error, Failure, Interaction, InteractionEvent, InteractionId, Status,
+    StatusUpdate, Step,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use crate::resumption::Resumption;
 use crate::run::{Call, Run, backend_error};
 use crate::seal::Seal;
 use crate::store::{Event, NewInteraction, ProjectId, Store, StoreError};
-use crate::tool::{OpenTool, Toolbox};
+use crate::tool::{Opened, Toolbox};
 
 mod recover;
 
@@ -52,6 +53,8 @@ pub struct Limits {
     /// How long an interaction is kept.
     pub retention: SignedDuration,
     pub run: RunLimits,
+    /// Of an agent's run.
+    pub agent: RunLimits,
 }
 
 /// How far one run with tools of the server may go before it ends `incomplete`.
@@ -64,11 +67,13 @@ pub struct RunLimits {
     pub time: Duration,
     /// About how many tokens of one result the model is told.
     pub result_tokens: usize,
+    /// What it may cost; a turn that was begun is not cut.
+    pub total_tokens: Option<u64>,
 }
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { turns: 16, calls: 32, time: Duration::from_secs(600), result_tokens: 2000 }
+        Self { turns: 16, calls: 32, time: Duration::from_secs(600), result_tokens: 2000, total_tokens: None }
     }
 }
 
@@ -165,7 +170,7 @@ impl Engine {
         if inner.closing.is_cancelled() {
             return Err(Error::new(Code::ServiceUnavailable, "The server is shutting down"));
         }
-        let served = inner.models.find(&request.model)?;
+        let served = inner.served(&request)?;
         let history = match &request.previous_interaction_id {
             None => History::default(),
             Some(previous) => self.history(caller, previous).await?,
@@ -174,8 +179,15 @@ impl Engine {
             Some(seed) => seed.cast_unsigned(),
             None => inner.random(),
         };
-        let tools = inner.tools.open(caller.project, &request).await?;
-        let (request, asked) = inner.model_request(caller.project, request, history, seed, &served, &tools).await?;
+        let opened = inner.tools.open(caller.project, &request).await?;
+        let mut request = request;
+        if let Some(id) = &opened.environment
+            && request.environment.as_ref().is_none_or(|choice| choice.existing().is_none())
+        {
+            // So that the run finds it again, whatever becomes of this process.
+            request.environment = Some(EnvironmentChoice::Existing(id.clone()));
+        }
+        let (request, asked) = inner.model_request(caller.project, request, history, seed, &served, &opened).await?;
         let prepared = served.backend.prepare(&asked.call).await.map_err(|error| {
             warn!(model = served.name, %error, "A request could not be prepared");
             backend_error(error)
@@ -185,10 +197,12 @@ impl Engine {
                 format!("{} interactions are waiting for `{}` already; try again later", full.waiting, served.name);
             Error::new(Code::RateLimitExceeded, message)
         })?;
+        let limits = inner.run_limits(&request, &served);
         let call = Call {
             served,
             asked,
-            tools,
+            tools: opened.tools,
+            limits,
             prepared: Some(prepared),
             ticket,
             tier: request.service_tier,
@@ -373,6 +387,7 @@ impl Inner {
             summaries: live.request.generation_config.thinking_summaries,
             call,
             assembler: None,
+            functions: HashSet::new(),
             served_by: None,
             cancel: live.cancel,
             suspend: if live.request.background { self.closing.clone() } else { self.closed.clone() },
@@ -381,8 +396,19 @@ impl Inner {
         self.lock_live().remove(live.journal.id());
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    /// The model that serves a request; an agent that names none gets the default one.
+    fn served(&self, request: &CreateInteraction) -> Result<Arc<Served>, Error> {
+        if request.agent.is_none() || !request.model.is_empty() {
+            return self.models.find(&request.model);
+        }
+        self.models.default_model().cloned().ok_or_else(|| Error::precondition("`agent`: no model is configured"))
+    }
+
+    fn run_limits(&self, request: &CreateInteraction, served: &Served) -> RunLimits {
+        let mut limits = if request.agent.is_some() { self.limits.agent } else { self.limits.run };
+        limits.total_tokens = request.agent_config.as_ref().and_then(|config| config.max_total_tokens);
+        limits.result_tokens = served.result_tokens.map_or(limits.result_tokens, |most| most.min(limits.result_tokens));
+        limits
     }
 
     pub(crate) fn seal(&self) -> &Seal {
@@ -406,19 +432,19 @@ impl Inner {
         history: History,
         seed: u64,
         served: &Served,
-        tools: &[OpenTool],
+        opened: &Opened,
     ) -> Result<(CreateInteraction, Asked), Error> {
         let inner = Arc::clone(self);
         let most = request.generation_config.max_output_tokens.unwrap_or(self.limits.default_output_tokens);
         let kinds = [MediaKind::Image, MediaKind::Audio, MediaKind::Video, MediaKind::Document];
         let takes: Vec<_> = kinds.into_iter().filter(|kind| served.backend.takes(*kind)).collect();
         if is_quick(&request, &history) {
-            let reading = Reading { project, seal: &inner.seal, takes: &takes, server_tools: tools };
+            let reading = Reading { project, seal: &inner.seal, takes: &takes, opened };
             return prompt::model_request(&reading, &request, history, seed, most).map(|asked| (request, asked));
         }
-        let tools = tools.to_vec();
+        let opened = opened.clone();
         let built = tokio::task::spawn_blocking(move || {
-            let reading = Reading { project, seal: &inner.seal, takes: &takes, server_tools: &tools };
+            let reading = Reading { project, seal: &inner.seal, takes: &takes, opened: &opened };
             prompt::model_request(&reading, &request, history, seed, most).map(|asked| (request, asked))
         });
         built.await.unwrap_or_else(|failed| {
@@ -462,7 +488,11 @@ fn first_events(id: &InteractionId, request: &CreateInteraction, now: Timestamp)
     let mut interaction = Interaction::new(id.clone(), Status::InProgress);
     interaction.created = Some(wire_time(now));
     interaction.updated = Some(wire_time(now));
-    interaction.model = Some(request.model.clone());
+    match &request.agent {
+        None => interaction.model = Some(request.model.clone()),
+        agent => interaction.agent.clone_from(agent),
+    }
+    interaction.environment_id = request.environment.as_ref().and_then(EnvironmentChoice::existing).cloned();
     interaction.previous_interaction_id.clone_from(&request.previous_interaction_id);
     interaction.service_tier = Some(request.service_tier);
     interaction.labels.clone_from(&request.labels);

@@ -83,6 +83,7 @@ impl Draft {
                 | StepDelta::ThoughtSignature { .. }
                 | StepDelta::TextAnnotationDelta { .. }
                 | StepDelta::Image(_)
+                | StepDelta::FunctionResult { .. }
                 | StepDelta::ServerCall(_)
                 | StepDelta::ServerResult(_),
                 _,

@@ -44,5 +44,5 @@ pub use store::{
     StoreError, Stored, Trace,
 };
 pub use tool::{
-    Found, FoundIn, NoTools, OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput, Toolbox, function_name,
+    Found, FoundIn, NoTools, OpenTool, Opened, ServerFunction, ToolCall, ToolError, ToolOutput, Toolbox, function_name,
 };

@@ -16,6 +16,8 @@ pub struct Served {
     pub context: u64,
     /// The most tokens one answer can have.
     pub output_limit: u64,
+    /// About how many tokens of one tool's result it is told, if it gets fewer than others.
+    pub result_tokens: Option<usize>,
     pub backend: Arc<dyn Backend>,
     pub(crate) admission: Arc<Admission>,
 }
@@ -30,6 +32,7 @@ impl Served {
             description: String::new(),
             context,
             output_limit: context,
+            result_tokens: None,
             backend,
             admission,
         }

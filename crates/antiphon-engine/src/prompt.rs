@@ -15,7 +15,7 @@ use crate::backend::{
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
 use crate::tell::Sources;
-use crate::tool::{OpenTool, function_name};
+use crate::tool::{OpenTool, Opened, function_name};
 
 /// What is asked of a model, and what its run has to know besides.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) seal: &'a Seal,
     /// The media that the model takes.
     pub(crate) takes: &'a [MediaKind],
-    /// The functions of the server's tools that the request declares.
-    pub(crate) server_tools: &'a [OpenTool],
+    /// What the server has opened for the request.
+    pub(crate) opened: &'a Opened,
 }
 
 /// Where steps come from that were accepted before.
@@ -74,7 +74,7 @@ pub(crate) fn model_request(
         conversation.take(step.clone(), None, &format!("input[{at}]"))?;
     }
     let sources = std::mem::take(&mut conversation.sources);
-    let Functions { calls, tools, deferred } = functions(request, reading.server_tools, &conversation.loaded)?;
+    let Functions { calls, tools, deferred } = functions(request, &reading.opened.tools, &conversation.loaded)?;
     let messages = conversation.end()?;
     let said: Vec<_> = messages
         .iter()
@@ -85,7 +85,7 @@ pub(crate) fn model_request(
         .collect();
     let call = ModelRequest {
         scope: format!("project-{}", reading.project.0),
-        system_instruction: request.system_instruction.clone(),
+        system_instruction: instruction(reading.opened, request),
         tools,
         calls,
         answer,
@@ -98,6 +98,12 @@ pub(crate) fn model_request(
         resume: None,
     };
     Ok(Asked { call, sources, said: said.join("\n"), deferred })
+}
+
+/// What the agent is told, then what the request says.
+fn instruction(opened: &Opened, request: &CreateInteraction) -> Option<String> {
+    let parts: Vec<_> = opened.instruction.iter().chain(&request.system_instruction).map(String::as_str).collect();
+    (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 
 /// What a run's own steps come to.
@@ -169,7 +175,7 @@ fn functions(request: &CreateInteraction, server_tools: &[OpenTool], loaded: &[L
             parameters: parameters(function, &format!("tools[{at}].parameters"))?,
         };
         if server_tools.iter().any(|other| other.declaration.name == tool.name) {
-            let message = format!("a tool of an MCP server is called `{}` too", tool.name);
+            let message = format!("a tool of this server is called `{}` too", tool.name);
             return Err(Error::invalid(&format!("tools[{at}].name"), message));
         }
         if mode != ToolMode::None && allowed.is_none_or(|names| names.contains(&tool.name)) {

@@ -4,9 +4,12 @@
 //! and the start of the first one is logged before any tool runs: from then on every call
 //! of the turn may have had its effect.
 
+use std::collections::HashSet;
+
 use antiphon_wire::{EventFold, InteractionEvent, Step, StepDelta, StepHead, Usage};
 
 use crate::store::{Event, PastStep, Trace};
+use crate::tool::OpenTool;
 
 /// What a run goes on from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +26,8 @@ pub(crate) struct Resumption {
     pub(crate) turns: u32,
     /// What the turns before cost.
     pub(crate) usage: Option<Usage>,
+    /// The functions that the server itself answers.
+    functions: HashSet<String>,
 }
 
 /// One step of the log.
@@ -33,7 +38,16 @@ struct Logged {
 }
 
 impl Resumption {
-    pub(crate) fn of(log: &[Event]) -> Self {
+    /// `tools`: those of the server in this run.
+    pub(crate) fn of(log: &[Event], tools: &[OpenTool]) -> Self {
+        let functions: HashSet<_> =
+            tools.iter().filter(|tool| tool.kind.is_none()).map(|tool| tool.declaration.name.clone()).collect();
+        let is_call = |head: &StepHead| match head {
+            StepHead::ServerCall(_) => true,
+            StepHead::FunctionCall { name, .. } => functions.contains(name),
+            _ => false,
+        };
+        let is_result = |head: &StepHead| matches!(head, StepHead::ServerResult(_) | StepHead::FunctionResult { .. });
         let mut logged: Vec<Logged> = Vec::new();
         let mut usage = None;
         for event in log {
@@ -60,20 +74,18 @@ impl Resumption {
         }
         let (mut turns, mut turn_start, mut calls, mut results, mut in_tools) = (0, 0, 0usize, 0usize, false);
         for (index, step) in logged.iter().enumerate() {
-            let of_tools = matches!(step.head, StepHead::ServerResult(_)) || step.is_picture;
+            let of_tools = is_result(&step.head) || step.is_picture;
             if of_tools && !in_tools {
                 in_tools = true;
                 turns += 1;
             } else if !of_tools && in_tools {
                 (in_tools, turn_start, calls, results) = (false, index, 0, 0);
             }
-            calls += usize::from(matches!(step.head, StepHead::ServerCall(_)));
-            results += usize::from(matches!(step.head, StepHead::ServerResult(_)) && step.stopped);
+            calls += usize::from(is_call(&step.head));
+            results += usize::from(is_result(&step.head) && step.stopped);
         }
-        let open_result = logged
-            .len()
-            .checked_sub(1)
-            .filter(|last| matches!(logged[*last].head, StepHead::ServerResult(_)) && !logged[*last].stopped);
+        let open_result =
+            logged.len().checked_sub(1).filter(|last| is_result(&logged[*last].head) && !logged[*last].stopped);
         let tools_wait = in_tools && results < calls;
         let whole = match (in_tools, open_result) {
             (false, _) => turn_start,
@@ -92,7 +104,7 @@ impl Resumption {
             | InteractionEvent::Error(_) => false,
         };
         let turn = if in_tools { Vec::new() } else { log.iter().filter(of_turn).cloned().collect() };
-        Self { steps, turn, in_tools: tools_wait, open_result, turns, usage }
+        Self { steps, turn, in_tools: tools_wait, open_result, turns, usage, functions }
     }
 
     /// All tokens that the log holds of the turn at hand, and how many of them are thought.
@@ -119,27 +131,28 @@ impl Resumption {
         self.steps.len()
     }
 
-    /// The calls of the last turn that have no result yet.
-    pub(crate) fn waiting(&self) -> Vec<&antiphon_wire::ServerCallStep> {
-        let answered: Vec<&str> = self
+    /// The calls of the server's that have no result yet.
+    pub(crate) fn waiting(&self) -> Vec<&Step> {
+        let answered: HashSet<&str> = self
             .steps
             .iter()
             .filter_map(|past| match &past.step {
                 Step::ServerResult(result) => Some(result.call_id.as_str()),
+                Step::FunctionResult(result) => Some(result.call_id.as_str()),
                 _ => None,
             })
             .collect();
-        self.steps
-            .iter()
-            .filter_map(|past| match &past.step {
-                Step::ServerCall(call) if !answered.contains(&call.id.as_str()) => Some(call),
-                _ => None,
-            })
-            .collect()
+        let waits = |step: &&Step| match step {
+            Step::ServerCall(call) => !answered.contains(call.id.as_str()),
+            Step::FunctionCall(call) => self.functions.contains(&call.name) && !answered.contains(call.id.as_str()),
+            _ => false,
+        };
+        self.steps.iter().map(|past| &past.step).filter(waits).collect()
     }
 
     /// Whether the last turn asked for functions of the client.
     pub(crate) fn client_calls(&self) -> bool {
-        self.steps.iter().any(|past| matches!(past.step, Step::FunctionCall(_)))
+        let is_clients = |step: &Step| matches!(step, Step::FunctionCall(call) if !self.functions.contains(&call.name));
+        self.steps.iter().any(|past| is_clients(&past.step))
     }
 }

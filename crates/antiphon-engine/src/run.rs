@@ -4,13 +4,14 @@
 //! result to the journal; then it carries out the calls that are the server's, and calls
 //! the model again. What is to be done is decided by [`Phase`]; this carries it out.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_citation::{Citer, MOST_SOURCES};
 use antiphon_schema::Schema;
 use antiphon_wire::{
-    Code, Error, ErrorEvent, Failure, InteractionEvent, InteractionId, ServerCallStep, ServiceTier, StatusUpdate,
+    Code, Error, ErrorEvent, Failure, InteractionEvent, InteractionId, ServiceTier, StatusUpdate, Step,
     ThinkingSummaries, Usage,
 };
 use futures_util::StreamExt as _;
@@ -26,7 +27,7 @@ use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, Tu
 use crate::backend::{
     BackendError, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought, Tool,
 };
-use crate::engine::Inner;
+use crate::engine::{Inner, RunLimits};
 use crate::journal::{Draft, Journal};
 use crate::models::Served;
 use crate::phase::{Effect, Ending, Input, Phase};
@@ -57,6 +58,8 @@ pub(crate) struct Run {
     pub(crate) call: Result<Call, Failure>,
     /// Of the turn at hand.
     pub(crate) assembler: Option<Assembler>,
+    /// The functions that the server itself answers.
+    pub(crate) functions: HashSet<String>,
     /// Who answers instead of the model that was called.
     pub(crate) served_by: Option<String>,
     /// The client, a delete, or the drop of an unstored handle asked for the end.
@@ -70,6 +73,7 @@ pub(crate) struct Call {
     pub(crate) served: Arc<Served>,
     pub(crate) asked: Asked,
     pub(crate) tools: Vec<OpenTool>,
+    pub(crate) limits: RunLimits,
     /// Of the first turn, unless the run is taken up.
     pub(crate) prepared: Option<Prepared>,
     pub(crate) ticket: Ticket,
@@ -102,6 +106,7 @@ struct Work {
     base: ModelRequest,
     prepared: Option<Prepared>,
     tools: Vec<OpenTool>,
+    limits: RunLimits,
     /// Functions that the model has not searched for yet.
     deferred: Vec<Tool>,
     said: Arc<str>,
@@ -186,6 +191,8 @@ impl Run {
                 let client_calls = call.resumption.client_calls();
                 let in_tools = call.resumption.in_tools;
                 let mut work = Work::new(call);
+                let functions = work.tools.iter().filter(|tool| tool.kind.is_none());
+                self.functions = functions.map(|tool| tool.declaration.name.clone()).collect();
                 if let Ok(Continued { sources, .. }) = continued(self.project, self.engine.seal(), &work.steps) {
                     work.sources.extend(sources);
                 }
@@ -215,7 +222,10 @@ impl Run {
 
     /// One model call, from the request to what ended it.
     async fn turn(&mut self, work: &mut Work, counts: &mut Counts, pending: &mut Pending) -> Result<Input, Left> {
-        let limits = self.engine.limits().run;
+        let limits = work.limits;
+        if limits.total_tokens.is_some_and(|most| counts.charged() >= most) {
+            return Ok(Input::LimitReached);
+        }
         if work.turns >= limits.turns {
             return Ok(Input::LimitReached);
         }
@@ -475,9 +485,9 @@ fn left_of(most: u32, counts: &Counts) -> Option<u32> {
 
 impl Work {
     fn new(call: Call) -> Self {
-        let Call { served, asked, tools, prepared, ticket, tier, background, resumption, begun } = call;
+        let Call { served, asked, tools, limits, prepared, ticket, tier, background, resumption, begun } = call;
         let resume = resumption.tokens().map(|(trace, thought_tokens)| Resume { trace, thought_tokens });
-        let waiting = resumption.waiting().into_iter().map(|call| waiting_call(call, &tools)).collect();
+        let waiting = resumption.waiting().into_iter().filter_map(|step| waiting_call(step, &tools)).collect();
         let next_index = resumption.next_index();
         Self {
             served,
@@ -502,6 +512,7 @@ impl Work {
             tier,
             background,
             tools,
+            limits,
         }
     }
 
@@ -523,22 +534,26 @@ impl Work {
     }
 }
 
-/// A call that an earlier process logged.
-fn waiting_call(call: &ServerCallStep, tools: &[OpenTool]) -> ServerCall {
-    let function = function_name(call.tool, call.name.as_deref(), call.server_name.as_deref());
+/// A call that an earlier process logged; none if it is no call.
+fn waiting_call(step: &Step, tools: &[OpenTool]) -> Option<ServerCall> {
+    let (kind, id, function, arguments) = match step {
+        Step::ServerCall(call) => {
+            let function = function_name(call.tool, call.name.as_deref(), call.server_name.as_deref());
+            (Some(call.tool), &call.id, function, &call.arguments)
+        }
+        Step::FunctionCall(call) => (None, &call.id, call.name.clone(), &call.arguments),
+        _ => return None,
+    };
     let tool = tools.iter().find(|tool| tool.declaration.name == function);
-    let arguments = Value::Object(call.arguments.clone());
+    let value = Value::Object(arguments.clone());
     let problem =
-        tool.and_then(|tool| tool.declaration.parameters.validate(&arguments).err()).map(|violation| violation.message);
-    ServerCall {
-        kind: call.tool,
-        id: call.id.clone(),
-        name: call.name.clone(),
-        server_name: call.server_name.clone(),
-        function,
-        arguments: call.arguments.clone(),
-        problem,
-    }
+        tool.and_then(|tool| tool.declaration.parameters.validate(&value).err()).map(|violation| violation.message);
+    let (name, server_name) = match step {
+        Step::ServerCall(call) => (call.name.clone(), call.server_name.clone()),
+        _ => (None, None),
+    };
+    let (id, arguments) = (id.clone(), arguments.clone());
+    Some(ServerCall { kind, id, name, server_name, function, arguments, problem })
 }
 
 /// Signatures and ids from the engine.

@@ -1,13 +1,13 @@
 //! What this server does itself on a model's behalf.
 //!
-//! A [`Toolbox`] opens the tools that a request declares; each is told to the model as a
-//! function and carried out by the driver. What a tool gives back is data, never
+//! A [`Toolbox`] opens what a request declares: its tools, and the environment that an agent
+//! works in. Each tool is told to the model as a function and carried out by the driver. What a tool gives back is data, never
 //! instruction: it is fenced, and cannot become a call or a citation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use antiphon_wire::{CreateInteraction, Error, ServerTool};
+use antiphon_wire::{CreateInteraction, EnvironmentId, Error, ServerTool};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,7 +24,17 @@ pub trait Toolbox: Send + Sync {
     ///
     /// # Errors
     /// When one cannot be used here or now, naming its place in `tools`.
-    async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error>;
+    async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error>;
+}
+
+/// What a request has opened.
+#[derive(Clone, Default)]
+pub struct Opened {
+    pub tools: Vec<OpenTool>,
+    /// What the model is told before the request's own instruction.
+    pub instruction: Option<String>,
+    /// The environment that the run works in.
+    pub environment: Option<EnvironmentId>,
 }
 
 /// A server without tools of its own.
@@ -32,9 +42,12 @@ pub struct NoTools;
 
 #[async_trait]
 impl Toolbox for NoTools {
-    async fn open(&self, _project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error> {
+    async fn open(&self, _project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error> {
+        if request.agent.is_some() || request.environment.is_some() {
+            return Err(Error::precondition("`environment`: this server has none"));
+        }
         match request.tools.iter().position(|tool| tool.function().is_none()) {
-            None => Ok(Vec::new()),
+            None => Ok(Opened::default()),
             Some(at) => Err(Error::precondition(format!("`tools[{at}]`: this server has no tools of its own"))),
         }
     }
@@ -43,8 +56,9 @@ impl Toolbox for NoTools {
 /// One function of a tool, ready to be called.
 #[derive(Clone)]
 pub struct OpenTool {
-    /// How it shows on the wire.
-    pub kind: ServerTool,
+    /// The kind of its steps on the wire. Without one its calls are `function_call`s that the
+    /// server answers itself (spec 06, "Managed agent").
+    pub kind: Option<ServerTool>,
     /// The tool's own name and its server's, where the kind has several.
     pub name: Option<String>,
     pub server_name: Option<String>,
@@ -69,6 +83,8 @@ pub struct ToolCall {
     pub project: ProjectId,
     /// They conform to the declaration.
     pub arguments: Map<String, Value>,
+    /// About how many tokens of its result the model is told.
+    pub result_tokens: usize,
     /// What the user has said, for tools that may only touch what was named there.
     pub said: Arc<str>,
     /// The addresses that tools of this run have found.

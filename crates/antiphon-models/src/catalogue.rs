@@ -34,6 +34,9 @@ pub struct Entry {
     /// Said after the results of functions.
     #[serde(default)]
     pub result_prompt: Option<String>,
+    /// About how many tokens of one tool's result it is told; reading is slow on a CPU.
+    #[serde(default)]
+    pub result_tokens: Option<usize>,
     /// Used where a request's `generation_config` is silent.
     pub sampling: Sampling,
     pub(crate) sources: Vec<Source>,

@@ -20,8 +20,6 @@ pub use folder::{Folder, Progress, Report, Skipped};
 
 /// The collection of the folders' documents.
 const FOLDERS: &str = "";
-/// Tokens of a whole result, as the default model can read in some twenty seconds.
-const BUDGET: usize = 2000;
 const MOST_NAME_BYTES: usize = 512;
 
 pub(crate) type Result<T, E = CorpusError> = std::result::Result<T, E>;
@@ -251,7 +249,7 @@ impl Provider for Corpus {
             text: query.text().to_owned(),
             filter: None,
             count: query.count(),
-            budget: BUDGET,
+            budget: query.budget(),
         };
         Ok(self.find(find).await?.into_iter().map(|found| found.hit).collect())
     }

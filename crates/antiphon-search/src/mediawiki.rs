@@ -19,6 +19,9 @@ const MOST_QUERY_CHARACTERS: usize = 300;
 const WHOLE_PAGES: usize = 3;
 /// Kept of a page that was read whole.
 const MOST_CHARACTERS: usize = 4000;
+const CHARACTERS_PER_TOKEN: usize = 4;
+/// With less an introduction would leave nothing for what was asked.
+const ROOM_FOR_INTRODUCTION: usize = 2000;
 
 #[derive(Debug)]
 pub struct MediaWiki {
@@ -118,6 +121,7 @@ impl Provider for MediaWiki {
         if found.search.is_empty() {
             return Ok(Vec::new());
         }
+        let most = MOST_CHARACTERS.min(CHARACTERS_PER_TOKEN * query.budget() / query.count());
         let whole = found.search.iter().take(WHOLE_PAGES).map(|page| read_whole(service, page.pageid));
         let (introductions, whole) = join(introductions(service, &found.search), join_all(whole)).await;
         let introductions = introductions?;
@@ -126,13 +130,13 @@ impl Provider for MediaWiki {
         let hits = found.search.iter().filter_map(|page| {
             let (url, introduction) = introductions.get(&page.pageid)?;
             let text = match whole.get(&page.pageid) {
-                Some(article) => answering(article, &terms),
+                Some(article) => answering(article, &terms, most),
                 None if !introduction.is_empty() => introduction.clone(),
                 None => html::snippet(&page.snippet),
             };
             // What was read is plain text; only a snippet is marked up.
             let hit = Hit::of_web(url, &page.title, "")?;
-            let text = plain::cut(plain::clean(&text).trim(), MOST_CHARACTERS).to_owned();
+            let text = plain::cut(plain::clean(&text).trim(), most).to_owned();
             let site = site.clone().unwrap_or_else(|| hit.site.clone());
             Some(Hit { site, text, ..hit })
         });
@@ -217,15 +221,17 @@ fn headings(text: &str) -> String {
     written
 }
 
-/// The introduction, and the parts of an article that have the query's words.
-fn answering(article: &str, terms: &[String]) -> String {
+/// The introduction, and the parts of an article that have the query's words; in little room those alone.
+fn answering(article: &str, terms: &[String], most: usize) -> String {
     let chunks = chunk::chunks(article, &chunk::Chunking::default());
     let lengths: Vec<_> = chunks.iter().map(|chunk| chunk.characters).collect();
     let mut ranked = words::ranked(chunks.iter().map(|chunk| &article[chunk.start..chunk.end]), terms);
     // What the page is about is said at its beginning, which alone makes sense of the rest.
-    ranked.retain(|at| *at != 0);
-    ranked.insert(0, 0);
-    let ranges = passage::choose(&lengths, &ranked, MOST_CHARACTERS - passage::NOTES);
+    if most >= ROOM_FOR_INTRODUCTION || ranked.is_empty() {
+        ranked.retain(|at| *at != 0);
+        ranked.insert(0, 0);
+    }
+    let ranges = passage::choose(&lengths, &ranked, most.saturating_sub(passage::NOTES).max(most / 2));
     passage::text(
         article.chars().count(),
         ranges.iter().map(|range| {

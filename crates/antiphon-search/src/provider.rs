@@ -30,12 +30,13 @@ pub struct Query {
     text: String,
     language: Option<String>,
     count: usize,
+    budget: usize,
 }
 
 impl Query {
-    /// For five hits in any language; the text is cut at 400 characters.
+    /// For five hits in any language, of 2,000 tokens; the text is cut at 400 characters.
     pub fn new(text: &str) -> Self {
-        Self { text: plain::line(text, MOST_QUERY_CHARACTERS), language: None, count: 5 }
+        Self { text: plain::line(text, MOST_QUERY_CHARACTERS), language: None, count: 5, budget: 2000 }
     }
 
     /// As `en` or `pt-BR`; what is no such tag is no wish.
@@ -48,6 +49,17 @@ impl Query {
     #[must_use]
     pub fn of(self, count: usize) -> Self {
         Self { count: count.clamp(1, MOST_HITS), ..self }
+    }
+
+    /// How much text is wanted of all hits together, in tokens of four characters. Providers that choose what they
+    /// give of a page choose as much; the others give what they have.
+    #[must_use]
+    pub fn within(self, tokens: usize) -> Self {
+        Self { budget: tokens, ..self }
+    }
+
+    pub fn budget(&self) -> usize {
+        self.budget
     }
 
     pub fn text(&self) -> &str {

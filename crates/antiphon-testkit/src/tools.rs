@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_engine::{
-    Found, FoundIn, Media, MediaKind, OpenTool, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError,
+    Found, FoundIn, Media, MediaKind, OpenTool, Opened, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError,
     ToolOutput, Toolbox,
 };
-use antiphon_wire::{CreateInteraction, Error, ServerTool, ToolSearch};
+use antiphon_wire::{CreateInteraction, EnvironmentId, Error, ServerTool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 ///   [`FixedTools::go_on`], `picture` makes a picture, `raise` ends it with an error.
 /// * `file_search` finds a page of a document about Rome.
 /// * An MCP server has the tool `echo`.
+/// * Agents have `keep`, which keeps a note in their environment, `place`.
 #[derive(Clone, Default)]
 pub struct FixedTools {
     shared: Arc<Shared>,
@@ -55,6 +56,23 @@ impl FixedTools {
         self.shared.ran.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The tool of agents.
+    fn keep(&self) -> Option<OpenTool> {
+        let parameters = json!({"type": "object", "properties": {"note": {"type": "string"}}, "required": ["note"]});
+        Some(OpenTool {
+            kind: None,
+            declaration: Tool {
+                name: "keep".to_owned(),
+                description: None,
+                parameters: Schema::read(parameters).ok()?,
+            },
+            name: None,
+            server_name: None,
+            reads: false,
+            run: Arc::new(Fixed { tools: self.clone(), kind: None, declared: Vec::new() }),
+        })
+    }
+
     fn open_one(&self, kind: ServerTool, server: Option<&str>, declared: &[antiphon_wire::Tool]) -> Option<OpenTool> {
         let (reads, properties) = match kind {
             ServerTool::GoogleSearch => (true, json!({"queries": {"type": "array", "items": {"type": "string"}}})),
@@ -68,7 +86,7 @@ impl FixedTools {
         let server_name = server.map(str::to_owned);
         let parameters = json!({"type": "object", "properties": properties, "additionalProperties": false});
         Some(OpenTool {
-            kind,
+            kind: Some(kind),
             declaration: Tool {
                 name: antiphon_engine::function_name(kind, name.as_deref(), server_name.as_deref()),
                 description: None,
@@ -77,14 +95,14 @@ impl FixedTools {
             name,
             server_name,
             reads,
-            run: Arc::new(Fixed { tools: self.clone(), kind, declared: declared.to_vec() }),
+            run: Arc::new(Fixed { tools: self.clone(), kind: Some(kind), declared: declared.to_vec() }),
         })
     }
 }
 
 #[async_trait]
 impl Toolbox for FixedTools {
-    async fn open(&self, _project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error> {
+    async fn open(&self, _project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error> {
         let tools = &request.tools;
         if self.shared.away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok() {
             return Err(Error::precondition("`tools[0]`: it is away"));
@@ -100,13 +118,21 @@ impl Toolbox for FixedTools {
                 self.open_one(ServerTool::McpServerTool, Some(&server.name), tools)
             }
         });
-        Ok(opened.collect())
+        if request.agent.is_none() {
+            return Ok(Opened { tools: opened.collect(), ..Opened::default() });
+        }
+        Ok(Opened {
+            tools: opened.chain(self.keep()).collect(),
+            instruction: Some("You are an agent.".to_owned()),
+            environment: EnvironmentId::parse("place"),
+        })
     }
 }
 
 struct Fixed {
     tools: FixedTools,
-    kind: ServerTool,
+    /// None: it keeps notes.
+    kind: Option<ServerTool>,
     /// By the request.
     declared: Vec<antiphon_wire::Tool>,
 }
@@ -116,7 +142,11 @@ impl ServerFunction for Fixed {
     async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError> {
         let arguments = Value::Object(call.arguments.clone());
         self.tools.lock().push(arguments.to_string());
-        match self.kind {
+        let Some(kind) = self.kind else {
+            let text = format!("Kept: {}", arguments["note"].as_str().unwrap_or_default());
+            return Ok(ToolOutput { text, ..ToolOutput::default() });
+        };
+        match kind {
             ServerTool::GoogleSearch => search(&arguments),
             ServerTool::UrlContext => Ok(read(&call, &arguments)),
             ServerTool::CodeExecution => Ok(self.program(&call, arguments["code"].as_str().unwrap_or_default()).await),

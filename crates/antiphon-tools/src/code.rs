@@ -36,7 +36,7 @@ pub(crate) fn open(sandbox: Sandbox, limits: Limits) -> Result<OpenTool, Error> 
     let description = "Runs a program and gives its output. There is no network, and nothing is kept between calls. \
                        Pictures that it writes into the current folder are shown to the user.";
     Ok(OpenTool {
-        kind: ServerTool::CodeExecution,
+        kind: Some(ServerTool::CodeExecution),
         name: None,
         server_name: None,
         declaration: declaration("code_execution", description, parameters)?,

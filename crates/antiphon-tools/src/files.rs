@@ -40,7 +40,7 @@ pub(crate) async fn open(
     let parameters = queries::parameters("What to look for, in a few words each, as the documents would say it");
     let description = "Searches the user's documents. Use it whenever the answer may stand in them.";
     Ok(OpenTool {
-        kind: ServerTool::FileSearch,
+        kind: Some(ServerTool::FileSearch),
         name: None,
         server_name: None,
         declaration: declaration("file_search", description, parameters)?,

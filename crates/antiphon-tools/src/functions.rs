@@ -56,7 +56,7 @@ pub(crate) fn open(request: &CreateInteraction) -> Result<Option<OpenTool>, Erro
         }
     }
     Ok(Some(OpenTool {
-        kind: ServerTool::ToolSearch,
+        kind: Some(ServerTool::ToolSearch),
         name: None,
         server_name: None,
         declaration: declaration("tool_search", &description, parameters)?,

@@ -16,7 +16,7 @@ mod search;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use antiphon_engine::{OpenTool, ProjectId, Schema, Toolbox};
+use antiphon_engine::{Opened, ProjectId, Schema, Toolbox};
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
 use antiphon_mcp::{McpServers, StdioSpec};
@@ -44,7 +44,13 @@ pub struct Tools {
 
 #[async_trait]
 impl Toolbox for Tools {
-    async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error> {
+    async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error> {
+        if request.agent.is_some() {
+            return Err(Error::precondition("`agent`: agents are not run by this server yet"));
+        }
+        if request.environment.is_some() {
+            return Err(Error::precondition("`environment`: this server has no environments yet"));
+        }
         let mut opened = Vec::new();
         for (at, tool) in request.tools.iter().enumerate() {
             match tool {
@@ -68,7 +74,7 @@ impl Toolbox for Tools {
                 }
             }
         }
-        Ok(opened)
+        Ok(Opened { tools: opened, ..Opened::default() })
     }
 }
 

@@ -78,7 +78,7 @@ fn function(server: &Arc<McpServer>, tool: &McpTool) -> Option<OpenTool> {
         .filter(Schema::allows_only_objects)
         .or_else(|| Schema::read(json!({"type": "object"})).ok())?;
     Some(OpenTool {
-        kind,
+        kind: Some(kind),
         name: Some(tool.name.clone()),
         server_name: Some(server.name().to_owned()),
         declaration: Tool {

@@ -35,7 +35,7 @@ pub(crate) fn open(fetcher: Fetcher) -> Result<OpenTool, Error> {
         "additionalProperties": false,
     });
     Ok(OpenTool {
-        kind: ServerTool::UrlContext,
+        kind: Some(ServerTool::UrlContext),
         name: None,
         server_name: None,
         declaration: declaration("url_context", "Reads pages by their addresses.", parameters)?,

@@ -15,6 +15,11 @@ use crate::{declaration, queries};
 
 /// More sources than this tell a small model less.
 const MOST_SOURCES: usize = 5;
+/// With fewer tokens a source says nothing.
+const LEAST_OF_SOURCE: usize = 200;
+/// Of a result that is no source: how to cite, and the head of each source.
+const TOKENS_OF_INSTRUCTION: usize = 120;
+const TOKENS_OF_HEAD: usize = 30;
 
 struct Search {
     providers: Vec<Arc<dyn Provider>>,
@@ -26,7 +31,7 @@ pub(crate) fn open(providers: Vec<Arc<dyn Provider>>, language: Option<String>) 
     let description =
         "Searches for facts and recent events. Use it whenever the answer depends on facts that you may not know.";
     Ok(OpenTool {
-        kind: ServerTool::GoogleSearch,
+        kind: Some(ServerTool::GoogleSearch),
         name: None,
         server_name: None,
         declaration: declaration("google_search", description, parameters)?,
@@ -41,7 +46,8 @@ impl ServerFunction for Search {
         let queries = queries::of(&call);
         let result = json!([{"search_suggestions": suggestions(queries.iter().copied())}]);
         let searches = queries.len() as u64;
-        let found = join_all(queries.iter().map(|query| self.search(query))).await;
+        let budget = call.result_tokens.saturating_sub(TOKENS_OF_INSTRUCTION) / queries.len().max(1);
+        let found = join_all(queries.iter().map(|query| self.search(query, budget))).await;
         let failed = found.iter().all(Result::is_err);
         if let Some(error) = found.iter().find_map(|found| found.as_ref().err()).filter(|_| failed) {
             let text = format!("The search failed: {error}. Say that you could not search.");
@@ -55,12 +61,13 @@ impl ServerFunction for Search {
 }
 
 impl Search {
-    /// What the first provider finds that finds anything.
+    /// What the first provider finds that finds anything, in about so many tokens.
     ///
     /// # Errors
     /// When none found anything and one failed.
-    async fn search(&self, query: &str) -> Result<Vec<Hit>, SearchError> {
-        let mut query = Query::new(query).of(MOST_SOURCES);
+    async fn search(&self, query: &str, budget: usize) -> Result<Vec<Hit>, SearchError> {
+        let count = (budget / LEAST_OF_SOURCE).clamp(1, MOST_SOURCES);
+        let mut query = Query::new(query).of(count).within(budget.saturating_sub(count * TOKENS_OF_HEAD));
         if let Some(language) = &self.language {
             query = query.in_language(language);
         }

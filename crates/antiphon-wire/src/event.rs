@@ -56,6 +56,15 @@ pub enum StepHead {
         #[serde(default)]
         arguments: Map<String, Value>,
     },
+    /// What came of a function that the server carried out (spec 06, "Managed agent").
+    FunctionResult {
+        call_id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Empty here.
+        #[serde(default)]
+        result: String,
+    },
     #[serde(untagged)]
     ServerCall(ServerCallHead),
     #[serde(untagged)]
@@ -126,6 +135,14 @@ pub enum StepDelta {
     TextAnnotationDelta { annotations: Vec<Value> },
     /// A whole picture of a `model_output`.
     Image(MediaContent),
+    /// All of a `function_result`.
+    FunctionResult {
+        result: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        is_error: Option<bool>,
+    },
     #[serde(untagged)]
     ServerCall(ServerCallDelta),
     #[serde(untagged)]

@@ -9,7 +9,7 @@ use crate::content::{Content, TextContent};
 use crate::event::{InteractionEvent, StepDelta, StepHead};
 use crate::interaction::Interaction;
 use crate::server_tool::{ServerCallStep, ServerResultStep};
-use crate::step::{FunctionCallStep, MessageStep, Step, ThoughtStep};
+use crate::step::{FunctionCallStep, FunctionResult, FunctionResultStep, MessageStep, Step, ThoughtStep};
 
 /// Applies events in their order. Pure; the same events always give the same answer.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,15 @@ impl EventFold {
                         let call =
                             FunctionCallStep { id: id.clone(), name: name.clone(), ..FunctionCallStep::default() };
                         self.open_call = Some((call, String::new()));
+                    }
+                    StepHead::FunctionResult { call_id, name, result } => {
+                        self.steps.push(Step::FunctionResult(FunctionResultStep {
+                            call_id: call_id.clone(),
+                            name: name.clone(),
+                            result: FunctionResult::Text(result.clone()),
+                            is_error: None,
+                            extra: Map::new(),
+                        }));
                     }
                     StepHead::ServerCall(head) => self.steps.push(Step::ServerCall(ServerCallStep {
                         tool: head.tool,
@@ -139,6 +148,10 @@ fn extend(step: &mut Step, delta: &StepDelta) {
             }
         }
         (Step::ModelOutput(output), StepDelta::Image(image)) => output.content.push(Content::Image(image.clone())),
+        (Step::FunctionResult(step), StepDelta::FunctionResult { result, is_error, .. }) => {
+            step.result = FunctionResult::Text(result.clone());
+            step.is_error = *is_error;
+        }
         (Step::ServerCall(call), StepDelta::ServerCall(delta)) => call.arguments.clone_from(&delta.arguments),
         (Step::ServerResult(step), StepDelta::ServerResult(delta)) => {
             match (&mut step.result, &delta.result) {

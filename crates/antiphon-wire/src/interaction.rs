@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::environment::EnvironmentId;
 use crate::error::Failure;
 use crate::id::InteractionId;
 use crate::request::ServiceTier;
@@ -28,6 +29,12 @@ pub struct Interaction {
     /// The name that was asked for, not the one that served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The agent that was asked for, in place of a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Where it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_id: Option<EnvironmentId>,
     /// The model that answered in place of the one that was to serve; an addition of this
     /// server, there only when that happened.
     #[serde(default, rename = "antiphon_served_by", skip_serializing_if = "Option::is_none")]
@@ -70,6 +77,8 @@ impl Interaction {
             created: None,
             updated: None,
             model: None,
+            agent: None,
+            environment_id: None,
             served_by: None,
             previous_interaction_id: None,
             service_tier: None,

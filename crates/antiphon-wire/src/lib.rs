@@ -8,7 +8,9 @@
 //!   field by its JSON path.
 //! * An answer is a fold ([`EventFold`]) of the numbered events of one interaction.
 
+mod agent;
 mod content;
+mod environment;
 mod error;
 mod event;
 mod fields;
@@ -27,7 +29,12 @@ mod step;
 mod tool;
 mod usage;
 
+pub use agent::{AGENTS, AgentConfig};
 pub use content::{Content, MediaContent, TextContent};
+pub use environment::{
+    CreateEnvironment, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile, EnvironmentFileKind,
+    EnvironmentId, EnvironmentSpec, EnvironmentStatus, Network, ShownSource, Source, WorkspacePath,
+};
 pub use error::{Code, Error, ErrorBody, Failure};
 pub use event::{
     ErrorEvent, InteractionEvent, ServerCallDelta, ServerCallHead, ServerResultDelta, ServerResultHead, StatusUpdate,

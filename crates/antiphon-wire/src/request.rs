@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::agent::{self, AgentConfig};
+use crate::content::Content;
+use crate::environment::EnvironmentChoice;
 use crate::error::Error;
 use crate::fields::{Fields, describe, excerpt};
 use crate::format::{self, AnswerSchema};
@@ -17,8 +20,16 @@ use crate::tool::Tool;
 /// cannot honour was refused by [`CreateInteraction::read`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CreateInteraction {
-    /// As it was asked for, which answers echo; it may have a `models/` prefix.
+    /// As it was asked for, which answers echo; it may have a `models/` prefix. For an agent the
+    /// model that it works with, empty for the default one.
     pub model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_config: Option<AgentConfig>,
+    /// Where programs of the run work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentChoice>,
     /// At least one step, each with at least one part unless it is a thought.
     pub input: Vec<Step>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +78,7 @@ impl CreateInteraction {
     /// key that is not part of the API; each message is led by the JSON path.
     pub fn read(body: Value) -> Result<Self, Error> {
         let mut fields = Fields::new(body, "")?;
-        let model = read_model(&mut fields)?;
+        let Subject { model, agent, agent_config } = read_subject(&mut fields)?;
         let background = fields.boolean("background")?.unwrap_or(false);
         let store = fields.boolean("store")?.unwrap_or(true);
         if background && !store {
@@ -76,6 +87,12 @@ impl CreateInteraction {
         let response_format = fields.take("response_format");
         let request = Self {
             model,
+            agent,
+            agent_config,
+            environment: fields
+                .take("environment")
+                .map(|value| EnvironmentChoice::read(value, "environment"))
+                .transpose()?,
             system_instruction: fields.string("system_instruction")?.filter(|text| !text.is_empty()),
             generation_config: match fields.take("generation_config") {
                 None => GenerationConfig::default(),
@@ -102,12 +119,18 @@ impl CreateInteraction {
             labels: read_labels(&mut fields)?,
             input: read_input(&mut fields)?,
         };
+        if request.agent.is_some() {
+            check_agent_request(&request)?;
+        } else if request.environment.is_some()
+            && !request.tools.iter().any(|tool| matches!(tool, Tool::CodeExecution {}))
+        {
+            let message = "an environment is of use to agents and to `code_execution`; neither was asked for";
+            return Err(Error::invalid("environment", message));
+        }
         if let Some(choice) = &request.generation_config.tool_choice {
             choice.check(&request.tools)?;
         }
         read_safety_settings(&mut fields)?;
-        fields.refuse("agent_config", "agents are not supported by this server yet")?;
-        fields.refuse("environment", "environments are not supported by this server yet")?;
         fields.refuse("webhook_config", "webhooks are not supported by this server yet")?;
         fields.refuse("cached_content", "cached content is not supported; conversations are cached by themselves")?;
         fields.refuse("continuation_token", "this server never gives a continuation token, so it cannot take one")?;
@@ -116,25 +139,66 @@ impl CreateInteraction {
     }
 }
 
-fn read_model(fields: &mut Fields) -> Result<String, Error> {
-    let model = fields.string("model")?;
-    let agent = fields.string("agent")?;
-    match (model, agent) {
-        (Some(_), Some(_)) => Err(Error::invalid("agent", "expected either `model` or `agent`, got both")),
-        (None, None) => Err(Error::invalid("model", "expected `model` or `agent`, got neither")),
-        (None, Some(_)) => Err(Error::invalid("agent", "agents are not supported by this server yet")),
+/// Who answers.
+struct Subject {
+    model: String,
+    agent: Option<String>,
+    agent_config: Option<AgentConfig>,
+}
+
+fn read_subject(fields: &mut Fields) -> Result<Subject, Error> {
+    let config = fields.take("agent_config");
+    let (model, agent) = match (fields.string("model")?, fields.string("agent")?) {
+        (Some(_), Some(_)) => return Err(Error::invalid("agent", "expected either `model` or `agent`, got both")),
+        (None, None) => return Err(Error::invalid("model", "expected `model` or `agent`, got neither")),
+        (None, Some(agent)) => {
+            agent::check_agent(&agent, "agent")?;
+            (None, Some(agent))
+        }
         (Some(model), None) => {
             let name = model.strip_prefix("models/").unwrap_or(&model);
-            if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-                return Err(Error::invalid("model", "expected a model's name of 1 to 200 characters"));
+            agent::check_name(name, "model")?;
+            if agent::is_agent(name) {
+                agent::check_agent(name, "model")?;
+                (None, Some(name.to_owned()))
+            } else {
+                (Some(model), None)
             }
-            if name.starts_with("antigravity-") || name.starts_with("deep-research-") {
-                let message = format!("`{name}` is an agent; agents are not supported by this server yet");
-                return Err(Error::invalid("model", message));
-            }
-            Ok(model)
+        }
+    };
+    let agent_config = match (config, &agent) {
+        (None, _) => None,
+        (Some(_), None) => {
+            return Err(Error::invalid("agent_config", "expected with `agent` alone, got it with `model`"));
+        }
+        (Some(value), Some(_)) => Some(AgentConfig::read(value, "agent_config")?),
+    };
+    let model = model.or_else(|| agent_config.as_ref()?.model.clone()).unwrap_or_default();
+    Ok(Subject { model, agent, agent_config })
+}
+
+/// What an agent decides itself, and what it does not take (spec 06, "Managed agent").
+fn check_agent_request(request: &CreateInteraction) -> Result<(), Error> {
+    if request.generation_config != GenerationConfig::default() {
+        return Err(Error::invalid("generation_config", "an agent decides itself how its model writes"));
+    }
+    if request.response_format.is_some() || request.answer_schema.is_some() {
+        return Err(Error::invalid("response_format", "an agent answers in text alone"));
+    }
+    if let Some(at) = request.tools.iter().position(|tool| matches!(tool, Tool::FileSearch(_))) {
+        return Err(Error::invalid(&format!("tools[{at}].type"), "agents do not take `file_search`"));
+    }
+    for (at, step) in request.input.iter().enumerate() {
+        let content = match step {
+            Step::UserInput(message) => message.content.as_slice(),
+            _ => &[],
+        };
+        let is_other = |part: &Content| matches!(part, Content::Audio(_) | Content::Video(_) | Content::Document(_));
+        if let Some(part) = content.iter().position(is_other) {
+            return Err(Error::invalid(&format!("input[{at}].content[{part}]"), "agents take text and images alone"));
         }
     }
+    Ok(())
 }
 
 fn read_previous(fields: &mut Fields) -> Result<Option<InteractionId>, Error> {
@@ -279,18 +343,19 @@ pub struct RequestField {
     pub note: &'static str,
 }
 
-const fn honoured(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
+pub(crate) const fn honoured(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
     RequestField { path, sample, treatment: Treatment::Honoured, note }
 }
 
-const fn refused(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
+pub(crate) const fn refused(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
     RequestField { path, sample, treatment: Treatment::Refused, note }
 }
 
 /// Every field of spec 02 and its treatment today.
 pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured("model", r#""gemini-3.5-flash""#, "served by the configured default when it is a `gemini-*` text model"),
-    refused("agent", r#""antigravity-preview-05-2026""#, "agents come later"),
+    honoured("agent", r#""antigravity-preview-05-2026""#, "read, and refused until agents are run"),
+    refused("agent", r#""deep-research-preview-04-2026""#, "comes later"),
     honoured("input", r#""Hello""#, "string, content part, step, and lists of them"),
     honoured(
         "input",
@@ -433,8 +498,8 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured("response_mime_type", r#""application/json""#, "deprecated; without a schema an object or a list"),
     honoured("response_modalities", r#"["TEXT"]"#, "deprecated; any case"),
     refused("response_modalities[0]", r#"["image"]"#, "text is the only output yet"),
-    refused("environment", r#""remote""#, "environments come with the agents"),
-    refused("agent_config", r#"{"type":"antigravity"}"#, "agents come later"),
+    refused("environment", r#""remote""#, "for agents, and for `code_execution`"),
+    refused("agent_config", r#"{"type":"antigravity"}"#, "for agents alone"),
     refused("webhook_config", r#"{"uris":["https://example.com"]}"#, "webhooks come later"),
     honoured("service_tier", r#""priority""#, "sets the queue's priority; echoed"),
     honoured("safety_settings", r#"[{"type":"harassment","threshold":"off"}]"#, "`off` and `block_none`"),

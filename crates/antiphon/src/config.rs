@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) store: Store,
     pub(crate) limits: Limits,
+    pub(crate) agents: Agents,
     pub(crate) models: Vec<Model>,
     pub(crate) search: Search,
     pub(crate) fetch: Fetch,
@@ -59,6 +60,15 @@ pub(crate) struct Limits {
     pub(crate) tool_result_tokens: usize,
 }
 
+/// How far one run of an agent may go.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Agents {
+    pub(crate) turns: u32,
+    pub(crate) tool_calls: u32,
+    pub(crate) run_seconds: u32,
+}
+
 impl Default for Store {
     fn default() -> Self {
         Self { retention_days: 55 }
@@ -75,6 +85,12 @@ impl Default for Limits {
             run_seconds: 600,
             tool_result_tokens: 2000,
         }
+    }
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self { turns: 100, tool_calls: 200, run_seconds: 1800 }
     }
 }
 
@@ -126,13 +142,16 @@ impl Config {
             problems.push("`limits.default_output_tokens`: expected at least 1".to_owned());
         }
         for (key, value) in [
-            ("turns", u64::from(self.limits.turns)),
-            ("tool_calls", u64::from(self.limits.tool_calls)),
-            ("run_seconds", u64::from(self.limits.run_seconds)),
-            ("tool_result_tokens", self.limits.tool_result_tokens as u64),
+            ("limits.turns", u64::from(self.limits.turns)),
+            ("limits.tool_calls", u64::from(self.limits.tool_calls)),
+            ("limits.run_seconds", u64::from(self.limits.run_seconds)),
+            ("limits.tool_result_tokens", self.limits.tool_result_tokens as u64),
+            ("agents.turns", u64::from(self.agents.turns)),
+            ("agents.tool_calls", u64::from(self.agents.tool_calls)),
+            ("agents.run_seconds", u64::from(self.agents.run_seconds)),
         ] {
             if value == 0 {
-                problems.push(format!("`limits.{key}`: expected at least 1"));
+                problems.push(format!("`{key}`: expected at least 1"));
             }
         }
         problems.extend(self.search.problems());

@@ -100,6 +100,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
                 calls: config.limits.tool_calls,
                 time: Duration::from_secs(u64::from(config.limits.run_seconds)),
                 result_tokens: config.limits.tool_result_tokens,
+                total_tokens: None,
+            },
+            agent: RunLimits {
+                turns: config.agents.turns,
+                calls: config.agents.tool_calls,
+                time: Duration::from_secs(u64::from(config.agents.run_seconds)),
+                result_tokens: config.limits.tool_result_tokens,
+                total_tokens: None,
             },
         },
     });
@@ -164,6 +172,7 @@ struct Built {
     description: String,
     context: u64,
     output_limit: Option<u64>,
+    result_tokens: Option<usize>,
     backend: Arc<dyn Backend>,
 }
 
@@ -178,6 +187,7 @@ fn serve_model(model: &config::Model, built: &Built, all: &[(config::Model, Buil
         if links.len() > 1 { Arc::new(Fallbacks::new(links)) } else { Arc::clone(&built.backend) };
     let mut served = Served::new(&built.name, backend, built.context, config.limits.waiting);
     served.output_limit = built.output_limit.unwrap_or(built.context);
+    served.result_tokens = model.tool_result_tokens.or(built.result_tokens);
     served.description.clone_from(&built.description);
     served.aliases = built.aliases.iter().chain(&model.aliases).cloned().collect();
     served
@@ -217,6 +227,7 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
         description: format!("`{}` at {}", model.upstream_model(), hosts.join(", ")),
         context: u64::from(model.context.unwrap_or(config::DEFAULT_UPSTREAM_CONTEXT)),
         output_limit: model.output_limit,
+        result_tokens: None,
         backend: Arc::new(backend),
     }))
 }
@@ -240,6 +251,7 @@ fn local_model(
             description: "Replies from a script".to_owned(),
             context: script.context(),
             output_limit: None,
+            result_tokens: None,
             backend: Arc::new(Scripted::new(script).map_err(failed)?),
         });
     }
@@ -281,6 +293,7 @@ fn local_model(
         description: entry.map(|entry| entry.description.clone()).unwrap_or_default(),
         context: u64::from(context),
         output_limit: None,
+        result_tokens: entry.and_then(|entry| entry.result_tokens),
         backend: Arc::new(llama),
     })
 }

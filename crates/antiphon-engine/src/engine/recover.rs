@@ -13,7 +13,7 @@ use crate::prompt::History;
 use crate::resumption::Resumption;
 use crate::run::Call;
 use crate::store::{Claim, ProjectId, StoreError};
-use crate::tool::OpenTool;
+use crate::tool::Opened;
 
 /// Leases are renewed three times before they can be lost.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
@@ -73,7 +73,7 @@ impl Inner {
             return Err(aborted("The server stopped each time it worked on this interaction"));
         }
         let request = &claim.stored.request;
-        let served = self.models.find(&request.model).map_err(|error| error.failure())?;
+        let served = self.served(request).map_err(|error| error.failure())?;
         let history = match &request.previous_interaction_id {
             None => History::default(),
             Some(previous) => self.history(claim.project, previous).await.map_err(|failed| match failed {
@@ -84,22 +84,34 @@ impl Inner {
                 }
             })?,
         };
-        let tools = self.open_tools(claim.project, request).await.map_err(|error| error.failure())?;
+        let opened = self.open_tools(claim.project, request).await.map_err(|error| error.failure())?;
         let (_, asked) = self
-            .model_request(claim.project, request.clone(), history, claim.stored.seed, &served, &tools)
+            .model_request(claim.project, request.clone(), history, claim.stored.seed, &served, &opened)
             .await
             .map_err(|error| error.failure())?;
-        let resumption = Resumption::of(&claim.events);
+        let resumption = Resumption::of(&claim.events, &opened.tools);
         if !resumption.turn.is_empty() && !served.backend.resumes() {
             return Err(aborted("The server restarted while this interaction ran, and its model cannot go on"));
         }
         let (tier, background) = (request.service_tier, request.background);
         let ticket = served.admission.rejoin(tier, background);
-        Ok(Call { served, asked, tools, prepared: None, ticket, tier, background, resumption, begun: None })
+        let limits = self.run_limits(request, &served);
+        Ok(Call {
+            served,
+            asked,
+            tools: opened.tools,
+            limits,
+            prepared: None,
+            ticket,
+            tier,
+            background,
+            resumption,
+            begun: None,
+        })
     }
 
     /// Opens the tools of a run. A server of theirs may start with this one and take longer.
-    async fn open_tools(&self, project: ProjectId, request: &CreateInteraction) -> Result<Vec<OpenTool>, Error> {
+    async fn open_tools(&self, project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error> {
         for pause in OPEN_AGAIN {
             match self.tools.open(project, request).await {
                 Err(error) if error.code == Code::FailedPrecondition => {

@@ -54,6 +54,11 @@ impl Counts {
         self.output += output;
     }
 
+    /// What a budget of tokens is charged with: all but what came from a cache (spec 06).
+    pub(super) fn charged(&self) -> u64 {
+        self.input.saturating_sub(self.cached) + self.tool_use + self.thought + self.output
+    }
+
     pub(super) fn usage(&self) -> Usage {
         let mut usage = Usage::of_text(self.input, self.cached, self.output, self.thought);
         usage.total_tool_use_tokens = self.tool_use;

@@ -38,7 +38,7 @@ impl Run {
         counts: &mut Counts,
         pending: &mut Pending,
     ) -> Result<Input, Left> {
-        let limits = self.engine.limits().run;
+        let limits = work.limits;
         let waiting = std::mem::take(&mut work.waiting);
         work.calls = work.calls.saturating_add(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
         if work.calls > limits.calls {
@@ -59,6 +59,7 @@ impl Run {
             let made = ToolCall {
                 project: self.project,
                 arguments: call.arguments.clone(),
+                result_tokens: limits.result_tokens,
                 said: Arc::clone(&work.said),
                 found: Arc::clone(&found),
                 live: sender,
@@ -70,8 +71,8 @@ impl Run {
                     (_, problem) => {
                         let problem = problem.unwrap_or_default();
                         let result = match kind {
-                            ServerTool::CodeExecution => Value::String(problem.clone()),
-                            _ => Value::Array(Vec::new()),
+                            Some(ServerTool::CodeExecution) | None => Value::String(problem.clone()),
+                            Some(_) => Value::Array(Vec::new()),
                         };
                         Ok(ToolOutput::failed(problem, result))
                     }
@@ -156,8 +157,10 @@ impl Run {
     }
 
     fn show_live(&self, work: &Work, call: &ServerCall, text: String, pending: &mut Pending) {
+        // What came of a function is one piece (spec 04, "Delta types").
+        let Some(tool) = call.kind else { return };
         let delta = StepDelta::ServerResult(ServerResultDelta {
-            tool: call.kind,
+            tool,
             name: None,
             server_name: None,
             result: Value::String(text),
@@ -182,23 +185,24 @@ impl Run {
         if output.sources.len() < found && output.text.is_empty() {
             output.text = "What was found was given above already.".to_owned();
         }
-        let told = tell(
-            &output,
-            work.sources.next_number(),
-            self.engine.limits().run.result_tokens,
-            work.base.answer.is_none(),
-        );
+        let told = tell(&output, work.sources.next_number(), work.limits.result_tokens, work.base.answer.is_none());
         work.sources.add(&told);
-        let signature = self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient);
         let index = work.next_index;
-        let delta = StepDelta::ServerResult(ServerResultDelta {
-            tool: call.kind,
-            name: call.name.clone(),
-            server_name: call.server_name.clone(),
-            result: output.result,
-            is_error: Some(output.is_error),
-            signature: Some(signature),
-        });
+        let delta = match call.kind {
+            Some(tool) => StepDelta::ServerResult(ServerResultDelta {
+                tool,
+                name: call.name.clone(),
+                server_name: call.server_name.clone(),
+                result: output.result,
+                is_error: Some(output.is_error),
+                signature: Some(self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient)),
+            }),
+            None => StepDelta::FunctionResult {
+                result: told.told,
+                name: Some(call.function.clone()),
+                is_error: Some(output.is_error),
+            },
+        };
         pending.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }).into());
         let usage = Some(counts.usage());
         pending.push(InteractionEvent::StepStop(StepStop { index, usage }).into());
@@ -226,9 +230,10 @@ impl Run {
         for body in logged {
             fold.apply(body);
             match body {
-                InteractionEvent::StepStart(StepStart { index, step: StepHead::ServerResult(_) }) => {
-                    open = Some(*index)
-                }
+                InteractionEvent::StepStart(StepStart {
+                    index,
+                    step: StepHead::ServerResult(_) | StepHead::FunctionResult { .. },
+                }) => open = Some(*index),
                 InteractionEvent::StepStop(stop) if open == Some(stop.index) => open = None,
                 InteractionEvent::StepStart(_)
                 | InteractionEvent::StepDelta(_)
@@ -241,41 +246,45 @@ impl Run {
         }
         let results = fold.steps().iter().filter_map(|step| match step {
             Step::ServerResult(result) => Some(result.call_id.clone()),
+            Step::FunctionResult(result) => Some(result.call_id.clone()),
             _ => None,
         });
         let answered: Vec<String> = results.collect();
-        let mut missing: Vec<(Option<usize>, ServerResultHead)> = Vec::new();
-        if let Some((index, Step::ServerResult(step))) = open.and_then(|at| Some((at, fold.steps().get(at)?))) {
-            missing
-                .push((Some(index), head_of(step.tool, &step.call_id, step.name.as_ref(), step.server_name.as_ref())));
+        let mut missing: Vec<(Option<usize>, StepHead)> = Vec::new();
+        if let Some((index, step)) = open.and_then(|at| Some((at, fold.steps().get(at)?))) {
+            let head = match step {
+                Step::ServerResult(step) => {
+                    Some(head_of(step.tool, &step.call_id, step.name.as_ref(), step.server_name.as_ref()))
+                }
+                Step::FunctionResult(step) => {
+                    Some(function_head(&step.call_id, step.name.as_deref().unwrap_or_default()))
+                }
+                _ => None,
+            };
+            missing.extend(head.map(|head| (Some(index), head)));
         }
         for step in fold.steps() {
-            if let Step::ServerCall(call) = step
-                && !answered.contains(&call.id)
-            {
-                missing.push((None, head_of(call.tool, &call.id, call.name.as_ref(), call.server_name.as_ref())));
+            let (id, head) = match step {
+                Step::ServerCall(call) => {
+                    (&call.id, head_of(call.tool, &call.id, call.name.as_ref(), call.server_name.as_ref()))
+                }
+                Step::FunctionCall(call) if self.functions.contains(&call.name) => {
+                    (&call.id, function_head(&call.id, &call.name))
+                }
+                _ => continue,
+            };
+            if !answered.contains(id) {
+                missing.push((None, head));
             }
         }
         let mut next = fold.steps().len();
         for (begun, head) in missing {
             let index = begun.unwrap_or(next);
-            let told = Told { told: INTERRUPTED.to_owned(), sources: Vec::new() };
-            let result = match &head.result {
-                Value::String(_) if begun.is_none() => Value::String(INTERRUPTED.to_owned()),
-                empty => empty.clone(),
-            };
-            let delta = StepDelta::ServerResult(ServerResultDelta {
-                tool: head.tool,
-                name: head.name.clone(),
-                server_name: head.server_name.clone(),
-                result,
-                is_error: Some(true),
-                signature: Some(self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient)),
-            });
+            let delta = self.interrupted(&head, begun.is_none());
             let mut bodies = Vec::new();
             if begun.is_none() {
                 next += 1;
-                bodies.push(InteractionEvent::StepStart(StepStart { index, step: StepHead::ServerResult(head) }));
+                bodies.push(InteractionEvent::StepStart(StepStart { index, step: head }));
             }
             bodies.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }));
             bodies.push(InteractionEvent::StepStop(StepStop { index, usage: None }));
@@ -286,6 +295,26 @@ impl Run {
             let step = fold.steps().get(index).cloned();
             pending.closed.extend(step.map(|step| ClosedStep { index, step, trace: None }));
         }
+    }
+
+    /// That nobody knows what came of a call. `is_new`: nothing of it was shown.
+    fn interrupted(&self, head: &StepHead, is_new: bool) -> StepDelta {
+        let StepHead::ServerResult(head) = head else {
+            return StepDelta::FunctionResult { result: INTERRUPTED.to_owned(), name: None, is_error: Some(true) };
+        };
+        let told = Told { told: INTERRUPTED.to_owned(), sources: Vec::new() };
+        let result = match &head.result {
+            Value::String(_) if is_new => Value::String(INTERRUPTED.to_owned()),
+            empty => empty.clone(),
+        };
+        StepDelta::ServerResult(ServerResultDelta {
+            tool: head.tool,
+            name: head.name.clone(),
+            server_name: head.server_name.clone(),
+            result,
+            is_error: Some(true),
+            signature: Some(self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient)),
+        })
     }
 }
 
@@ -305,11 +334,19 @@ fn show_picture(work: &mut Work, picture: Media, pending: &mut Pending) {
 }
 
 fn result_head(call: &ServerCall) -> StepHead {
-    StepHead::ServerResult(head_of(call.kind, &call.id, call.name.as_ref(), call.server_name.as_ref()))
+    match call.kind {
+        Some(kind) => head_of(kind, &call.id, call.name.as_ref(), call.server_name.as_ref()),
+        None => function_head(&call.id, &call.function),
+    }
+}
+
+fn function_head(call_id: &str, name: &str) -> StepHead {
+    let name = Some(name.to_owned()).filter(|name| !name.is_empty());
+    StepHead::FunctionResult { call_id: call_id.to_owned(), name, result: String::new() }
 }
 
 /// The head of a result while it is empty.
-fn head_of(tool: ServerTool, call_id: &str, name: Option<&String>, server_name: Option<&String>) -> ServerResultHead {
+fn head_of(tool: ServerTool, call_id: &str, name: Option<&String>, server_name: Option<&String>) -> StepHead {
     let result = match tool {
         ServerTool::CodeExecution => Value::String(String::new()),
         ServerTool::GoogleSearch
@@ -318,11 +355,11 @@ fn head_of(tool: ServerTool, call_id: &str, name: Option<&String>, server_name: 
         | ServerTool::McpServerTool
         | ServerTool::ToolSearch => Value::Array(Vec::new()),
     };
-    ServerResultHead {
+    StepHead::ServerResult(ServerResultHead {
         tool,
         call_id: call_id.to_owned(),
         name: name.cloned(),
         server_name: server_name.cloned(),
         result,
-    }
+    })
 }

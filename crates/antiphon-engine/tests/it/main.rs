@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "a test that cannot go on has failed")]
 
+mod agent;
 mod calls;
 mod crash;
 mod services;

@@ -65,6 +65,7 @@ fn engine(says: Vec<Result<ModelEvent, BackendError>>) -> (Engine, Asked) {
             default_output_tokens: 100,
             retention: SignedDuration::from_hours(24),
             run: RunLimits::default(),
+            agent: RunLimits::default(),
         },
     });
     (engine, asked)

@@ -42,6 +42,7 @@ fn engine_of(script: &str, store: &Arc<MemoryStore>, waiting: usize, tools: Arc<
             default_output_tokens: 100,
             retention: SignedDuration::from_hours(24),
             run: RunLimits { turns: 4, calls: 6, ..RunLimits::default() },
+            agent: RunLimits { turns: 5, ..RunLimits::default() },
         },
     })
 }
@@ -87,6 +88,9 @@ pub(crate) fn line(followed: Followed) -> String {
             StepDelta::ArgumentsDelta { arguments } => format!("{} arguments {arguments}", delta.index),
             StepDelta::TextAnnotationDelta { annotations } => {
                 format!("{} annotations {}", delta.index, serde_json::to_string(annotations).unwrap())
+            }
+            StepDelta::FunctionResult { result, is_error, .. } => {
+                format!("{} result {result} {is_error:?}", delta.index)
             }
             StepDelta::Image(image) => format!("{} image {} {}", delta.index, image.mime_type, image.data),
             StepDelta::ServerCall(call) => {

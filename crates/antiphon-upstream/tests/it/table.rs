@@ -107,6 +107,7 @@ fn engine(served: Served) -> Engine {
             default_output_tokens: 100,
             retention: SignedDuration::from_hours(24),
             run: RunLimits::default(),
+            agent: RunLimits::default(),
         },
     })
 }

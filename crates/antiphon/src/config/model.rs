@@ -18,6 +18,8 @@ pub(crate) struct Model {
     pub(crate) backend: Backend,
     /// In tokens.
     pub(crate) context: Option<u32>,
+    /// About how many tokens of one tool's result it is told.
+    pub(crate) tool_result_tokens: Option<usize>,
     /// Names of models that are asked when this one cannot answer.
     #[serde(default)]
     pub(crate) fallbacks: Vec<String>,

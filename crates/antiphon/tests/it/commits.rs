@@ -27,6 +27,7 @@ async fn a_plain_create_waits_for_two_commits_and_an_unstored_one_for_none() {
             default_output_tokens: 100,
             retention: SignedDuration::from_hours(1),
             run: RunLimits::default(),
+            agent: RunLimits::default(),
         },
     });
     for (stored, commits) in [(true, 2), (false, 0)] {
