@@ -3,12 +3,12 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 
 /// Folders inside one another that a workspace may have; deeper ones count as over the quota.
-const DEPTH: usize = 128;
+pub(crate) const DEPTH: usize = 128;
 
 /// Opens a folder below another, through no link whatsoever.
 pub(crate) fn open_below(folder: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
@@ -60,11 +60,12 @@ pub(crate) fn hand_over(folder: impl AsFd, uid: u32) -> io::Result<()> {
 /// Visits everything below a folder; `false` from the visitor ends it. Whether everything was visited.
 pub(crate) fn visit(
     folder: impl AsFd,
-    mut visitor: impl FnMut(&OwnedFd, &CStr, &rustix::fs::Stat) -> bool,
+    mut visitor: impl FnMut(BorrowedFd<'_>, &CStr, &rustix::fs::Stat) -> bool,
 ) -> io::Result<bool> {
     let top = rustix::fs::openat(&folder, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut open = vec![(Dir::read_from(&top)?, top)];
-    while let Some((entries, folder)) = open.last_mut() {
+    // One descriptor for each level: inside a sandbox there are few.
+    let mut open = vec![Dir::new(top)?];
+    while let Some(entries) = open.last_mut() {
         let entry = match entries.next() {
             Some(Ok(entry)) => entry,
             // A folder that vanishes or changes while it is read: what it had is looked at the next time.
@@ -77,12 +78,13 @@ pub(crate) fn visit(
         if name == c"." || name == c".." {
             continue;
         }
-        let Ok(about) = rustix::fs::statat(&*folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        let folder = entries.fd()?;
+        let Ok(about) = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
         if !visitor(folder, name, &about) {
             return Ok(false);
         }
         if FileType::from_raw_mode(about.st_mode) == FileType::Directory {
-            let below = match open_below(&*folder, name) {
+            let below = match open_below(folder, name) {
                 Ok(below) => below,
                 // What is hidden cannot be counted, so it counts as too much.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
@@ -91,7 +93,7 @@ pub(crate) fn visit(
             if open.len() > DEPTH {
                 return Ok(false);
             }
-            open.push((Dir::read_from(&below)?, below));
+            open.push(Dir::new(below)?);
         }
     }
     Ok(true)
@@ -163,7 +165,7 @@ fn unlink(folder: impl AsFd, name: &CStr) -> io::Result<()> {
 }
 
 /// Opens a subfolder, giving its owner the rights that the program took away.
-fn open_forced(folder: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
+pub(crate) fn open_forced(folder: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let place = rustix::fs::openat(&folder, name, flags, Mode::empty())?;
     let about = rustix::fs::fstat(&place)?;

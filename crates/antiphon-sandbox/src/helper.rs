@@ -1,5 +1,7 @@
 //! The helper: takes its order, gives up every right, starts the program, and ends whatever is left of it.
 //!
+//! An operation on files is done where the program would be: in a child of the helper, behind the same walls.
+//!
 //! It is the parent of everything that the program leaves behind, and outlives it. The program cannot signal it:
 //! it is in a Landlock domain inside the helper's (with an older Landlock `bwrap`'s namespace ends with the helper).
 //! When the warden closes the control pipe, or is gone, the helper ends everything.
@@ -8,6 +10,7 @@
 //! static executable would need compiler flags of the whole workspace.
 
 mod filter;
+mod operation;
 mod place;
 mod walls;
 
@@ -16,6 +19,7 @@ use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -23,7 +27,7 @@ use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, WaitO
 
 use crate::host::Tier;
 use crate::kernel;
-use crate::order::{Order, Report};
+use crate::order::{Order, Report, Task};
 use crate::program::Language;
 
 /// What `antiphon-sandbox-init` does. It is started by a [`Sandbox`](crate::Sandbox) alone.
@@ -70,13 +74,10 @@ fn run(control: &File, status: &mut File) -> Result<(), String> {
     let mut adjust =
         |value: &str| badness.as_mut().map(|file| file.rewind().and_then(|()| file.write_all(value.as_bytes())));
     adjust("1000");
-    let child = command(&order).spawn();
+    let child = start(&order);
     adjust(before.trim());
-    let child = child.map_err(|error| {
-        confined.end_all();
-        format!("`{}` cannot be executed: {error}", order.interpreter.display())
-    })?;
-    let ended = wait(control, child.id(), &confined);
+    let child = child.inspect_err(|_| confined.end_all())?;
+    let ended = wait(control, child, &confined);
     confined.end_all();
     let report = ended.map_err(|error| format!("the program's end is not known: {error}"))?;
     let _ = status.write_all(&report.line());
@@ -95,13 +96,28 @@ fn limit(order: &Order) -> io::Result<()> {
     Ok(())
 }
 
-fn command(order: &Order) -> Command {
-    let mut command = Command::new(&order.interpreter);
-    if order.language == Language::Python {
+fn start(order: &Order) -> Result<Pid, String> {
+    match &order.task {
+        Task::Program { language, interpreter, environment, .. } => {
+            let child = command(order, *language, interpreter, environment).spawn();
+            let child = child.map_err(|error| format!("`{}` cannot be executed: {error}", interpreter.display()))?;
+            Ok(Pid::from_child(&child))
+        }
+        Task::Operation { operation, room } => kernel::fork(|| match walls::raise_inner() {
+            Ok(()) => operation::perform(operation, &order.workspace, *room),
+            Err(_) => 103,
+        })
+        .map_err(|error| format!("no process can be made: {error}")),
+    }
+}
+
+fn command(order: &Order, language: Language, interpreter: &Path, environment: &[(String, String)]) -> Command {
+    let mut command = Command::new(interpreter);
+    if language == Language::Python {
         // Output is seen when it is written.
         command.arg("-u");
     }
-    command.arg(order.language.source_file()).stdin(Stdio::null()).env_clear();
+    command.arg(language.source_file()).stdin(Stdio::null()).env_clear();
     let temporary = match order.tier {
         Tier::Bwrap => "/tmp".into(),
         Tier::Landlock => order.workspace.clone(),
@@ -111,14 +127,13 @@ fn command(order: &Order) -> Command {
         .env("HOME", &order.workspace)
         .env("LANG", "C.UTF-8")
         .env("TMPDIR", temporary)
-        .envs(order.environment.iter().map(|(name, value)| (name, value)));
+        .envs(environment.iter().map(|(name, value)| (name, value)));
     kernel::before_exec(&mut command, walls::raise_inner);
     command
 }
 
 /// The program's end, or the warden's wish.
-fn wait(control: &File, child: u32, confined: &Confined) -> io::Result<Report> {
-    let child = i32::try_from(child).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+fn wait(control: &File, child: Pid, confined: &Confined) -> io::Result<Report> {
     let process: OwnedFd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
     loop {
         let mut ready = [PollFd::new(control, PollFlags::IN), PollFd::new(&process, PollFlags::IN)];

@@ -4,9 +4,10 @@
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
-use rustix::process::{Gid, Signal, Uid};
+use rustix::process::{Gid, Pid, Signal, Uid};
 
 use crate::uid::Identity;
 
@@ -85,6 +86,24 @@ fn give_up_root(uid: u32) -> io::Result<()> {
 pub(crate) fn before_exec(command: &mut Command, hook: impl FnMut() -> io::Result<()> + Send + Sync + 'static) {
     // SAFETY: a process with one thread holds no lock that its fork could wait for.
     unsafe { command.pre_exec(hook) };
+}
+
+/// Does something in a process of its own, which ends with that: with its code, or 101 if it panics.
+///
+/// For the helper alone, which has one thread. The process has no descriptor above 2 of the helper's.
+pub(crate) fn fork(work: impl FnOnce() -> u8) -> io::Result<Pid> {
+    // SAFETY: a process with one thread holds no lock that its fork could wait for.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: whoever owns one of them is above on the stack, and is not returned to.
+            let closed = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0) };
+            let code = if closed == 0 { catch_unwind(AssertUnwindSafe(work)).unwrap_or(101) } else { 102 };
+            // SAFETY: ends this process alone, with nothing of what the helper had wanted to do at its end.
+            unsafe { libc::_exit(code.into()) }
+        }
+        child => Pid::from_raw(child).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+    }
 }
 
 /// The version of Landlock's interface; 0 when there is none, or when it is switched off.

@@ -1,7 +1,8 @@
 //! Programs that nobody vouches for, in Python or bash, run apart from everything else on the machine.
 //!
 //! [`Sandbox::probe`] finds once what this machine can promise, by running something in it; [`Sandbox::run`] gives
-//! live output and one end. What the tiers promise and what they do not is in `docs/security.md`.
+//! live output and one end; [`Sandbox::file`] works on the files of a workspace, from inside. What the tiers promise
+//! and what they do not is in `docs/security.md`.
 //!
 //! Three processes take part. The server's *warden*, a thread per run, starts, watches and ends the run. The *helper*
 //! (`antiphon-sandbox-init`) gives up every right, starts the program and ends whatever it leaves behind. Between
@@ -15,6 +16,7 @@ mod host;
 mod kernel;
 mod launch;
 mod limits;
+mod operation;
 mod order;
 mod output;
 mod picture;
@@ -31,6 +33,7 @@ mod workspace;
 pub use finished::{Finished, Pictures};
 pub use host::{Host, Options, Tier};
 pub use limits::Limits;
+pub use operation::{FileOperation, FileReply, FileTool};
 pub use picture::{Picture, PictureKind};
 pub use probe::Unavailable;
 pub use program::{Language, Program, Refused, Workspace};

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::Tier;
 use crate::limits::Limits;
-use crate::program::{Language, Program};
+use crate::operation::FileOperation;
+use crate::program::{Language, Work};
 
-/// Far above what a [`Program`] can hold: the helper trusts its own server, and still bounds it.
+/// Far above what a program or an operation can hold: the helper trusts its own server, and still bounds it.
 const ORDER_BYTES: u64 = 64 << 20;
 const REPORT_BYTES: usize = 4096;
 
@@ -19,42 +20,85 @@ pub(crate) struct Order {
     pub(crate) tier: Tier,
     /// A path in the program's view.
     pub(crate) workspace: PathBuf,
-    pub(crate) language: Language,
-    pub(crate) interpreter: PathBuf,
-    pub(crate) environment: Vec<(String, String)>,
     pub(crate) address_space: u64,
     pub(crate) processes: u32,
     pub(crate) open_files: u32,
     pub(crate) file_bytes: u64,
     /// Tier 2 of an ordinary user: the program has the uid of the server, and of all the user's files.
     pub(crate) shares_uid: bool,
-    /// Paths and lengths of the files to place. Their bytes follow the header, then those of the source.
-    files: Vec<(PathBuf, usize)>,
-    source: usize,
+    pub(crate) task: Task,
     #[serde(skip)]
     bytes: Vec<u8>,
 }
 
+/// What is done once the walls are up.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Task {
+    Program {
+        language: Language,
+        interpreter: PathBuf,
+        environment: Vec<(String, String)>,
+        /// Paths and lengths of the files to place. Their bytes follow the header, then those of the source.
+        files: Vec<(PathBuf, usize)>,
+        source: usize,
+    },
+    Operation {
+        operation: FileOperation,
+        room: Room,
+    },
+}
+
+/// What a workspace may hold when an operation is over.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Room {
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
+    /// Bytes of one file.
+    pub(crate) file_bytes: u64,
+}
+
 impl Order {
-    pub(crate) fn new(tier: Tier, workspace: PathBuf, program: &Program, limits: &Limits) -> Self {
+    /// The interpreter is the one for the program's language.
+    pub(crate) fn new(
+        tier: Tier,
+        workspace: PathBuf,
+        work: &Work,
+        interpreter: impl Fn(Language) -> PathBuf,
+        limits: &Limits,
+    ) -> Self {
         let mut bytes = Vec::new();
-        for (_, content) in &program.files {
-            bytes.extend_from_slice(content);
-        }
-        bytes.extend_from_slice(program.source.as_bytes());
+        let task = match work {
+            Work::Program(program) => {
+                for (_, content) in &program.files {
+                    bytes.extend_from_slice(content);
+                }
+                bytes.extend_from_slice(program.source.as_bytes());
+                Task::Program {
+                    language: program.language,
+                    interpreter: interpreter(program.language),
+                    environment: program.environment.clone(),
+                    files: program.files.iter().map(|(path, content)| (path.clone(), content.len())).collect(),
+                    source: program.source.len(),
+                }
+            }
+            Work::Operation(operation, _) => Task::Operation {
+                operation: operation.clone(),
+                room: Room {
+                    bytes: limits.workspace_bytes,
+                    entries: limits.workspace_entries.into(),
+                    file_bytes: limits.file_bytes,
+                },
+            },
+        };
         Self {
             tier,
             workspace,
-            language: program.language,
-            interpreter: PathBuf::new(),
-            environment: program.environment.clone(),
             address_space: limits.address_space(),
             processes: limits.processes,
             open_files: limits.open_files,
             file_bytes: limits.file_bytes,
             shares_uid: false,
-            files: program.files.iter().map(|(path, content)| (path.clone(), content.len())).collect(),
-            source: program.source.len(),
+            task,
             bytes,
         }
     }
@@ -83,18 +127,27 @@ impl Order {
         let mut order: Self = serde_json::from_slice(&bytes)?;
         order.bytes = vec![0; rest];
         from.read_exact(&mut order.bytes)?;
-        let named = order.files.iter().map(|(_, length)| *length).try_fold(order.source, usize::checked_add);
+        let named = match &order.task {
+            Task::Program { files, source, .. } => {
+                files.iter().map(|(_, length)| *length).try_fold(*source, usize::checked_add)
+            }
+            Task::Operation { .. } => Some(0),
+        };
         if named != Some(rest) {
             return Err(io::Error::other("the order's parts do not add up"));
         }
         Ok(order)
     }
 
-    /// The files to place, and at the end the source.
+    /// The files to place, and at the end the source. None for an operation.
     pub(crate) fn files(&self) -> impl Iterator<Item = (PathBuf, &[u8])> {
+        let mut named = Vec::new();
+        if let Task::Program { files, source, language, .. } = &self.task {
+            named.extend_from_slice(files);
+            named.push((language.source_file().into(), *source));
+        }
         let mut rest = self.bytes.as_slice();
-        let source = (PathBuf::from(self.language.source_file()), self.source);
-        self.files.iter().cloned().chain([source]).map_while(move |(path, length)| {
+        named.into_iter().map_while(move |(path, length)| {
             let (bytes, others) = rest.split_at_checked(length)?;
             rest = others;
             Some((path, bytes))
@@ -138,6 +191,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::program::Program;
 
     proptest! {
         #[test]
@@ -149,7 +203,8 @@ mod tests {
             for (path, bytes) in &files {
                 program = program.file(path, bytes.clone()).unwrap();
             }
-            let order = Order::new(Tier::Bwrap, "/workspace".into(), &program, &Limits::default());
+            let work = Work::Program(program);
+            let order = Order::new(Tier::Bwrap, "/workspace".into(), &work, |_| "python3".into(), &Limits::default());
             let read = Order::read(order.encode().unwrap().as_slice()).unwrap();
             let mut expected: Vec<_> = files.into_iter().map(|(path, bytes)| (PathBuf::from(path), bytes)).collect();
             expected.push((".program.py".into(), source.into_bytes()));

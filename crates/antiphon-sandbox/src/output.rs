@@ -23,7 +23,7 @@ impl Text {
 }
 
 /// How many bytes at the end begin a character and may yet become one.
-fn cut_character(bytes: &[u8]) -> usize {
+pub(crate) fn cut_character(bytes: &[u8]) -> usize {
     (1..=bytes.len().min(3))
         .find(|length| match std::str::from_utf8(&bytes[bytes.len() - length..]) {
             Ok(_) => false,

@@ -4,6 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::operation::FileOperation;
+
 const SOURCE_BYTES: usize = 1 << 20;
 const FILES: usize = 256;
 const FILE_BYTES: usize = 32 << 20;
@@ -38,6 +40,23 @@ pub struct Program {
     pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) workspace: Workspace,
+}
+
+/// What a sandbox is made for.
+#[derive(Debug, Clone)]
+pub(crate) enum Work {
+    Program(Program),
+    /// In a workspace that stays.
+    Operation(FileOperation, Workspace),
+}
+
+impl Work {
+    pub(crate) fn workspace(&self) -> &Workspace {
+        match self {
+            Self::Program(program) => &program.workspace,
+            Self::Operation(_, workspace) => workspace,
+        }
+    }
 }
 
 /// Why a program is not run.

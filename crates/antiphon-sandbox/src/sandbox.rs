@@ -12,8 +12,9 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use crate::cgroup::Groups;
 use crate::host::Tier;
 use crate::limits::Limits;
-use crate::program::Program;
-use crate::running::Running;
+use crate::operation::{FileOperation, FileReply, REPLY_BYTES};
+use crate::program::{Program, Work, Workspace};
+use crate::running::{Frame, Running, Stream};
 use crate::spawner::Spawner;
 use crate::warden::{self, Parking};
 use crate::workspace::Workspaces;
@@ -79,7 +80,33 @@ impl Sandbox {
     /// # Errors
     /// When not even a thread can be had.
     pub fn run(&self, program: Program, limits: Limits) -> io::Result<Running> {
-        warden::start(&self.parts, program, limits)
+        warden::start(&self.parts, Work::Program(program), limits)
+    }
+
+    /// Does something with the files of a workspace that stays, which is given to the sandbox whole: by a process inside
+    /// of it, behind the same walls as a program, and never by the server. Dropping the future ends it.
+    ///
+    /// Of the limits, those on the workspace hold for the state after it, and how much it may say is its own.
+    ///
+    /// # Errors
+    /// The sandbox cannot be set up, or another run is in the workspace. What the operation itself cannot do, or not
+    /// within its limits, is in the reply.
+    pub async fn file(&self, operation: FileOperation, workspace: PathBuf, limits: Limits) -> io::Result<FileReply> {
+        if let Err(why) = operation.check() {
+            return Ok(FileReply::failed(why));
+        }
+        let limits = Limits { output_bytes: REPLY_BYTES, ..limits };
+        let work = Work::Operation(operation, Workspace::Given(workspace));
+        let mut running = warden::start(&self.parts, work, limits)?;
+        let (mut written, mut complaint) = (String::new(), String::new());
+        while let Some(frame) = running.next().await {
+            match frame {
+                Frame::Output { stream: Stream::Stdout, text } => written.push_str(&text),
+                Frame::Output { stream: Stream::Stderr, text } => complaint.push_str(&text),
+                Frame::Exit(exit) => return FileReply::of(&exit, &written, &complaint),
+            }
+        }
+        Err(io::Error::other("a file operation had no end"))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::finished::{Finished, Place};
 use crate::limits::Limits;
 use crate::order::Report;
 use crate::output::{Allowance, Text};
-use crate::program::{Program, Workspace};
+use crate::program::{Work, Workspace};
 use crate::running::{End, Exit, Message, Reason, Running, Stop, Stream};
 use crate::sandbox::Parts;
 use crate::tree;
@@ -77,18 +77,20 @@ impl Drop for Live {
     }
 }
 
-pub(crate) fn start(parts: &Arc<Parts>, program: Program, limits: Limits) -> io::Result<Running> {
+pub(crate) fn start(parts: &Arc<Parts>, work: Work, limits: Limits) -> io::Result<Running> {
     let (sender, messages) = mpsc::channel(MESSAGES);
     let stop = Stop::new()?;
     let (parts, stop_of_warden) = (Arc::clone(parts), stop.clone());
     thread::Builder::new().name("sandbox-warden".to_owned()).spawn(move || {
         let began = Instant::now();
         let mut watch = Watch::new(&limits, began, sender, stop_of_warden);
-        let parked = match &program.workspace {
+        // An operation looks for itself before it writes, and has to be possible in a workspace that is full.
+        watch.is_measured = matches!(work, Work::Program(_));
+        let parked = match work.workspace() {
             Workspace::Fresh => parking::take(&parts),
-            Workspace::Given(_) => prepare::park(&parts, &program.workspace),
+            given @ Workspace::Given(_) => prepare::park(&parts, given),
         };
-        let place = match parked.and_then(|parked| parked.go(&parts, &program, &limits)) {
+        let place = match parked.and_then(|parked| parked.go(&parts, &work, &limits)) {
             Ok((live, place)) => {
                 watch.until_over(live);
                 place
@@ -98,7 +100,10 @@ pub(crate) fn start(parts: &Arc<Parts>, program: Program, limits: Limits) -> io:
                 Place::Nowhere
             }
         };
-        let placed = program.files.into_iter().map(|(path, _)| path).collect();
+        let placed = match work {
+            Work::Program(program) => program.files.into_iter().map(|(path, _)| path).collect(),
+            Work::Operation(..) => Vec::new(),
+        };
         watch.deliver(place, placed);
     })?;
     Ok(Running { messages, stop, finished: None })
@@ -113,6 +118,8 @@ struct Watch<'a> {
     texts: [Text; 2],
     allowance: Allowance,
     reports: Vec<u8>,
+    /// Whether the workspace is looked at.
+    is_measured: bool,
     /// What `bwrap` or the helper wrote before the program was there.
     complaint: String,
     /// Why the run is being ended, and since when.
@@ -133,6 +140,7 @@ impl<'a> Watch<'a> {
             texts: Default::default(),
             allowance: Allowance::new(limits.output_bytes),
             reports: Vec::new(),
+            is_measured: true,
             complaint: String::new(),
             reason: None,
             ending_since: None,
@@ -160,7 +168,7 @@ impl<'a> Watch<'a> {
                 looked = now;
                 self.look_at_memory(&mut live);
             }
-            if now.duration_since(measured) >= measure_again {
+            if self.is_measured && now.duration_since(measured) >= measure_again {
                 self.look_at_workspace(&mut live);
                 measured = Instant::now();
                 // A large workspace takes long to measure; it may cost a tenth of a core.

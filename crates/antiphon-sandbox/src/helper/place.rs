@@ -45,7 +45,7 @@ fn place_one(top: &OwnedFd, path: &Path, bytes: &[u8]) -> std::io::Result<(i64, 
 }
 
 /// Opens a folder below the workspace, and makes what is missing of it.
-fn folder_below(top: &OwnedFd, path: &Path) -> std::io::Result<OwnedFd> {
+pub(super) fn folder_below(top: &OwnedFd, path: &Path) -> std::io::Result<OwnedFd> {
     let mut place = rustix::io::fcntl_dupfd_cloexec(top, 3)?;
     for name in path.components().map(|part| PathBuf::from(part.as_os_str())) {
         match rustix::fs::mkdirat(&place, &name, Mode::RWXU) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
+    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetStatus, Scope,
 };
 
 use crate::host::Tier;
@@ -49,8 +49,12 @@ pub(super) fn raise(order: &Order) -> Result<(), String> {
 
 /// The program's domain inside the helper's: it may signal its own descendants, and the helper no more.
 pub(super) fn raise_inner() -> io::Result<()> {
-    let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).scope(Scope::Signal);
-    let status = ruleset.and_then(Ruleset::create).and_then(landlock::RulesetCreated::restrict_self);
+    // Every domain forbids to move files from one folder to another, unless it says otherwise. The helper's does, for
+    // the places that may be written at all.
+    let anywhere = PathBeneath::new(PathFd::new("/").map_err(io::Error::other)?, AccessFs::Refer);
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(AccessFs::Refer);
+    let ruleset = ruleset.and_then(|ruleset| ruleset.scope(Scope::Signal)).and_then(Ruleset::create);
+    let status = ruleset.and_then(|created| created.add_rule(anywhere)).and_then(RulesetCreated::restrict_self);
     status.map(|_| ()).map_err(io::Error::other)
 }
 

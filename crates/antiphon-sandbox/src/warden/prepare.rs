@@ -19,7 +19,7 @@ use crate::kernel::{self, Birth};
 use crate::launch;
 use crate::limits::Limits;
 use crate::order::Order;
-use crate::program::{Language, Program, Workspace};
+use crate::program::{Language, Work, Workspace};
 use crate::sandbox::Parts;
 use crate::uid::{Identity, Lease};
 use crate::{folder, workspace};
@@ -138,8 +138,8 @@ impl Parked {
         poll(&mut process, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
     }
 
-    /// Gives it its program, whose order is then to be written.
-    pub(super) fn go(mut self, parts: &Parts, program: &Program, limits: &Limits) -> Result<(Live, Place), String> {
+    /// Gives it its work, whose order is then to be written.
+    pub(super) fn go(mut self, parts: &Parts, work: &Work, limits: &Limits) -> Result<(Live, Place), String> {
         if let Some(group) = &self.live.group {
             group.limit(limits.memory).map_err(|error| format!("the memory cannot be limited: {error}"))?;
         }
@@ -147,11 +147,11 @@ impl Parked {
             Tier::Bwrap => launch::WORKSPACE.into(),
             Tier::Landlock => self.path,
         };
-        let mut order = Order::new(parts.tier, inside, program, limits);
-        order.interpreter = match program.language {
+        let interpreter = |language| match language {
             Language::Python => parts.python.clone(),
             Language::Bash => parts.bash.clone(),
         };
+        let mut order = Order::new(parts.tier, inside, work, interpreter, limits);
         order.shares_uid = parts.tier == Tier::Landlock && self.identity == Identity::Own;
         order.processes = limits.processes.saturating_add(beside(parts.tier, self.identity));
         self.live.order = order.encode().map_err(|error| format!("the order cannot be written: {error}"))?;

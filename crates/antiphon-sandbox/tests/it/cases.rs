@@ -15,7 +15,7 @@ use pretty_assertions::assert_eq;
 
 use crate::ground::{Ground, Outcome, is_root, marker, outcome, probe, processes_with, said, until};
 
-type Case = (&'static str, fn(&Ground));
+pub(crate) type Case = (&'static str, fn(&Ground));
 
 pub(crate) const CASES: &[Case] = &[
     ("c01_files_of_the_machine_cannot_be_read", files_of_the_machine),
@@ -59,6 +59,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_given_workspace_stays_and_leads_nowhere", given),
     ("pictures_are_collected_and_nothing_else", pictures),
     ("bash_runs", bash),
+    ("files_are_moved_between_folders", moving),
 ];
 
 const CLOSED: &[&str] = &["ENOENT", "EACCES"];
@@ -434,7 +435,7 @@ fn check_deleted(ground: &Ground, source: &str) {
 }
 
 /// Waits for what another thread is about to do; the runner ends a test that hangs.
-fn until_true(mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until_true(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         std::thread::yield_now();
     }
@@ -529,7 +530,7 @@ fn ugly(ground: &Ground) {
 }
 
 /// A folder that a server hands to one run after another.
-fn workspace(ground: &Ground) -> std::path::PathBuf {
+pub(crate) fn workspace(ground: &Ground) -> std::path::PathBuf {
     let path = ground.folder.path().join("environment");
     fs::create_dir(&path).unwrap();
     path
@@ -636,4 +637,10 @@ fn bash(ground: &Ground) {
     let killed = Program::new(Language::Bash, "kill -TERM $$").unwrap();
     let found = ground.run(killed, Limits::default());
     assert_eq!((&found.exit.reason, found.exit.end), (&Reason::Exited, End::Signal(15)), "{found:?}");
+}
+
+fn moving(ground: &Ground) {
+    let temporary = if ground.tier == Tier::Bwrap { "ok" } else { "none" };
+    ground
+        .check("moving()", &[("rename", &["ok"]), ("folder", &["ok"]), ("link", &["ok"]), ("temporary", &[temporary])]);
 }

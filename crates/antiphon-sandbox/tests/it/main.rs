@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod cases;
+mod files;
 mod ground;
 mod machine;
 
@@ -83,7 +84,7 @@ fn trials() -> Vec<Trial> {
     }
     for (leg, leg_name) in [(Leg::Root, "as_root"), (Leg::User, "as_user")] {
         for (tier, tier_name) in [(Tier::Bwrap, "tier_1"), (Tier::Landlock, "tier_2")] {
-            for (name, run) in cases::CASES {
+            for (name, run) in cases::CASES.iter().chain(files::CASES) {
                 trials.push(Trial {
                     name: format!("{leg_name}::{tier_name}::{name}"),
                     leg,

@@ -68,6 +68,22 @@ def inside():
     return writing("here", os.path.join(os.environ["TMPDIR"], "there"), os.path.join(os.environ["HOME"], "home"))
 
 
+def moving():
+    for folder in ("here/a", "there"):
+        os.makedirs(folder)
+    open("here/file", "w").close()
+    outcomes = {
+        "rename": attempt(os.rename, "here/file", "there/file"),
+        "folder": attempt(os.rename, "here/a", "there/a"),
+        "link": attempt(os.link, "there/file", "here/link"),
+        "temporary": "none",
+    }
+    if os.environ["TMPDIR"] == "/tmp":
+        os.makedirs("/tmp/a/b")
+        outcomes["temporary"] = attempt(os.rename, "/tmp/a/b", "/tmp/b")
+    return outcomes
+
+
 def environment():
     return dict(os.environ)
 
