@@ -40,8 +40,10 @@ pub struct LlamaOptions {
     pub sampling: Sampling,
     /// Said to the model when a request has no system instruction.
     pub system_prompt: Option<String>,
+    /// Said to the model behind what the user says, where there are functions.
+    pub call_prompt: Option<String>,
     /// Said to the model after the results of functions, for models that would rather call
-    /// again than use them.
+    /// again than use them. `{question}` in it stands for what the user asked.
     pub result_prompt: Option<String>,
     /// The date templates may show, as `2026-06-09`.
     pub today: fn() -> String,
@@ -51,6 +53,21 @@ pub struct LlamaOptions {
 pub struct Llama {
     options: LlamaOptions,
     supervisor: Supervisor,
+}
+
+/// Stands for what the user asked, in a prompt after results.
+const QUESTION: &str = "{question}";
+
+/// Longer questions are not said again.
+const LONGEST_QUESTION: usize = 400;
+
+/// What was asked, in a few words.
+fn question(asked: &str) -> &str {
+    match asked.trim() {
+        "" => "what was asked",
+        asked if asked.len() > LONGEST_QUESTION => "what was asked",
+        asked => asked,
+    }
 }
 
 impl Llama {
@@ -106,14 +123,25 @@ impl Llama {
     /// to do with them; there once and for ever, so that the next prompt extends this one.
     fn messages(&self, request: &ModelRequest, fingerprint: &str) -> Vec<dialect::Message> {
         let mut messages: Vec<_> = request.messages.iter().map(|message| said(message, fingerprint)).collect();
+        if let Some(prompt) = self.options.call_prompt.as_ref().filter(|_| !request.tools.is_empty()) {
+            for message in &mut messages {
+                if let dialect::Message::User(parts) = message {
+                    parts.push(Part::Text(format!("\n\n{prompt}")));
+                }
+            }
+        }
         let Some(prompt) = &self.options.result_prompt else { return messages };
-        for at in 0..messages.len() {
+        let mut asked = String::new();
+        for (at, message) in request.messages.iter().enumerate() {
+            if let Message::User(parts) = message {
+                asked = antiphon_engine::text_of(parts);
+            }
             let goes_on = matches!(messages.get(at + 1), Some(dialect::Message::Tool(_)));
             if let dialect::Message::Tool(result) = &mut messages[at]
                 && !goes_on
             {
                 result.text.push_str("\n\n");
-                result.text.push_str(prompt);
+                result.text.push_str(&prompt.replace(QUESTION, question(&asked)));
             }
         }
         messages

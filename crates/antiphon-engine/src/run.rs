@@ -25,7 +25,7 @@ use crate::admission::{Permit, Ticket};
 use crate::ambient::wire_time;
 use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, TurnSetting, check_answer};
 use crate::backend::{
-    BackendError, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought, Tool,
+    BackendError, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought, Tool,
 };
 use crate::engine::{Inner, RunLimits};
 use crate::journal::{Draft, Journal};
@@ -127,6 +127,10 @@ struct Work {
     interrupted: bool,
     turns: u32,
     calls: u32,
+    /// The reading calls so far: one that is made again finds nothing new.
+    made: HashSet<String>,
+    /// Whether the model has only repeated itself, and must answer now.
+    must_answer: bool,
     /// From the first slot on, without the waiting for others.
     deadline: Option<Instant>,
     permit: Option<Permit>,
@@ -252,6 +256,9 @@ impl Run {
         work.load(&loaded);
         let mut request = ModelRequest { max_output_tokens, resume: work.resume.take(), ..work.base.clone() };
         request.messages.extend(messages);
+        if std::mem::take(&mut work.must_answer) {
+            request.calls = Calls::None;
+        }
         let prepared = match work.prepared.take() {
             Some(prepared) => prepared,
             None => tokio::select! {
@@ -506,6 +513,8 @@ impl Work {
             interrupted: resumption.in_tools,
             turns: resumption.turns,
             calls: 0,
+            made: HashSet::new(),
+            must_answer: false,
             deadline: None,
             permit: None,
             ticket: Some(ticket),

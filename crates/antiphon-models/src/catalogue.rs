@@ -31,6 +31,9 @@ pub struct Entry {
     pub requantize: Option<String>,
     /// Used when a request carries no system instruction.
     pub system_prompt: String,
+    /// Said behind what the user says, where there are functions.
+    #[serde(default)]
+    pub call_prompt: Option<String>,
     /// Said after the results of functions.
     #[serde(default)]
     pub result_prompt: Option<String>,

@@ -1,5 +1,7 @@
 //! What a model looks for, as the tools that search take it.
 
+use std::collections::HashSet;
+
 use antiphon_engine::ToolCall;
 use serde_json::{Value, json};
 
@@ -23,7 +25,9 @@ pub(crate) fn parameters(description: &str) -> Value {
     })
 }
 
-/// The queries of a call.
+/// The queries of a call, each once.
 pub(crate) fn of(call: &ToolCall) -> Vec<&str> {
-    call.arguments.get("queries").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    let mut seen = HashSet::new();
+    let queries = call.arguments.get("queries").and_then(Value::as_array).into_iter().flatten();
+    queries.filter_map(Value::as_str).filter(|query| seen.insert(*query)).collect()
 }

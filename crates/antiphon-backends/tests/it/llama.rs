@@ -30,6 +30,7 @@ fn llama(arguments: &[&str]) -> Llama {
         arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         sampling,
         system_prompt: None,
+        call_prompt: None,
         result_prompt: Some("Use it.".to_owned()),
         today: || "2026-06-09".to_owned(),
     })
@@ -274,6 +275,7 @@ async fn a_worker_that_is_not_there_is_said_aloud() {
         arguments: Vec::new(),
         sampling: Sampling::GREEDY,
         system_prompt: None,
+        call_prompt: None,
         result_prompt: Some("Use it.".to_owned()),
         today: || "2026-06-09".to_owned(),
     })

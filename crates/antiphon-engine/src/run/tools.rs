@@ -44,6 +44,7 @@ impl Run {
         if work.calls > limits.calls {
             return Ok(Input::LimitReached);
         }
+        work.must_answer = only_repeats(work, &waiting);
         let found = Arc::new(work.sources.list.iter().map(|source| source.url.clone()).collect());
         let mut running = FuturesUnordered::new();
         let mut lives = Vec::new();
@@ -316,6 +317,21 @@ impl Run {
             signature: Some(self.engine.seal().sign_told(self.project, &told, &*self.engine.ambient)),
         })
     }
+}
+
+/// Whether calls only read what was read before; takes note of them.
+fn only_repeats(work: &mut Work, calls: &[ServerCall]) -> bool {
+    let Work { tools, made, .. } = work;
+    let reads = |call: &&ServerCall| tools.iter().any(|tool| tool.reads && tool.declaration.name == call.function);
+    let news = calls.iter().filter(|call| {
+        if !reads(call) {
+            // What it has changed may be read anew.
+            made.clear();
+            return true;
+        }
+        made.insert(format!("{} {}", call.function, Value::Object(call.arguments.clone())))
+    });
+    news.count() == 0
 }
 
 /// Logs a picture that a tool made, as an answer of its own.
