@@ -9,6 +9,7 @@
 //! * An answer is a fold ([`EventFold`]) of the numbered events of one interaction.
 
 mod content;
+mod environment;
 mod error;
 mod event;
 mod fields;
@@ -28,6 +29,10 @@ mod tool;
 mod usage;
 
 pub use content::{Content, MediaContent, TextContent};
+pub use environment::{
+    CreateEnvironment, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile, EnvironmentFileKind,
+    EnvironmentId, EnvironmentSpec, EnvironmentStatus, Network, ShownSource, Source, WorkspacePath,
+};
 pub use error::{Code, Error, ErrorBody, Failure};
 pub use event::{
     ErrorEvent, InteractionEvent, ServerCallDelta, ServerCallHead, ServerResultDelta, ServerResultHead, StatusUpdate,

@@ -279,11 +279,11 @@ pub struct RequestField {
     pub note: &'static str,
 }
 
-const fn honoured(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
+pub(crate) const fn honoured(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
     RequestField { path, sample, treatment: Treatment::Honoured, note }
 }
 
-const fn refused(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
+pub(crate) const fn refused(path: &'static str, sample: &'static str, note: &'static str) -> RequestField {
     RequestField { path, sample, treatment: Treatment::Refused, note }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use antiphon_wire::{REQUEST_FIELDS, Treatment};
+use antiphon_wire::{ENVIRONMENT_FIELDS, REQUEST_FIELDS, RequestField, Treatment};
 
 #[test]
 fn the_documented_coverage_is_the_real_one() {
@@ -23,12 +23,23 @@ fn print() -> String {
          names the path. Nothing is ignored, and unknown keys are `parameter_unknown`.\n\n\
          | Field | Sample | Today | Note |\n|---|---|---|---|\n",
     );
-    for field in REQUEST_FIELDS {
+    print_rows(&mut text, REQUEST_FIELDS);
+    text.push_str(
+        "\n# What becomes of each field of an environment\n\n\
+         Of `POST /environments`; all but `from_environment` also of the object that `environment` may be,\n\
+         which has `environment_id` besides.\n\n\
+         | Field | Sample | Today | Note |\n|---|---|---|---|\n",
+    );
+    print_rows(&mut text, ENVIRONMENT_FIELDS);
+    text
+}
+
+fn print_rows(text: &mut String, fields: &[RequestField]) {
+    for field in fields {
         let treatment = match field.treatment {
             Treatment::Honoured => "honoured",
             Treatment::Refused => "refused",
         };
         writeln!(text, "| `{}` | `{}` | {treatment} | {} |", field.path, field.sample, field.note).unwrap();
     }
-    text
 }

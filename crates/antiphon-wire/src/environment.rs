@@ -1,0 +1,317 @@
+//! Environments, the workspaces that agents keep between interactions (spec 06, "Environments"):
+//! what requests say of them. How they are shown is in `resource`, what is placed in them in
+//! `source`.
+
+mod resource;
+mod source;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::fields::{Fields, describe, excerpt};
+use crate::request::{RequestField, honoured, refused};
+
+pub use resource::{Environment, EnvironmentFile, EnvironmentFileKind, EnvironmentStatus, ShownSource};
+pub use source::{Source, WorkspacePath};
+
+const MOST_VARIABLES: usize = 64;
+const MOST_VARIABLE_BYTES: usize = 32 << 10;
+
+/// The name of one environment: 1 to 64 URL-safe characters; ours begin with `env_`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EnvironmentId(Box<str>);
+
+impl EnvironmentId {
+    /// Reads an id from the outside, also as `environments/{id}`. `None` when it is not
+    /// well-formed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = text.strip_prefix("environments/").unwrap_or(text);
+        let url_safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        ((1..=64).contains(&id.len()) && id.bytes().all(url_safe)).then(|| Self(id.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn read(fields: &mut Fields, name: &str) -> Result<Option<Self>, Error> {
+        let Some(text) = fields.string(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
+        Self::of(&text, &fields.path_of(name)).map(Some)
+    }
+
+    fn of(text: &str, path: &str) -> Result<Self, Error> {
+        Self::parse(text).ok_or_else(|| {
+            Error::invalid(path, format!("expected 1 to 64 URL-safe characters of an id, got `{}`", excerpt(text)))
+        })
+    }
+}
+
+impl fmt::Display for EnvironmentId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for EnvironmentId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<EnvironmentId> for String {
+    fn from(id: EnvironmentId) -> Self {
+        id.0.into()
+    }
+}
+
+impl TryFrom<String> for EnvironmentId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("`{text}` is not an environment id"))
+    }
+}
+
+/// Which environment an interaction works in. It is written as it came: `"remote"`, an id, or an
+/// object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub enum EnvironmentChoice {
+    /// A new and empty one.
+    Remote,
+    Existing(EnvironmentId),
+    Described(EnvironmentSpec),
+}
+
+/// An environment in words: a new one, or what is to be different in the one it names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EnvironmentSpec {
+    pub environment_id: Option<EnvironmentId>,
+    /// Placed in the workspace; in an existing one they replace what has their names.
+    pub sources: Vec<Source>,
+    pub network: Network,
+    /// Variables of its programs, besides those it has.
+    pub env: BTreeMap<String, String>,
+}
+
+/// What an environment's programs reach. Nothing, unless it is asked for; and nothing can be asked for
+/// yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    #[default]
+    Disabled,
+}
+
+/// `POST /environments`: a new environment, or a copy of one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CreateEnvironment {
+    /// Excludes `sources` and `env`.
+    pub from_environment: Option<EnvironmentId>,
+    pub sources: Vec<Source>,
+    pub network: Network,
+    pub env: BTreeMap<String, String>,
+}
+
+impl EnvironmentChoice {
+    /// Reads the `environment` of an interaction, or the `base_environment` of an agent; `path`
+    /// is where it stands.
+    ///
+    /// # Errors
+    /// `invalid_request` and `parameter_unknown`, naming the field.
+    pub fn read(value: Value, path: &str) -> Result<Self, Error> {
+        match value {
+            Value::String(text) if text == "remote" => Ok(Self::Remote),
+            Value::String(text) => EnvironmentId::of(&text, path).map(Self::Existing),
+            Value::Object(_) => EnvironmentSpec::read(value, path).map(Self::Described),
+            other => {
+                let message = format!("expected `remote`, an environment's id or an object, got {}", describe(&other));
+                Err(Error::invalid(path, message))
+            }
+        }
+    }
+
+    /// The existing environment that is meant.
+    pub fn existing(&self) -> Option<&EnvironmentId> {
+        match self {
+            Self::Remote => None,
+            Self::Existing(id) => Some(id),
+            Self::Described(spec) => spec.environment_id.as_ref(),
+        }
+    }
+}
+
+impl TryFrom<Value> for EnvironmentChoice {
+    type Error = Error;
+
+    fn try_from(value: Value) -> Result<Self, Error> {
+        Self::read(value, "environment")
+    }
+}
+
+impl From<EnvironmentChoice> for Value {
+    fn from(choice: EnvironmentChoice) -> Self {
+        match choice {
+            EnvironmentChoice::Remote => "remote".into(),
+            EnvironmentChoice::Existing(id) => id.as_str().into(),
+            EnvironmentChoice::Described(spec) => {
+                let mut value = json!({"type": "remote", "network": "disabled"});
+                if let Some(id) = spec.environment_id {
+                    value["environment_id"] = id.as_str().into();
+                }
+                if !spec.sources.is_empty() {
+                    value["sources"] = spec.sources.iter().map(Source::to_wire).collect();
+                }
+                if !spec.env.is_empty() {
+                    value["env"] = spec.env.into_iter().map(|(name, value)| (name, Self::from(value))).collect();
+                }
+                value
+            }
+        }
+    }
+}
+
+impl EnvironmentSpec {
+    fn read(value: Value, path: &str) -> Result<Self, Error> {
+        let mut fields = Fields::new(value, path)?;
+        fields.choice("type", &[("remote", ())])?;
+        let read = Self {
+            environment_id: EnvironmentId::read(&mut fields, "environment_id")?,
+            sources: Source::read_list(&mut fields)?,
+            network: Network::read(&mut fields)?,
+            env: read_variables(&mut fields)?,
+        };
+        fields.finish()?;
+        Ok(read)
+    }
+}
+
+impl CreateEnvironment {
+    /// # Errors
+    /// `invalid_request` and `parameter_unknown`, naming the field.
+    pub fn read(body: Value) -> Result<Self, Error> {
+        let mut fields = Fields::new(body, "")?;
+        let read = Self {
+            from_environment: EnvironmentId::read(&mut fields, "from_environment")?,
+            sources: Source::read_list(&mut fields)?,
+            network: Network::read(&mut fields)?,
+            env: read_variables(&mut fields)?,
+        };
+        fields.finish()?;
+        if read.from_environment.is_some() {
+            let given = [("sources", !read.sources.is_empty()), ("env", !read.env.is_empty())];
+            if let Some((name, _)) = given.iter().find(|(_, is_given)| *is_given) {
+                return Err(Error::invalid(name, "a copy of an environment has what that one has; expected nothing"));
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Network {
+    fn read(fields: &mut Fields) -> Result<Self, Error> {
+        const EXPECTED: &str = "`disabled` (programs reach no network on this server yet)";
+        let Some(value) = fields.take("network") else { return Ok(Self::Disabled) };
+        match value {
+            Value::String(text) if text == "disabled" => Ok(Self::Disabled),
+            Value::Object(_) => {
+                let mut rules = Fields::new(value, &fields.path_of("network"))?;
+                match rules.take("allowlist") {
+                    None => {}
+                    Some(Value::String(text)) if text == "disabled" => {}
+                    Some(Value::Array(entries)) if entries.is_empty() => {}
+                    Some(Value::Array(_)) => {
+                        let message = "programs reach no network on this server yet, so that nothing can be allowed";
+                        return Err(Error::invalid(&rules.path_of("allowlist[0]"), message));
+                    }
+                    Some(other) => return Err(rules.mismatch("allowlist", EXPECTED, &other)),
+                }
+                rules.finish()?;
+                Ok(Self::Disabled)
+            }
+            other => Err(fields.mismatch("network", EXPECTED, &other)),
+        }
+    }
+}
+
+/// Variables whose names a sandbox takes.
+fn read_variables(fields: &mut Fields) -> Result<BTreeMap<String, String>, Error> {
+    let Some(value) = fields.take("env") else { return Ok(BTreeMap::new()) };
+    let Value::Object(map) = value else {
+        return Err(fields.mismatch("env", "an object of variables", &value));
+    };
+    let path = fields.path_of("env");
+    if map.len() > MOST_VARIABLES {
+        return Err(Error::invalid(&path, format!("expected at most {MOST_VARIABLES} variables, got {}", map.len())));
+    }
+    let mut variables = BTreeMap::new();
+    for (name, value) in map {
+        let path = format!("{path}.{}", excerpt(&name));
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_name {
+            return Err(Error::invalid(&path, "expected a name of letters, digits and `_` that starts with no digit"));
+        }
+        if ["PATH", "HOME", "LANG", "TMPDIR"].contains(&name.as_str()) || name.starts_with("LD_") {
+            return Err(Error::invalid(&path, "this variable is the sandbox's own"));
+        }
+        let value = match value {
+            // As everywhere, `null` is absent.
+            Value::Null => continue,
+            Value::String(text) => text,
+            Value::Object(_) => {
+                let mut fields = Fields::new(value, &path)?;
+                fields.refuse("credential", "credentials are not supported by this server yet")?;
+                let Some(value) = fields.string("value")? else {
+                    return Err(Error::invalid(&fields.path_of("value"), "expected a string, nothing came"));
+                };
+                fields.finish()?;
+                value
+            }
+            other => {
+                let message = format!("expected a string or an object with `value`, got {}", describe(&other));
+                return Err(Error::invalid(&path, message));
+            }
+        };
+        if value.contains('\0') {
+            return Err(Error::invalid(&path, "expected a value without NUL characters"));
+        }
+        variables.insert(name, value);
+    }
+    let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > MOST_VARIABLE_BYTES {
+        let message = format!("expected at most {MOST_VARIABLE_BYTES} bytes of names and values, got {bytes}");
+        return Err(Error::invalid(&path, message));
+    }
+    Ok(variables)
+}
+
+/// Every field of an environment in a request and its treatment today; `docs/api-coverage.md` is
+/// printed from it, and a test walks it.
+pub const ENVIRONMENT_FIELDS: &[RequestField] = &[
+    honoured("from_environment", r#""environments/env_abc""#, "a copy; excludes `sources` and `env`"),
+    honoured("sources", r#"[{"type":"inline","content":"hi","target":"a.txt"}]"#, "1 MiB each, 2 MiB in all"),
+    honoured("sources", r#"[{"type":"inline","content":"aGk=","encoding":"base64","target":"a"}]"#, ""),
+    honoured("sources", r#"[{"type":"inline","content":"","target":"/workspace/a"}]"#, "as `a`"),
+    refused("sources[0].target", r#"[{"type":"inline","content":"","target":"/data/a"}]"#, "nothing but the workspace"),
+    refused("sources[0].target", r#"[{"type":"inline","content":"","target":"../a"}]"#, ""),
+    refused("sources[0].type", r#"[{"type":"repository","source":"https://example.com/a"}]"#, "needs a network"),
+    refused("sources[0].type", r#"[{"type":"gcs","source":"gs://a/b"}]"#, "needs a network"),
+    refused("sources[0].type", r#"[{"type":"skill_registry","source":"a"}]"#, "needs a network"),
+    honoured("network", r#""disabled""#, "also when it is absent; the resource says so"),
+    honoured("network", r#"{"allowlist":"disabled"}"#, ""),
+    refused("network.allowlist[0]", r#"{"allowlist":[{"domain":"example.com"}]}"#, "the network comes later"),
+    refused("network", r#""enabled""#, "the network comes later"),
+    honoured("env", r#"{"STAGE":"test","LEVEL":{"value":"3"}}"#, "variables of its programs"),
+    refused("env.KEY.credential", r#"{"KEY":{"credential":"c"}}"#, "credentials come later"),
+    refused("env.PATH", r#"{"PATH":"/bin"}"#, "the sandbox's own"),
+    refused("no_such_parameter", "1", "`parameter_unknown`"),
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! Environments and what is in them, as they are shown.
+
+use serde::Serialize;
+
+use super::{EnvironmentId, Network, WorkspacePath};
+
+/// An environment as it is shown. The documentation's samples have `environment_id` and `type`
+/// where the SDKs have `id`, so there are both (spec 08 §16).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Environment {
+    pub id: EnvironmentId,
+    pub environment_id: EnvironmentId,
+    /// Always `remote`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub status: EnvironmentStatus,
+    /// RFC 3339 in UTC, whole seconds; so are the next two.
+    pub created: String,
+    /// When a file was last changed.
+    pub updated: String,
+    pub last_accessed: String,
+    /// What was placed in it by requests.
+    pub sources: Vec<ShownSource>,
+    pub network: Network,
+    /// Files, without folders and links.
+    pub file_count: u64,
+    /// Of these files.
+    pub size_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvironmentStatus {
+    Active,
+    /// Its files are gone.
+    Expired,
+}
+
+/// A source without its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ShownSource {
+    /// Always `inline`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub target: WorkspacePath,
+}
+
+/// A file, folder or link of an environment as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EnvironmentFile {
+    pub name: String,
+    /// From the workspace on, as requests name it.
+    pub path: String,
+    #[serde(rename = "type")]
+    pub kind: EnvironmentFileKind,
+    pub size_bytes: u64,
+    /// By its name; empty for what is no file.
+    pub mime_type: String,
+    /// RFC 3339 in UTC, whole seconds.
+    pub created: String,
+    pub modified: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvironmentFileKind {
+    File,
+    Directory,
+    /// Shown and never followed; an addition of this server.
+    Symlink,
+}

@@ -1,0 +1,209 @@
+//! What is placed in an environment, and where.
+
+use std::fmt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::fields::{Fields, excerpt};
+
+const MOST_SOURCES: usize = 256;
+const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES_IN_ALL: usize = 2 << 20;
+const LONGEST_PATH: usize = 1024;
+const LONGEST_NAME: usize = 255;
+const MOST_NAMES: usize = 32;
+
+/// What programs call their workspace.
+const WORKSPACE: &str = "/workspace";
+
+/// A place in a workspace: names, separated by `/`, below its top. Without any it is the top
+/// itself. No name leads up or elsewhere, and none has a control character or `\`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct WorkspacePath(String);
+
+impl WorkspacePath {
+    /// Reads a relative path; one `/` at its end says nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::of(text.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(text).split('/'))
+    }
+
+    /// As [`WorkspacePath::parse`], of names that were separated already.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let names: Vec<_> = names.into_iter().collect();
+        if names.is_empty() || names == [""] {
+            return Ok(Self::default());
+        }
+        if names.len() > MOST_NAMES {
+            return Err(format!("expected a path of at most {MOST_NAMES} names, got {}", names.len()));
+        }
+        for name in &names {
+            if matches!(*name, "" | "." | "..") {
+                return Err(format!("expected names below the workspace, got a path with `{name}`"));
+            }
+            if name.len() > LONGEST_NAME {
+                return Err(format!("expected names of at most {LONGEST_NAME} bytes, got {}", name.len()));
+            }
+            if name.contains(|c: char| c.is_control() || c == '\\' || c == '/') {
+                let shown = excerpt(name).escape_debug();
+                return Err(format!("expected names without `/`, `\\` and control characters, got `{shown}`"));
+            }
+        }
+        let path = names.join("/");
+        if path.len() > LONGEST_PATH {
+            return Err(format!("expected a path of at most {LONGEST_PATH} bytes, got {}", path.len()));
+        }
+        Ok(Self(path))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn as_path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+
+    /// Whether it is the workspace itself.
+    pub fn is_top(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for WorkspacePath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<WorkspacePath> for String {
+    fn from(path: WorkspacePath) -> Self {
+        path.0
+    }
+}
+
+impl TryFrom<String> for WorkspacePath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+/// A file that a request brings along.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Never the top.
+    pub target: WorkspacePath,
+    pub content: Vec<u8>,
+}
+
+/// Never with its content, which may be anybody's.
+impl fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Source({}, {} bytes)", self.target, self.content.len())
+    }
+}
+
+impl Source {
+    /// The `sources` of an object.
+    pub(super) fn read_list(fields: &mut Fields) -> Result<Vec<Self>, Error> {
+        let path = fields.path_of("sources");
+        let items = fields.list("sources")?.unwrap_or_default();
+        if items.len() > MOST_SOURCES {
+            return Err(Error::invalid(&path, format!("expected at most {MOST_SOURCES} sources, got {}", items.len())));
+        }
+        let mut sources: Vec<Self> = Vec::new();
+        for (at, item) in items.into_iter().enumerate() {
+            let place = format!("{path}[{at}]");
+            let source = Self::read(item, &place)?;
+            if let Some(other) = sources.iter().find(|other| source.collides(other)) {
+                let message = format!("`{}` is in the way of another source's `{}`", source.target, other.target);
+                return Err(Error::invalid(&format!("{place}.target"), message));
+            }
+            sources.push(source);
+        }
+        let bytes: usize = sources.iter().map(|source| source.content.len()).sum();
+        if bytes > MOST_BYTES_IN_ALL {
+            let message = format!("expected at most {MOST_BYTES_IN_ALL} bytes in all, got {bytes}");
+            return Err(Error::invalid(&path, message));
+        }
+        Ok(sources)
+    }
+
+    fn read(value: Value, path: &str) -> Result<Self, Error> {
+        let mut fields = Fields::new(value, path)?;
+        let kind = fields.text("type")?;
+        let missing = match kind.as_str() {
+            "inline" => None,
+            "repository" => Some("repositories are not fetched by this server yet"),
+            "gcs" => Some("Cloud Storage is not read by this server yet"),
+            "skill_registry" => Some("this server knows no registry of skills"),
+            _ => Some("expected `inline`, `repository`, `gcs` or `skill_registry`"),
+        };
+        if let Some(missing) = missing {
+            return Err(Error::invalid(&fields.path_of("type"), format!("{missing}, got `{}`", excerpt(&kind))));
+        }
+        fields.refuse("source", "an inline source has its `content` here")?;
+        let place = fields.path_of("content");
+        let Some(content) = fields.string("content")? else {
+            return Err(Error::invalid(&place, "expected a string, nothing came"));
+        };
+        let content = match fields.choice("encoding", &[("base64", ())])? {
+            None => content.into_bytes(),
+            Some(()) => STANDARD.decode(content).map_err(|_| Error::invalid(&place, "expected base64"))?,
+        };
+        if content.len() > MOST_BYTES {
+            let message = format!("expected at most {MOST_BYTES} bytes, got {}", content.len());
+            return Err(Error::invalid(&place, message));
+        }
+        let target = fields.text("target")?;
+        let target = read_target(&target).map_err(|why| Error::invalid(&fields.path_of("target"), why))?;
+        fields.finish()?;
+        Ok(Self { target, content })
+    }
+
+    /// Whether one of the two would have to be a folder and a file.
+    fn collides(&self, other: &Self) -> bool {
+        let (one, other) = (self.target.as_path(), other.target.as_path());
+        one.starts_with(other) || other.starts_with(one)
+    }
+
+    pub(super) fn to_wire(&self) -> Value {
+        let mut value = json!({"type": "inline", "target": self.target.as_str()});
+        match std::str::from_utf8(&self.content) {
+            Ok(text) => value["content"] = text.into(),
+            Err(_) => {
+                value["content"] = STANDARD.encode(&self.content).into();
+                value["encoding"] = "base64".into();
+            }
+        }
+        value
+    }
+}
+
+/// A target is relative to the workspace, or begins with what programs call it.
+fn read_target(text: &str) -> Result<WorkspacePath, String> {
+    let relative = match text.strip_prefix(WORKSPACE) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
+        Some(_) | None if text.starts_with('/') => {
+            return Err(format!("targets outside of `{WORKSPACE}` are not supported by this server yet"));
+        }
+        Some(_) | None => text,
+    };
+    match WorkspacePath::parse(relative)? {
+        path if path.is_top() => Err("expected the path of a file in the workspace, got the workspace".to_owned()),
+        path => Ok(path),
+    }
+}
