@@ -4,8 +4,8 @@
 //! * `stores`: stores and documents, over the corpus of `antiphon-search`; each project has a
 //!   file of its own, so nothing of one is in the reach of another's search.
 //! * `search`: the passages that answer.
-//! * `upload`: bytes that come in pieces, until they are a document or a file; `session`: the
-//!   uploads that have begun.
+//! * `upload`: bytes that come in pieces, until they are a document, a file, or in an
+//!   environment; `session`: the uploads that have begun.
 //! * `file`: files, kept for two days.
 //! * `document`: from the bytes of a file to the text that is searched.
 //! * `name`: how all of these are called.
@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon_engine::{Ambient, ProjectId};
+use antiphon_environments::Environments;
 use antiphon_search::{Corpus, CorpusError};
 use antiphon_wire::{Code, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -72,6 +73,8 @@ pub struct FilesOptions {
     pub folder: PathBuf,
     pub limits: FileLimits,
     pub ambient: Arc<dyn Ambient>,
+    /// Uploads go there, too.
+    pub environments: Environments,
 }
 
 /// A handle to everything; its clones are handles to the same.
@@ -84,6 +87,7 @@ struct Inner {
     folder: PathBuf,
     limits: FileLimits,
     ambient: Arc<dyn Ambient>,
+    environments: Environments,
     /// The documents of the projects that were asked for last, the latest at the end.
     corpora: Mutex<Vec<(ProjectId, Corpus)>>,
     uploads: session::Uploads,
@@ -99,7 +103,7 @@ impl Files {
     /// # Errors
     /// When the folder cannot be made or read.
     pub async fn open(options: FilesOptions) -> std::io::Result<Self> {
-        let FilesOptions { folder, limits, ambient } = options;
+        let FilesOptions { folder, limits, ambient, environments } = options;
         let (place, now) = (folder.clone(), ambient.now());
         let uploads = disk::blocking(move || {
             disk::make_folder(&place)?;
@@ -110,6 +114,7 @@ impl Files {
             folder,
             limits,
             ambient,
+            environments,
             corpora: Mutex::default(),
             uploads,
             turns: Default::default(),

@@ -1,4 +1,4 @@
-//! Bytes that come in pieces, until they are a document or a file.
+//! Bytes that come in pieces, until they are a document, a file, or in an environment.
 //!
 //! Whoever knows an upload's id may add to it: Python's SDK sends the pieces without a key. So
 //! the id is 160 bits of chance, is valid for an hour, and is kept only as its hash. A piece is
@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_engine::ProjectId;
-use antiphon_wire::{Code, CreateFile, Error, File, Operation, UploadToFileSearchStore};
+use antiphon_wire::{
+    Code, CreateFile, EnvironmentFile, EnvironmentId, Error, File, Operation, UploadToFileSearchStore,
+};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -36,6 +38,11 @@ pub enum Target {
         request: UploadToFileSearchStore,
     },
     File(CreateFile),
+    /// A file of an environment, or several in an archive.
+    Environment {
+        environment: EnvironmentId,
+        upload: antiphon_environments::Upload,
+    },
 }
 
 /// What a client says of the content before it comes.
@@ -53,6 +60,8 @@ pub enum Received {
     Active(u64),
     Document(Operation),
     File(File),
+    /// What was placed in an environment.
+    Environment(Vec<EnvironmentFile>),
     Cancelled,
 }
 
@@ -81,8 +90,9 @@ impl Files {
     /// Begins an upload. The answer is its id, which whoever adds to it has to know.
     ///
     /// # Errors
-    /// `not_found` for the store, `invalid_request` for what cannot become a document or a
-    /// file, `content_too_large`, `rate_limit_exceeded` for too many uploads at a time.
+    /// `not_found` for the store or environment, `invalid_request` for what cannot become a
+    /// document or a file, `failed_precondition` for what may not replace a file of an
+    /// environment, `content_too_large`, `rate_limit_exceeded` for too many uploads at a time.
     pub async fn begin_upload(&self, project: ProjectId, target: Target, begun: Begun) -> Result<String, Error> {
         self.sweep_uploads().await;
         let session = self.new_session(project, target, begun).await?;
@@ -90,7 +100,7 @@ impl Files {
     }
 
     async fn new_session(&self, project: ProjectId, target: Target, begun: Begun) -> Result<Session, Error> {
-        let Begun { mut size, mime_type, file_name } = begun;
+        let Begun { mut size, mut mime_type, file_name } = begun;
         let file_name = file_name.map(|name| name.chars().take(LONGEST_FILE_NAME).collect::<String>());
         let (said_type, display_name, id) = match &target {
             Target::Document { store, request } => {
@@ -109,6 +119,12 @@ impl Files {
                 size = size.or(request.size_bytes);
                 let id = self.new_file_id(project, request.name.as_deref()).await?;
                 (request.mime_type.clone(), request.display_name.clone().or(file_name).unwrap_or_default(), id)
+            }
+            Target::Environment { environment, upload } => {
+                self.inner.environments.check_upload(project, environment, upload).await?;
+                // Files of environments have names, and no types beside them.
+                mime_type = Some("application/octet-stream".to_owned());
+                (None, String::new(), String::new())
             }
         };
         if let (Some(said), Some(header)) = (&said_type, &mime_type)
@@ -211,7 +227,7 @@ impl Files {
             Target::Document { .. } => {
                 Some(self.reading_turn().await.map_err(|error| UploadError::refused(error, Some(size)))?)
             }
-            Target::File(_) => None,
+            Target::File(_) | Target::Environment { .. } => None,
         };
         // Goes on when nobody waits for it any more, and so do the hold and the turn.
         let (files, base) = (self.clone(), base.to_owned());
@@ -228,6 +244,9 @@ impl Files {
         let made = match &session.target {
             Target::Document { store, request } => self.complete_document(&hold, project, store, request).await,
             Target::File(_) => self.keep_file(&hold, base).await.map(Received::File),
+            Target::Environment { environment, upload } => {
+                self.complete_environment(&hold, project, environment, upload).await
+            }
         };
         match made {
             // What is broken now may work later, with the bytes that are here.
@@ -260,6 +279,18 @@ impl Files {
             bytes,
         };
         self.add_document(project, store, OperationKind::Upload, incoming).await.map(Received::Document)
+    }
+
+    async fn complete_environment(
+        &self,
+        hold: &Hold,
+        project: ProjectId,
+        environment: &EnvironmentId,
+        upload: &antiphon_environments::Upload,
+    ) -> Result<Received, Error> {
+        let part = hold.part();
+        let bytes = disk::blocking(move || fs::File::open(part)).await.map_err(|error| unavailable(&error))?;
+        self.inner.environments.upload(project, environment, upload, bytes).await.map(Received::Environment)
     }
 
     /// The id of a file that is to come.

@@ -17,18 +17,18 @@ pub(crate) fn open_below(folder: impl AsFd, name: &CStr) -> io::Result<OwnedFd> 
 }
 
 /// What every path into a workspace is resolved with.
-pub(crate) const BENEATH: ResolveFlags =
+pub const BENEATH: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// What there is in a folder, counted until one bound is passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Size {
-    pub(crate) bytes: u64,
-    pub(crate) entries: u64,
+pub struct Size {
+    pub bytes: u64,
+    pub entries: u64,
 }
 
 /// Measures a folder, or tells with `None` that it is over the bounds.
-pub(crate) fn measure(folder: impl AsFd, bytes: u64, entries: u64) -> io::Result<Option<Size>> {
+pub fn measure(folder: impl AsFd, bytes: u64, entries: u64) -> io::Result<Option<Size>> {
     let mut size = Size::default();
     let mut within = true;
     visit(folder, |_, _, about| {
@@ -41,7 +41,7 @@ pub(crate) fn measure(folder: impl AsFd, bytes: u64, entries: u64) -> io::Result
 }
 
 /// Gives everything in a folder, and the folder, to a user. Links themselves, not what they lead to.
-pub(crate) fn hand_over(folder: impl AsFd, uid: u32) -> io::Result<()> {
+pub fn hand_over(folder: impl AsFd, uid: u32) -> io::Result<()> {
     let (user, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)));
     let mut result = Ok(());
     let whole = visit(&folder, |parent, name, about| {
@@ -58,7 +58,7 @@ pub(crate) fn hand_over(folder: impl AsFd, uid: u32) -> io::Result<()> {
 }
 
 /// Visits everything below a folder; `false` from the visitor ends it. Whether everything was visited.
-pub(crate) fn visit(
+pub fn visit(
     folder: impl AsFd,
     mut visitor: impl FnMut(BorrowedFd<'_>, &CStr, &rustix::fs::Stat) -> bool,
 ) -> io::Result<bool> {
@@ -101,7 +101,7 @@ pub(crate) fn visit(
 
 /// Deletes everything in a folder, however deep: what is in a subfolder is moved up, so that two folders are open at
 /// most. Nobody else may be working in it.
-pub(crate) fn empty(folder: impl AsFd) -> io::Result<()> {
+pub fn empty(folder: impl AsFd) -> io::Result<()> {
     let mut moved = 0_u64;
     loop {
         let mut any = false;

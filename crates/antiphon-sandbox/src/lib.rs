@@ -10,7 +10,7 @@
 
 mod cgroup;
 mod finished;
-mod folder;
+pub mod folder;
 mod helper;
 mod host;
 mod kernel;

@@ -1,13 +1,16 @@
-//! `/{version}/files` (spec 01, "Files"): what was uploaded, for two days.
+//! `/{version}/files` (spec 01, "Files"): what was uploaded, for two
+//! days, and whole environments.
 
 use antiphon_engine::Caller;
 use antiphon_files::Listing;
 use antiphon_wire::{Error, File};
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::environments;
 use crate::error::ApiError;
 use crate::page::Page;
 use crate::router::Server;
@@ -42,11 +45,14 @@ pub(crate) async fn get_file(
     Extension(caller): Extension<Caller>,
     base: Base,
     Path(FileSegment { file }): Path<FileSegment>,
-) -> Result<Json<File>, ApiError> {
-    if file.ends_with(":download") {
+) -> Result<Response, ApiError> {
+    if let Some(file) = file.strip_suffix(":download") {
+        if let Some(environment) = file.strip_prefix("environment-") {
+            return environments::snapshot(&server, caller, environment).await;
+        }
         return Err(Error::not_found("`:download`: files that were uploaded are not given back by this server").into());
     }
-    Ok(Json(server.files.file(caller.project, &file, &base.resources()).await?))
+    Ok(Json(server.files.file(caller.project, &file, &base.resources()).await?).into_response())
 }
 
 pub(crate) async fn delete_file(

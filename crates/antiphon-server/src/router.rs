@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_engine::Engine;
+use antiphon_environments::Environments;
 use antiphon_files::Files;
 use antiphon_wire::{Code, Error};
 use axum::Router;
@@ -10,20 +11,22 @@ use axum::extract::Request;
 use axum::http::Uri;
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_request};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{KeyRing, authenticate};
 use crate::body::BodyGate;
 use crate::error::{ApiError, answer_panic, classic_errors};
 use crate::keys::KeyMaker;
-use crate::{access, files, health, interactions, models, stores, upload};
+use crate::{access, environments, files, health, interactions, models, stores, upload};
 
 /// What the operator decides about the HTTP face.
 pub struct Options {
     pub keys: KeyMaker,
     /// What projects keep.
     pub files: Files,
+    /// Where their agents work.
+    pub environments: Environments,
     pub limits: Limits,
 }
 
@@ -50,6 +53,7 @@ impl Default for Limits {
 pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) files: Files,
+    pub(crate) environments: Environments,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) bodies: Arc<BodyGate>,
 }
@@ -61,6 +65,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         bodies: Arc::new(BodyGate::new(&options.limits)),
         engine,
         files: options.files,
+        environments: options.environments,
     };
     let authenticated = from_fn_with_state(server.clone(), authenticate);
 
@@ -71,6 +76,20 @@ pub fn router(engine: Engine, options: Options) -> Router {
             get(interactions::get_interaction).delete(interactions::delete_interaction),
         )
         .route("/{version}/interactions/{id}/cancel", post(interactions::cancel_interaction))
+        .route_layer(authenticated.clone())
+        .route_layer(from_fn(require_version));
+    let environments = Router::new()
+        .route("/{version}/environments", get(environments::list_environments).post(environments::create_environment))
+        .route(
+            "/{version}/environments/{environment}",
+            get(environments::get_environment).delete(environments::delete_environment),
+        )
+        .route("/{version}/environments/{environment}/files", get(environments::get_files))
+        .route("/{version}/environments/{environment}/files/", get(environments::get_files))
+        .route("/{version}/environments/{environment}/files/{*path}", get(environments::get_files))
+        // An archive may be unpacked at the top.
+        .route("/upload/{version}/environments/{environment}/files/", put(environments::begin_upload))
+        .route("/upload/{version}/environments/{environment}/files/{*path}", put(environments::begin_upload))
         .route_layer(authenticated.clone())
         .route_layer(from_fn(require_version));
     let models = Router::new()
@@ -106,6 +125,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .merge(interactions)
+        .merge(environments)
         .merge(models)
         .merge(kept)
         .fallback(unknown_path)
@@ -157,8 +177,8 @@ async fn unknown_path(uri: Uri) -> ApiError {
 fn no_such_path(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     Error::not_found(format!(
-        "there is nothing at `{path}`; this server has `interactions`, `models`, `files` and `fileSearchStores` below \
-         `/{{version}}`"
+        "there is nothing at `{path}`; this server has `interactions`, `environments`, `models`, `files` and \
+         `fileSearchStores` below `/{{version}}`"
     ))
     .into()
 }

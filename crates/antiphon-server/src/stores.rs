@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::body::ClassicBody;
 use crate::error::ApiError;
-use crate::page::Page;
+use crate::page::{Page, flag};
 use crate::router::Server;
 
 #[derive(Serialize)]
@@ -46,13 +46,8 @@ pub(crate) struct ForceQuery {
 }
 
 impl ForceQuery {
-    /// Python writes `True`.
     fn read(self) -> Result<bool, Error> {
-        match self.force.unwrap_or_default().to_ascii_lowercase().as_str() {
-            "" | "false" => Ok(false),
-            "true" => Ok(true),
-            _ => Err(Error::invalid("force", "expected `true` or `false`")),
-        }
+        flag("force", self.force.as_deref())
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn begin_file(
     begin(&server, caller, Target::File(CreateFile::read(body)?), &base, &headers).await
 }
 
-async fn begin(
+pub(crate) async fn begin(
     server: &Server,
     caller: Caller,
     target: Target,
@@ -164,6 +164,7 @@ pub(crate) async fn receive(
         Ok(Received::Cancelled) => (Json(json!({})).into_response(), false, None),
         Ok(Received::Document(operation)) => (Json(operation).into_response(), false, None),
         Ok(Received::File(file)) => (Json(json!({"file": file})).into_response(), false, None),
+        Ok(Received::Environment(files)) => (Json(json!({"files": files})).into_response(), false, None),
         Err(UploadError { error, is_active, received }) => (ApiError::from(error).into_response(), is_active, received),
     };
     with_status(answer, is_active, received)

@@ -18,7 +18,7 @@ mod tools;
 pub(crate) use model::{
     Backend, DEFAULT_ATTEMPTS, DEFAULT_CONCURRENCY, DEFAULT_UPSTREAM_CONTEXT, HeaderValue, Kept, Model,
 };
-pub(crate) use tools::{Fetch, Files, McpProcess, ProviderName, Sandbox, SandboxMode, Search};
+pub(crate) use tools::{Environments, Fetch, Files, McpProcess, ProviderName, Sandbox, SandboxMode, Search};
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) fetch: Fetch,
     pub(crate) sandbox: Sandbox,
     pub(crate) files: Files,
+    pub(crate) environments: Environments,
     pub(crate) mcp_servers: BTreeMap<String, McpProcess>,
 }
 
@@ -157,6 +158,7 @@ impl Config {
         problems.extend(self.search.problems());
         problems.extend(self.fetch.problems());
         problems.extend(self.files.problems());
+        problems.extend(self.environments.problems());
         if self.store.retention_days == 0 {
             problems.push("`store.retention_days`: expected at least 1".to_owned());
         }

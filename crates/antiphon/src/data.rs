@@ -15,6 +15,9 @@ use crate::ambient::Machine;
 
 const SECRET_BYTES: usize = 32;
 
+/// What every user can pass to.
+const SHARED: &str = "/var/lib/antiphon";
+
 /// A data folder that exists and belongs to this user alone.
 pub(crate) struct DataFolder {
     path: PathBuf,
@@ -59,6 +62,16 @@ impl DataFolder {
 
     pub(crate) fn seal(&self) -> Seal {
         Seal::new(self.derive("thought signatures"))
+    }
+
+    /// Where workspaces are: below the folder that is wanted, or in the data folder. A server that
+    /// is root runs programs as other users, who do not get into a data folder, so that theirs are
+    /// where they do. The name below such a folder stays when the data folder is moved.
+    pub(crate) fn workspaces(&self, wanted: Option<&Path>) -> PathBuf {
+        let shared = rustix::process::geteuid().is_root().then_some(Path::new(SHARED));
+        let Some(folder) = wanted.or(shared) else { return self.path.join("environments") };
+        let name: String = self.derive("workspaces")[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        folder.join(format!("environments-{name}"))
     }
 
     /// The key that the first start made, so that it can be shown again.

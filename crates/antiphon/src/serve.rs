@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use antiphon_backends::{Llama, LlamaOptions, Script, ScriptError, Scripted};
 use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, RunLimits, Served, Store, StoreError};
+use antiphon_environments::Environments;
 use antiphon_files::Files;
 use antiphon_models::Library;
 use antiphon_store::{DataLock, FaultHook, FaultPoint, SqliteStore, StoreOptions};
@@ -30,7 +31,7 @@ use crate::{Failed, keys, models, paths, print, secrets, tools};
 const DEFAULT_CONTEXT: u32 = 32_768;
 const DEFAULT_SLOTS: u32 = 4;
 
-/// How often uploads and files whose time is over are looked for.
+/// How often uploads, files and environments whose time is over are looked for.
 const SWEEP: Duration = Duration::from_secs(600);
 
 /// After the connections are closed, runs have this long to suspend.
@@ -85,7 +86,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     }
     let served = bare.iter().map(|(model, built)| Arc::new(serve_model(model, built, &bare, &config))).collect();
     let key = first_key(&data, &*store, &address).await?;
-    let files = tools::files(&config, data.path()).await?;
+    let environments = tools::environments(&config, &data).await?;
+    let files = tools::files(&config, data.path(), environments.clone()).await?;
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models),
@@ -125,17 +127,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         limits.body_bytes = bytes;
         limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
     }
-    engine.tasks().spawn(sweep(files.clone(), stop.clone()));
-    let options = antiphon_server::Options { keys: data.key_maker(), files, limits };
+    engine.tasks().spawn(sweep(files.clone(), environments.clone(), stop.clone()));
+    let options = antiphon_server::Options { keys: data.key_maker(), files, environments, limits };
     antiphon_server::serve(listener, engine.clone(), options, stop).await;
     engine.shut_down(GRACE).await;
     Ok(())
 }
 
-/// Removes what has expired, also when nobody uploads anything.
-async fn sweep(files: Files, stop: CancellationToken) {
+/// Removes what has expired, also when nobody asks for anything.
+async fn sweep(files: Files, environments: Environments, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
         files.sweep().await;
+        environments.sweep().await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
 use antiphon_fetch::extract::{Bounds, extract};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
@@ -13,10 +14,12 @@ use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
 use antiphon_search::{Brave, Corpus, Exa, Extracted, Key, MediaWiki, Provider, Searxng, Tavily};
 use antiphon_tools::Tools;
+use jiff::SignedDuration;
 use tracing::{info, warn};
 
 use crate::ambient::Machine;
 use crate::config::{Config, Kept, ProviderName, SandboxMode};
+use crate::data::DataFolder;
 use crate::{Failed, paths, secrets};
 
 /// The corpus of a data folder.
@@ -63,8 +66,24 @@ pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr, file
     })
 }
 
+/// The workspaces of agents.
+pub(crate) async fn environments(config: &Config, data: &DataFolder) -> Result<Environments, Failed> {
+    let wanted = &config.environments;
+    let programs = limits(config);
+    let limits = EnvironmentLimits {
+        environments: wanted.count as usize,
+        bytes: programs.workspace_bytes,
+        entries: u64::from(programs.workspace_entries),
+        expiry: SignedDuration::from_hours(24 * i64::from(wanted.expiry_days)),
+    };
+    let folder = data.path().join("environments");
+    let workspaces = data.workspaces(wanted.folder.as_deref());
+    let options = EnvironmentsOptions { folder, workspaces, limits, ambient: Arc::new(Machine) };
+    Environments::open(options).await.map_err(|error| Failed::new(format!("the environments: {error}")))
+}
+
 /// What projects keep in a data folder.
-pub(crate) async fn files(config: &Config, data: &Path) -> Result<Files, Failed> {
+pub(crate) async fn files(config: &Config, data: &Path, environments: Environments) -> Result<Files, Failed> {
     let wanted = &config.files;
     let mebibytes = |count: u32| u64::from(count) << 20;
     let limits = FileLimits {
@@ -77,7 +96,8 @@ pub(crate) async fn files(config: &Config, data: &Path) -> Result<Files, Failed>
         uploads: wanted.uploads as usize,
     };
     let folder = data.join("files");
-    let opened = Files::open(FilesOptions { folder: folder.clone(), limits, ambient: Arc::new(Machine) }).await;
+    let options = FilesOptions { folder: folder.clone(), limits, ambient: Arc::new(Machine), environments };
+    let opened = Files::open(options).await;
     opened.map_err(|error| Failed::new(format!("`{}`: {error}", folder.display())))
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_engine::{Ambient, ProjectId};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
 use antiphon_files::{Begun, FileLimits, Files, FilesOptions, Received, Target};
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::{CreateFile, CreateFileSearchStore, Operation, UploadToFileSearchStore};
@@ -25,7 +26,15 @@ pub(crate) async fn open_within(folder: &TempDir, limits: FileLimits) -> Files {
 }
 
 pub(crate) async fn open_with(folder: &TempDir, limits: FileLimits, ambient: Arc<dyn Ambient>) -> Files {
-    Files::open(FilesOptions { folder: folder.path().join("files"), limits, ambient }).await.unwrap()
+    let environments = Environments::open(EnvironmentsOptions {
+        // A place of its own each time: a folder has one server.
+        folder: tempfile::tempdir_in(folder.path()).unwrap().keep(),
+        workspaces: folder.path().join("workspaces"),
+        limits: EnvironmentLimits::default(),
+        ambient: Arc::clone(&ambient),
+    });
+    let environments = environments.await.unwrap();
+    Files::open(FilesOptions { folder: folder.path().join("files"), limits, ambient, environments }).await.unwrap()
 }
 
 pub(crate) async fn store(files: &Files) -> String {

@@ -207,7 +207,7 @@ async fn what_is_too_much_is_refused() {
     let server = server().await;
     let store = store(&server).await;
     let target = format!("/upload/v1/{store}:uploadToFileSearchStore");
-    let large = server.send(start(&target, &server.key, 1001).body(Body::from("{}")).unwrap()).await;
+    let large = server.send(start(&target, &server.key, 4097).body(Body::from("{}")).unwrap()).await;
     assert_eq!(classic(&large), (413, "INVALID_ARGUMENT".to_owned()));
     for _ in 0..4 {
         put(&server, &store, HERON).await;

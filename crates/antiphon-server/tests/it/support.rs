@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use antiphon_engine::{Ambient, Engine, EngineParts, Limits as EngineLimits, Models, RunLimits, Seal, Served, Store};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_server::{KeyMaker, Limits, NewKey, Options, router, serve};
 use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
@@ -36,6 +37,7 @@ pub(crate) struct TestServer {
     pub(crate) key: String,
     pub(crate) other_key: String,
     files: Files,
+    pub(crate) environments: Environments,
     pub(crate) folder: TempDir,
 }
 
@@ -69,11 +71,19 @@ impl TestServer {
         }
         let [key, other_key] = keys.try_into().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let limits = FileLimits { stores: 3, documents: 4, file_bytes: 1000, uploads: 3, ..FileLimits::default() };
-        let files = FilesOptions { folder: folder.path().join("files"), limits, ambient };
+        let limits = FileLimits { stores: 3, documents: 4, file_bytes: 4096, uploads: 3, ..FileLimits::default() };
+        let environments = EnvironmentsOptions {
+            folder: folder.path().join("environments"),
+            workspaces: folder.path().join("workspaces"),
+            limits: EnvironmentLimits { environments: 8, ..EnvironmentLimits::default() },
+            ambient: Arc::clone(&ambient),
+        };
+        let environments = Environments::open(environments).await.unwrap();
+        let files =
+            FilesOptions { folder: folder.path().join("files"), limits, ambient, environments: environments.clone() };
         let files = Files::open(files).await.unwrap();
-        let router = router(engine.clone(), options(&files));
-        Self { router, engine, store, key, other_key, files, folder }
+        let router = router(engine.clone(), options(&files, &environments));
+        Self { router, engine, store, key, other_key, files, environments, folder }
     }
 
     /// One request with the key of project `default`, answered without a connection.
@@ -106,7 +116,7 @@ impl TestServer {
     }
 
     pub(crate) fn options(&self) -> Options {
-        options(&self.files)
+        options(&self.files, &self.environments)
     }
 
     pub(crate) async fn listen_with(&self, options: Options) -> Listening {
@@ -123,8 +133,13 @@ pub(crate) fn maker() -> KeyMaker {
     KeyMaker::new([9; 32])
 }
 
-fn options(files: &Files) -> Options {
-    Options { keys: maker(), files: files.clone(), limits: Limits { body_bytes: BODY_LIMIT, ..Limits::default() } }
+fn options(files: &Files, environments: &Environments) -> Options {
+    Options {
+        keys: maker(),
+        files: files.clone(),
+        environments: environments.clone(),
+        limits: Limits { body_bytes: BODY_LIMIT, ..Limits::default() },
+    }
 }
 
 /// A create request: defaults, overridden by `fields`.

@@ -228,6 +228,32 @@ impl Files {
     }
 }
 
+/// The workspaces that agents keep.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Environments {
+    /// Where they are; in the data folder unless given, and in `/var/lib/antiphon` when the server
+    /// is root.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) expiry_days: u32,
+    /// Of one project, those that have expired apart.
+    pub(crate) count: u32,
+}
+
+impl Default for Environments {
+    fn default() -> Self {
+        Self { folder: None, expiry_days: 7, count: 100 }
+    }
+}
+
+impl Environments {
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let wrong =
+            [("expiry_days", self.expiry_days), ("count", self.count)].into_iter().filter(|(_, value)| *value == 0);
+        wrong.map(|(key, _)| format!("`environments.{key}`: expected at least 1")).collect()
+    }
+}
+
 /// A server of tools that is a process on this machine; requests name it without a `url`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

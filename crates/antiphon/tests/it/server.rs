@@ -68,8 +68,14 @@ impl Site {
         self.folder.path().join("data")
     }
 
+    /// Where environments are, in a folder of each data folder's own.
+    pub(crate) fn workspaces(&self) -> PathBuf {
+        self.folder.path().join("workspaces")
+    }
+
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         let mut child = antiphon()
+            .env("ANTIPHON__ENVIRONMENTS__FOLDER", self.workspaces())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(self.data())
             .arg("--config")
@@ -156,6 +162,12 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Kills it while others are talking to it.
+    pub(crate) fn signal_kill(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 
     /// Waits for a server that is to die by itself.

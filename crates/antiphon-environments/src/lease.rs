@@ -1,0 +1,203 @@
+//! Who may write in an environment: one at a time, and those who copy it together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use antiphon_engine::ProjectId;
+use antiphon_wire::{EnvironmentId, EnvironmentSpec, Error, Source, WorkspacePath};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::failure::{Failure, Result, blocking};
+use crate::inside::Inside;
+use crate::place::Home;
+use crate::rows::Row;
+use crate::staged::{self, Stage};
+use crate::{Environments, absent};
+
+/// How long requests about files wait for a run that has the environment.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The turns of the environments that somebody is at, or waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    known: Mutex<HashMap<EnvironmentId, Weak<RwLock<()>>>>,
+}
+
+impl Turns {
+    pub(crate) fn of(&self, id: &EnvironmentId) -> Arc<RwLock<()>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = known.get(id).and_then(Weak::upgrade) {
+            return turn;
+        }
+        known.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        known.insert(id.clone(), Arc::downgrade(&turn));
+        turn
+    }
+}
+
+/// The right to write in an environment, for as long as this is held. When it is dropped, what
+/// there is in the workspace is counted, and then the next one gets it.
+#[derive(Debug)]
+pub struct Lease {
+    held: Held,
+    workspace: PathBuf,
+    row: Row,
+}
+
+/// What a lease gives back.
+#[derive(Debug)]
+struct Held {
+    environments: Environments,
+    id: EnvironmentId,
+    // Taken when it is given back.
+    turn: Option<OwnedRwLockWriteGuard<()>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            let inner = &self.environments.inner;
+            inner.tasks.spawn_on(give_back(self.environments.clone(), self.id.clone(), turn), &inner.runtime);
+        }
+    }
+}
+
+async fn give_back(environments: Environments, id: EnvironmentId, turn: OwnedRwLockWriteGuard<()>) {
+    let counted = blocking(move || {
+        // Nobody is let in before this is done.
+        let _turn = turn;
+        let contents = Inside::open(&environments.home(&id).workspace())?.contents()?;
+        environments.inner.rows.end_lease(&id, environments.now(), contents)
+    });
+    if let Err(failure) = counted.await {
+        // It counts as leased until the next start, or the next lease.
+        warn!(?failure, "What is in an environment cannot be counted");
+    }
+}
+
+impl Environments {
+    /// Waits until nobody else writes in an environment or copies it, without a bound: the
+    /// caller has one. It may give up at any time.
+    ///
+    /// # Errors
+    /// `not_found`, also when it was deleted or has expired meanwhile.
+    pub async fn lease(&self, project: ProjectId, id: &EnvironmentId) -> std::result::Result<Lease, Error> {
+        self.alive(project, id).await?;
+        let turn = self.inner.turns.of(id).write_owned().await;
+        let held = Held { environments: self.clone(), id: id.clone(), turn: Some(turn) };
+        let (environments, id) = (self.clone(), id.clone());
+        // The turn goes along: who gives up meanwhile gives it back afterwards.
+        let lease = blocking(move || {
+            let row = environments.alive_row(project, &id)?;
+            let home = environments.home(&id);
+            environments.inner.rows.begin_lease(&id, environments.now())?;
+            staged::recover(&home)?;
+            Ok(Lease { held, workspace: home.workspace(), row })
+        });
+        Ok(lease.await?)
+    }
+
+    /// As [`Environments::lease`], for requests that wait a moment.
+    ///
+    /// # Errors
+    /// `failed_precondition` when a run has it for longer.
+    pub(crate) async fn lease_soon(&self, project: ProjectId, id: &EnvironmentId) -> Result<Lease> {
+        let lease = timeout(PATIENCE, self.lease(project, id)).await;
+        Ok(lease.map_err(|_| in_use(id))??)
+    }
+}
+
+impl Lease {
+    pub fn id(&self) -> &EnvironmentId {
+        &self.row.id
+    }
+
+    /// On this machine.
+    pub fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
+    /// The variables of its programs.
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.row.variables
+    }
+
+    /// Places sources, which replace what has their names, and takes further variables.
+    ///
+    /// # Errors
+    /// `failed_precondition` when something is in the way or does not fit; then nothing has
+    /// changed.
+    pub async fn update(&mut self, spec: &EnvironmentSpec) -> std::result::Result<(), Error> {
+        if spec.sources.is_empty() && spec.env.is_empty() {
+            return Ok(());
+        }
+        let environments = self.held.environments.clone();
+        let (sources, home) = (spec.sources.clone(), environments.home(self.id()));
+        let mut row = self.row.clone();
+        row.variables.extend(spec.env.clone());
+        let updated = blocking(move || {
+            if !sources.is_empty() {
+                let mut stage = Stage::begin(&home, environments.inner.limits)?;
+                place_sources(&mut stage, &sources)?;
+                stage.commit(&home, &Inside::open(&home.workspace())?, true)?;
+                row.sources.extend(sources.into_iter().map(|source| source.target));
+            }
+            environments.inner.rows.describe(&row.id, &row.sources, &row.variables)?;
+            Ok(row)
+        });
+        self.row = updated.await?;
+        Ok(())
+    }
+
+    /// Writes files into the workspace, all of them or none, and answers what was placed.
+    pub(crate) async fn write(
+        &self,
+        overwrite: bool,
+        fill: impl FnOnce(&mut Stage) -> Result<()> + Send + 'static,
+    ) -> Result<Vec<WorkspacePath>> {
+        let (home, limits): (Home, _) = (self.held.environments.home(self.id()), self.held.environments.inner.limits);
+        blocking(move || {
+            let mut stage = Stage::begin(&home, limits)?;
+            fill(&mut stage)?;
+            stage.commit(&home, &Inside::open(&home.workspace())?, overwrite)
+        })
+        .await
+    }
+
+    /// Gives the environment back, and waits until it is.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        let inner = Arc::clone(&self.held.environments.inner);
+        let Some(turn) = mem::take(&mut self.held.turn) else { return Ok(()) };
+        let ending = inner.tasks.spawn(give_back(self.held.environments.clone(), self.id().clone(), turn));
+        ending.await.map_err(Failure::broken)
+    }
+}
+
+pub(crate) fn place_sources(stage: &mut Stage, sources: &[Source]) -> Result<()> {
+    sources.iter().try_for_each(|source| stage.file(&source.target, 0o644, source.content.as_slice()))
+}
+
+pub(crate) fn in_use(id: &EnvironmentId) -> Failure {
+    let message = format!("`environments/{id}` is in use by an interaction, and only one may write in it");
+    Error::precondition(message).into()
+}
+
+impl Environments {
+    /// A row of an environment that can be used.
+    pub(crate) fn alive_row(&self, project: ProjectId, id: &EnvironmentId) -> Result<Row> {
+        let row = self.inner.rows.find(project, id)?;
+        let alive = row.filter(|row| !row.is_expired(self.now(), self.inner.limits.expiry));
+        alive.ok_or_else(|| absent(id).into())
+    }
+
+    pub(crate) async fn alive(&self, project: ProjectId, id: &EnvironmentId) -> Result<Row> {
+        let (environments, id) = (self.clone(), id.clone());
+        blocking(move || environments.alive_row(project, &id)).await
+    }
+}

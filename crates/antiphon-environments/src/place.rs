@@ -1,0 +1,135 @@
+//! Where environments are on the disk: a folder for each, which has
+//!
+//! * `workspace`: what programs see;
+//! * `staged`: files on their way in;
+//! * `committed`: files that are in, and are only not moved yet.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use antiphon_sandbox::folder;
+use antiphon_wire::EnvironmentId;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use crate::failure::{Failure, Result};
+
+/// The folder of what is known of them, which one server has at a time, and that of their homes,
+/// which is there once there is one.
+#[derive(Debug)]
+pub(crate) struct Place {
+    folder: PathBuf,
+    homes: PathBuf,
+    // Held as long as this lives.
+    _lock: File,
+}
+
+/// The folder of one.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    folder: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn open(folder: &Path, homes: PathBuf) -> Result<Self> {
+        let folder = safe(folder)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| Failure::broken(format!("another server has the environments in `{}`", folder.display())))?;
+        Ok(Self { folder, homes, _lock: lock })
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.join("environments.sqlite")
+    }
+
+    pub(crate) fn home(&self, id: &EnvironmentId) -> Home {
+        Home { folder: self.homes.join(id.as_str()) }
+    }
+
+    /// Makes the folder of an environment, with an empty workspace.
+    pub(crate) fn make(&self, home: &Home) -> Result<()> {
+        safe(&self.homes)?;
+        DirBuilder::new().mode(passed_mode()).create(&home.folder)?;
+        Ok(DirBuilder::new().mode(0o700).create(home.workspace())?)
+    }
+
+    /// The environments that there are folders of, whoever they belong to.
+    pub(crate) fn ids(&self) -> Result<Vec<EnvironmentId>> {
+        let mut ids = Vec::new();
+        let entries = match fs::read_dir(&self.homes) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                ids.extend(entry.file_name().to_str().and_then(EnvironmentId::parse));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// From now on, what was added and removed here stays so.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        File::open(&self.homes)?.sync_all()
+    }
+}
+
+impl Home {
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn workspace(&self) -> PathBuf {
+        self.folder.join("workspace")
+    }
+
+    pub(crate) fn staged(&self) -> PathBuf {
+        self.folder.join("staged")
+    }
+
+    pub(crate) fn committed(&self) -> PathBuf {
+        self.folder.join("committed")
+    }
+
+    /// Removes all of it, whatever programs made of it. Nobody may be working in it.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        remove(&self.folder)
+    }
+}
+
+/// Makes a folder if it is not there; nobody else can write in it.
+fn safe(folder: &Path) -> Result<PathBuf> {
+    DirBuilder::new().recursive(true).mode(passed_mode()).create(folder)?;
+    let folder = fs::canonicalize(folder)?;
+    let about = fs::metadata(&folder)?;
+    if about.uid() == rustix::process::geteuid().as_raw() && about.mode() & 0o022 == 0 {
+        return Ok(folder);
+    }
+    Err(Failure::broken(format!("`{}` can be written by others: workspaces are not safe there", folder.display())))
+}
+
+/// Removes a folder that programs may have filled; one that is not there is removed already.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        opened => {
+            folder::empty(opened?)?;
+            fs::remove_dir(path)
+        }
+    }
+}
+
+/// Opens a folder that is one, and no link to one.
+pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Programs under other uids have to pass to what is theirs; they cannot list it.
+fn passed_mode() -> u32 {
+    if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 }
+}

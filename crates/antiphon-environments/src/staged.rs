@@ -1,0 +1,215 @@
+//! Files on their way into a workspace: all of them or none, also when the process dies.
+//!
+//! They are written beside the workspace, made durable, and committed by one renaming. Only then
+//! are they moved in, which an interrupted server goes on with at its next start.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use antiphon_sandbox::folder;
+use antiphon_wire::{Code, Error, WorkspacePath};
+use rustix::fs::{FileType, RenameFlags};
+use rustix::io::Errno;
+use tracing::warn;
+
+use crate::EnvironmentLimits;
+use crate::failure::{Failure, Result};
+use crate::inside::{Inside, Walk, kind_of};
+use crate::place::{self, Home};
+
+const FOLDER_MODE: u32 = 0o755;
+
+/// Where files are written that nobody else sees yet.
+pub(crate) struct Stage {
+    folder: PathBuf,
+    limits: EnvironmentLimits,
+    bytes: u64,
+    entries: u64,
+}
+
+impl Stage {
+    /// Beside a workspace, which must be leased.
+    pub(crate) fn begin(home: &Home, limits: EnvironmentLimits) -> Result<Self> {
+        recover(home)?;
+        let folder = home.staged();
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self::at(folder, limits))
+    }
+
+    /// In an empty folder.
+    pub(crate) fn at(folder: PathBuf, limits: EnvironmentLimits) -> Self {
+        Self { folder, limits, bytes: 0, entries: 0 }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Makes a folder and those above it.
+    ///
+    /// # Errors
+    /// `invalid_request` when a file is there.
+    pub(crate) fn folder(&mut self, path: &WorkspacePath) -> Result<()> {
+        let mut place = self.folder.clone();
+        for name in path.as_path() {
+            place.push(name);
+            match DirBuilder::new().mode(0o700).create(&place) {
+                Ok(()) => {
+                    self.count()?;
+                    fs::set_permissions(&place, Permissions::from_mode(FOLDER_MODE))?;
+                }
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+                Err(_) if place.is_dir() => {}
+                Err(_) => return Err(in_the_way(path)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a file, and makes the folders above it. One that is there is replaced.
+    ///
+    /// # Errors
+    /// `invalid_request` when a folder is there; `content_too_large` for more than fits.
+    pub(crate) fn file(&mut self, path: &WorkspacePath, mode: u32, content: impl Read) -> Result<()> {
+        if let Some((above, _)) = path.as_str().rsplit_once('/') {
+            self.folder(&WorkspacePath::parse(above).map_err(Failure::broken)?)?;
+        }
+        let place = self.folder.join(path.as_path());
+        if place.is_dir() {
+            return Err(in_the_way(path));
+        }
+        self.count()?;
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&place)?;
+        let left = self.limits.bytes.saturating_sub(self.bytes);
+        let written = io::copy(&mut content.take(left.saturating_add(1)), &mut file)?;
+        self.bytes = self.bytes.saturating_add(written);
+        if written > left {
+            let message = format!("`{path}`: a workspace may have {} bytes", self.limits.bytes);
+            return Err(Error::new(Code::ContentTooLarge, message).into());
+        }
+        file.set_permissions(Permissions::from_mode(mode))?;
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<()> {
+        self.entries += 1;
+        if self.entries > self.limits.entries {
+            let message = format!("a workspace may have {} files and folders", self.limits.entries);
+            return Err(Error::new(Code::ContentTooLarge, message).into());
+        }
+        Ok(())
+    }
+
+    /// Moves everything into the workspace. The answer is what was placed, folders apart.
+    ///
+    /// # Errors
+    /// `failed_precondition` when something is in the way, or does not fit; then the workspace is
+    /// as it was.
+    pub(crate) fn commit(self, home: &Home, inside: &Inside, overwrite: bool) -> Result<Vec<WorkspacePath>> {
+        let placed = self.check(inside, overwrite)?;
+        let top = place::open(&self.folder)?;
+        // What programs own, they own whole: a sandbox hands a workspace over by the owner of its top.
+        let owner = rustix::fs::fstat(inside.top())?.st_uid;
+        if rustix::process::geteuid().is_root() && owner != 0 {
+            folder::hand_over(&top, owner)?;
+        }
+        // One call rather than one for each file.
+        rustix::fs::syncfs(&top)?;
+        fs::rename(&self.folder, home.committed())?;
+        File::open(home.folder())?.sync_all()?;
+        merge(home, inside)?;
+        Ok(placed)
+    }
+
+    fn check(&self, inside: &Inside, overwrite: bool) -> Result<Vec<WorkspacePath>> {
+        let mut placed = Vec::new();
+        let mut walk = Walk::below(place::open(&self.folder)?, Path::new(""))?;
+        while let Some(entry) = walk.next()? {
+            let path = path_of(&entry.path)?;
+            let is_folder = entry.kind() == FileType::Directory;
+            match inside.look(&path)?.map(|about| kind_of(&about)) {
+                None => {}
+                Some(FileType::Directory) if is_folder => {}
+                Some(FileType::Directory) => return Err(Failure::state(&path, "a folder is there")),
+                Some(_) if is_folder => {
+                    return Err(Failure::state(&path, "expected a folder; something else is there"));
+                }
+                Some(_) if overwrite => {}
+                Some(_) => {
+                    return Err(Failure::state(&path, "it is there already; expected `overwrite=true` to replace it"));
+                }
+            }
+            if !is_folder {
+                placed.push(path);
+            }
+        }
+        let EnvironmentLimits { bytes, entries, .. } = self.limits;
+        let room = (bytes.checked_sub(self.bytes), entries.checked_sub(self.entries));
+        let fits = match room {
+            (Some(bytes), Some(entries)) => folder::measure(inside.top(), bytes, entries)?.is_some(),
+            (None, _) | (_, None) => false,
+        };
+        if !fits {
+            let why = format!("it would have more than {bytes} bytes or {entries} files and folders");
+            return Err(Failure::Refused(Error::precondition(format!("the workspace is full: {why}"))));
+        }
+        Ok(placed)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Committed, or in a new workspace that goes away whole.
+        if self.folder.file_name().is_some_and(|name| name == "staged")
+            && let Err(error) = place::remove(&self.folder)
+        {
+            warn!(%error, "Files that did not come in cannot be removed yet");
+        }
+    }
+}
+
+/// Brings in what was committed, and drops what was not. Nobody else may be working in it.
+pub(crate) fn recover(home: &Home) -> Result<()> {
+    place::remove(&home.staged())?;
+    if !home.committed().is_dir() {
+        return Ok(());
+    }
+    match merge(home, &Inside::open(&home.workspace())?) {
+        // Programs were there since it could not be finished.
+        Err(Failure::Refused(_)) => Ok(place::remove(&home.committed())?),
+        merged => merged,
+    }
+}
+
+/// Moves what was committed. It may be done again where it was interrupted: what has been moved
+/// is not there any more.
+fn merge(home: &Home, inside: &Inside) -> Result<()> {
+    let from = home.committed();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        let here = place::open(&from.join(&folder))?;
+        let there = inside.folder(&path_of(&folder)?)?;
+        for entry in fs::read_dir(from.join(&folder))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.as_bytes();
+            match rustix::fs::renameat_with(&here, name, &there, name, RenameFlags::NOREPLACE) {
+                Err(Errno::EXIST) if entry.file_type()?.is_dir() => folders.push(folder.join(entry.file_name())),
+                Err(Errno::EXIST) => rustix::fs::renameat(&here, name, &there, name)?,
+                moved => moved?,
+            }
+        }
+    }
+    Ok(place::remove(&from)?)
+}
+
+fn path_of(path: &Path) -> Result<WorkspacePath> {
+    WorkspacePath::parse(&path.to_string_lossy()).map_err(Failure::broken)
+}
+
+fn in_the_way(path: &WorkspacePath) -> Failure {
+    Error::invalid(path.as_str(), "it would have to be a file and a folder").into()
+}

@@ -1,0 +1,11 @@
+//! Environments without HTTP: how they begin and end, who has them, and what hostile programs and
+//! archives cannot do through them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod archives;
+mod hostile;
+mod leases;
+mod lifecycle;
+mod support;
+mod uploads;
