@@ -125,8 +125,9 @@ impl Llama {
         let mut messages: Vec<_> = request.messages.iter().map(|message| said(message, fingerprint)).collect();
         if let Some(prompt) = self.options.call_prompt.as_ref().filter(|_| !request.tools.is_empty()) {
             for message in &mut messages {
-                if let dialect::Message::User(parts) = message {
-                    parts.push(Part::Text(format!("\n\n{prompt}")));
+                if let dialect::Message::User(text) = message {
+                    text.push_str("\n\n");
+                    text.push_str(prompt);
                 }
             }
         }

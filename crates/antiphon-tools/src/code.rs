@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::declaration;
+use crate::workplace::Workplace;
 
 const MOST_PICTURES: usize = 8;
 const MOST_PICTURE_BYTES: u64 = 8 << 20;
@@ -21,9 +22,11 @@ const TOLD_BYTES: usize = 64 << 10;
 struct Code {
     sandbox: Sandbox,
     limits: Limits,
+    /// Without one every program has a new and empty folder.
+    place: Option<Arc<Workplace>>,
 }
 
-pub(crate) fn open(sandbox: Sandbox, limits: Limits) -> Result<OpenTool, Error> {
+pub(crate) fn open(sandbox: Sandbox, limits: Limits, place: Option<Arc<Workplace>>) -> Result<OpenTool, Error> {
     let parameters = json!({
         "type": "object",
         "properties": {
@@ -33,15 +36,23 @@ pub(crate) fn open(sandbox: Sandbox, limits: Limits) -> Result<OpenTool, Error> 
         "required": ["language", "code"],
         "additionalProperties": false,
     });
-    let description = "Runs a program and gives its output. There is no network, and nothing is kept between calls. \
-                       Pictures that it writes into the current folder are shown to the user.";
+    let description = match place {
+        None => {
+            "Runs a program and gives its output. There is no network, and nothing is kept between calls. Pictures \
+             that it writes into the current folder are shown to the user."
+        }
+        Some(_) => {
+            "Runs a program and gives its output. There is no network. Files in the current folder stay there. \
+             Pictures that it writes there are shown to the user."
+        }
+    };
     Ok(OpenTool {
         kind: Some(ServerTool::CodeExecution),
         name: None,
         server_name: None,
         declaration: declaration("code_execution", description, parameters)?,
         reads: false,
-        run: Arc::new(Code { sandbox, limits }),
+        run: Arc::new(Code { sandbox, limits, place }),
     })
 }
 
@@ -50,7 +61,19 @@ impl ServerFunction for Code {
     async fn call(&self, call: ToolCall) -> Result<ToolOutput, ToolError> {
         let text = |name: &str| call.arguments.get(name).and_then(Value::as_str).unwrap_or_default();
         let language = if text("language") == "bash" { Language::Bash } else { Language::Python };
-        let program = match Program::new(language, text("code")) {
+        let place = match &self.place {
+            None => None,
+            Some(place) => match place.enter().await {
+                Ok(place) => Some(place),
+                Err(why) => return Ok(ToolOutput::failed(why.clone(), json!(why))),
+            },
+        };
+        let program = Program::new(language, text("code"));
+        let program = match &place {
+            None => program,
+            Some(place) => program.and_then(|program| place.equip(program)),
+        };
+        let program = match program {
             Ok(program) => program,
             Err(refused) => {
                 let why = format!("{refused}\n");

@@ -3,8 +3,10 @@
 //! Each file makes functions for the model out of one crate that does the work and knows
 //! nothing of models: `search` of `antiphon-search`, `pages` of `antiphon-fetch`, `code` of
 //! `antiphon-sandbox`, `files` of `antiphon-files`, `mcp` of `antiphon-mcp`. `functions` looks
-//! through the request itself; `queries` is what the tools that search have in common.
+//! through the request itself; `queries` is what the tools that search have in common. An
+//! `agent` has a `workplace`, where `code` works too, and the tools of `workspace` for its files.
 
+mod agent;
 mod code;
 mod files;
 mod functions;
@@ -12,19 +14,24 @@ mod mcp;
 mod pages;
 mod queries;
 mod search;
+mod workplace;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use antiphon_engine::{Opened, ProjectId, Schema, Toolbox};
+use antiphon_engine::{OpenTool, Opened, ProjectId, Schema, Toolbox};
+use antiphon_environments::Environments;
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
 use antiphon_mcp::{McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Sandbox};
 use antiphon_search::Provider;
-use antiphon_wire::{CreateInteraction, Error, Tool, ToolSearch};
+use antiphon_wire::{AGENTS, CreateInteraction, Error, Tool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::Value;
+
+use crate::workplace::Workplace;
 
 /// What the operator lets models do.
 pub struct Tools {
@@ -36,6 +43,7 @@ pub struct Tools {
     /// Or why programs are not run.
     pub sandbox: Result<Sandbox, String>,
     pub limits: Limits,
+    pub environments: Environments,
     pub files: Files,
     pub mcp: McpServers,
     /// Processes that requests may name, by their names.
@@ -45,36 +53,68 @@ pub struct Tools {
 #[async_trait]
 impl Toolbox for Tools {
     async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error> {
-        if request.agent.is_some() {
-            return Err(Error::precondition("`agent`: agents are not run by this server yet"));
+        let agent = request.agent.as_deref();
+        if let Some(name) = agent.filter(|name| !AGENTS.contains(name)) {
+            return Err(Error::not_found(format!("`agent`: agent `{name}` not found")));
         }
-        if request.environment.is_some() {
-            return Err(Error::precondition("`environment`: this server has no environments yet"));
-        }
-        let mut opened = Vec::new();
-        for (at, tool) in request.tools.iter().enumerate() {
-            match tool {
-                Tool::Function(_) | Tool::ToolSearch(ToolSearch::Client(_)) => {}
-                Tool::ToolSearch(ToolSearch::Server {}) => opened.extend(functions::open(request)?),
-                Tool::GoogleSearch {} if self.providers.is_empty() => {
-                    return Err(unavailable(at, "no search is configured on this server"));
-                }
-                Tool::GoogleSearch {} => opened.push(search::open(self.providers.clone(), self.language.clone())?),
-                Tool::UrlContext {} => opened.push(pages::open(self.fetcher.clone())?),
-                Tool::CodeExecution {} => match &self.sandbox {
-                    Ok(sandbox) => opened.push(code::open(sandbox.clone(), self.limits.clone())?),
-                    Err(why) => return Err(unavailable(at, &format!("programs are not run on this server: {why}"))),
-                },
-                Tool::FileSearch(declared) => {
-                    opened.push(files::open(&self.files, project, declared, &format!("tools[{at}]")).await?);
-                }
-                Tool::McpServer(server) => {
-                    let found = mcp::open(&self.mcp, &self.processes, project, server).await;
-                    opened.extend(found.map_err(|why| unavailable(at, &why))?);
-                }
+        let defaults;
+        let declared = match agent {
+            Some(_) if request.tools.is_empty() => {
+                defaults = agent::default_tools(!self.providers.is_empty());
+                &defaults
             }
+            _ => &request.tools,
+        };
+        if request.environment.is_some()
+            && let Err(why) = &self.sandbox
+        {
+            return Err(Error::precondition(format!("`environment`: there is no sandbox on this server: {why}")));
         }
-        Ok(Opened { tools: opened, ..Opened::default() })
+        let place = match &request.environment {
+            None => None,
+            Some(choice) => Some(Arc::new(Workplace::open(&self.environments, project, choice).await?)),
+        };
+        let mut tools = Vec::new();
+        for (at, tool) in declared.iter().enumerate() {
+            tools.extend(self.open_one(project, request, at, tool, place.as_ref()).await?);
+        }
+        if let (Some(_), Some(place), Ok(sandbox)) = (agent, &place, &self.sandbox) {
+            tools.extend(workspace::open(sandbox, &self.limits, place)?);
+        }
+        Ok(Opened { tools, instruction: agent.map(|_| agent::instruction()), environment: place.map(|place| place.id().clone()) })
+    }
+}
+
+impl Tools {
+    /// The functions of a declared tool.
+    async fn open_one(
+        &self,
+        project: ProjectId,
+        request: &CreateInteraction,
+        at: usize,
+        tool: &Tool,
+        place: Option<&Arc<Workplace>>,
+    ) -> Result<Vec<OpenTool>, Error> {
+        Ok(match tool {
+            Tool::Function(_) | Tool::ToolSearch(ToolSearch::Client(_)) => Vec::new(),
+            Tool::ToolSearch(ToolSearch::Server {}) => functions::open(request)?.into_iter().collect(),
+            Tool::GoogleSearch {} if self.providers.is_empty() => {
+                return Err(unavailable(at, "no search is configured on this server"));
+            }
+            Tool::GoogleSearch {} => vec![search::open(self.providers.clone(), self.language.clone())?],
+            Tool::UrlContext {} => vec![pages::open(self.fetcher.clone())?],
+            Tool::CodeExecution {} => match &self.sandbox {
+                Ok(sandbox) => vec![code::open(sandbox.clone(), self.limits.clone(), place.cloned())?],
+                Err(why) => return Err(unavailable(at, &format!("programs are not run on this server: {why}"))),
+            },
+            Tool::FileSearch(declared) => {
+                vec![files::open(&self.files, project, declared, &format!("tools[{at}]")).await?]
+            }
+            Tool::McpServer(server) => {
+                let found = mcp::open(&self.mcp, &self.processes, project, server).await;
+                found.map_err(|why| unavailable(at, &why))?
+            }
+        })
     }
 }
 

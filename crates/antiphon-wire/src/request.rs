@@ -354,7 +354,7 @@ pub(crate) const fn refused(path: &'static str, sample: &'static str, note: &'st
 /// Every field of spec 02 and its treatment today.
 pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured("model", r#""gemini-3.5-flash""#, "served by the configured default when it is a `gemini-*` text model"),
-    honoured("agent", r#""antigravity-preview-05-2026""#, "read, and refused until agents are run"),
+    honoured("agent", r#""antigravity-preview-05-2026""#, "works with the configured default model"),
     refused("agent", r#""deep-research-preview-04-2026""#, "comes later"),
     honoured("input", r#""Hello""#, "string, content part, step, and lists of them"),
     honoured(

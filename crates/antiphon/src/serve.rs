@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models),
-        tools: Arc::new(tools::open(&config, data.path(), address, files.clone()).await?),
+        tools: Arc::new(tools::open(&config, data.path(), address, files.clone(), environments.clone()).await?),
         ambient: Arc::new(Machine),
         seal: data.seal(),
         limits: Limits {

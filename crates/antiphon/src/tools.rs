@@ -26,7 +26,13 @@ use crate::{Failed, paths, secrets};
 pub(crate) const CORPUS: &str = "corpus.sqlite";
 
 /// `address` is where this server listens, which nobody reaches through it.
-pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr, files: Files) -> Result<Tools, Failed> {
+pub(crate) async fn open(
+    config: &Config,
+    data: &Path,
+    address: SocketAddr,
+    files: Files,
+    environments: Environments,
+) -> Result<Tools, Failed> {
     let fetcher = fetcher(config, address)?;
     let checking = fetcher.clone();
     let check = move |url: &antiphon_fetch::Url| {
@@ -61,6 +67,7 @@ pub(crate) async fn open(config: &Config, data: &Path, address: SocketAddr, file
         sandbox,
         limits: limits(config),
         files,
+        environments,
         mcp,
         processes: processes?,
     })

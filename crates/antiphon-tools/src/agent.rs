@@ -1,0 +1,22 @@
+//! What an agent gets: its tools, and what it is told (spec 06, "Managed agent").
+
+use antiphon_wire::Tool;
+
+/// Said to the model before all else. What stands here is of no task in particular.
+const INSTRUCTION: &str = "\
+You are an agent. You do what the user asks yourself, with your tools, in a Linux sandbox.
+- One step at a time: call a tool, look at its result, decide what comes next.
+- Files are in the current folder and stay there. Paths are relative to it. There is no network.
+- Run what you write. When something fails, find out why and mend it.
+- Say nothing about files or output that a tool has not shown you.
+- When all is done, answer the user in words, with what was asked for in full.";
+
+/// The tools of an agent whose request names none.
+pub(crate) fn default_tools(has_search: bool) -> Vec<Tool> {
+    let search = has_search.then_some(Tool::GoogleSearch {});
+    std::iter::once(Tool::CodeExecution {}).chain(search).chain([Tool::UrlContext {}]).collect()
+}
+
+pub(crate) fn instruction() -> String {
+    INSTRUCTION.to_owned()
+}
