@@ -6,6 +6,8 @@ use antiphon_engine::{BackendError, FinishReason, ModelEvent, ModelStream, Resum
 use futures_core::Stream;
 use futures_util::{StreamExt as _, stream};
 
+use crate::blocks::Blocks;
+
 /// What a model says before anybody has read it.
 #[derive(Clone, Debug)]
 pub(crate) enum Raw {
@@ -26,6 +28,8 @@ pub(crate) enum Raw {
 /// Reads one answer.
 pub(crate) struct Answer {
     parser: OutputParser,
+    /// Where code blocks are calls.
+    blocks: Option<Blocks>,
     place: Place,
     /// Whether it holds calls.
     calls: bool,
@@ -53,6 +57,7 @@ impl Answer {
     pub(crate) fn new(parser: OutputParser) -> Self {
         Self {
             parser,
+            blocks: None,
             place: Place::Text,
             calls: false,
             thought_tokens: 0,
@@ -60,6 +65,12 @@ impl Answer {
             raw_bytes: 0,
             text_bytes: 0,
         }
+    }
+
+    /// Takes an answer that is a code block as a call.
+    pub(crate) fn with_blocks(mut self, are_calls: bool) -> Self {
+        self.blocks = are_calls.then(Blocks::default);
+        self
     }
 
     /// Counts what an earlier life of the call had generated.
@@ -93,12 +104,13 @@ impl Answer {
             Raw::Chunk { text, tokens } => {
                 self.raw_bytes += text.len();
                 let outputs = self.parser.push(&text);
+                let outputs = self.read_blocks(outputs);
                 let (mut events, malformed) = self.events(outputs, tokens);
                 if let Some(message) = malformed {
                     events.push(Err(unreadable(&message)));
                     return (events, true);
                 }
-                let stopped = self.parser.stopped();
+                let stopped = self.parser.stopped() || self.blocks.as_ref().is_some_and(Blocks::is_over);
                 if stopped {
                     events.push(Ok(self.finished(FinishReason::Stop)));
                 }
@@ -106,6 +118,10 @@ impl Answer {
             }
             Raw::Finished { reason } => {
                 let outputs = self.parser.finish();
+                let mut outputs = self.read_blocks(outputs);
+                if let Some(blocks) = &mut self.blocks {
+                    outputs.extend(blocks.finish(reason == FinishReason::Stop));
+                }
                 let (mut events, malformed) = self.events(outputs, Vec::new());
                 events.push(match malformed {
                     // What was cut off by a limit is no mistake of the model.
@@ -115,6 +131,15 @@ impl Answer {
                 (events, true)
             }
         }
+    }
+
+    fn read_blocks(&mut self, outputs: Vec<Output>) -> Vec<Output> {
+        let Some(blocks) = &mut self.blocks else { return outputs };
+        let read = outputs.into_iter().flat_map(|output| match output {
+            Output::Text(text) => blocks.push(&text),
+            other => vec![other],
+        });
+        read.collect()
     }
 
     /// The events of some outputs, up to one that is malformed. The tokens of a chunk go
@@ -170,7 +195,8 @@ impl Answer {
 
     fn finished(&self, reason: FinishReason) -> ModelEvent {
         // A call is said in other words than the model's, but nothing of it is cut.
-        let whole = if self.calls { !self.parser.stopped() } else { self.raw_bytes == self.text_bytes };
+        let is_cut = self.parser.stopped() || self.blocks.as_ref().is_some_and(Blocks::has_cut);
+        let whole = if self.calls { !is_cut } else { self.raw_bytes == self.text_bytes };
         ModelEvent::Finished {
             reason,
             exact: whole,

@@ -8,6 +8,7 @@
 //! are treated alike.
 
 mod answer;
+mod blocks;
 mod llama;
 mod scripted;
 

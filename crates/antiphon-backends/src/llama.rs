@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use futures_util::stream;
 
 use crate::answer::{Answer, Raw};
+use crate::blocks;
 
 mod supervisor;
 
@@ -40,11 +41,12 @@ pub struct LlamaOptions {
     pub sampling: Sampling,
     /// Said to the model when a request has no system instruction.
     pub system_prompt: Option<String>,
-    /// Said to the model behind what the user says, where there are functions.
-    pub call_prompt: Option<String>,
     /// Said to the model after the results of functions, for models that would rather call
     /// again than use them. `{question}` in it stands for what the user asked.
     pub result_prompt: Option<String>,
+    /// Whether an agent's model may answer with a code block in place of a call, as models that
+    /// write code well but calls badly do.
+    pub code_blocks: bool,
     /// The date templates may show, as `2026-06-09`.
     pub today: fn() -> String,
 }
@@ -54,6 +56,15 @@ pub struct Llama {
     options: LlamaOptions,
     supervisor: Supervisor,
 }
+
+/// Said behind a task to a model that writes code blocks.
+const BLOCK_PROMPT: &str = "Do the first step now: answer with nothing but one ```python or ```bash block, which is run \
+                            for you, or with a call.";
+
+/// Said in place of `result_prompt` while a task may not be done yet.
+const AGENT_PROMPT: &str = "The task is: {question}\n\nIf a step of it is still to be done, or has failed, answer with \
+                            nothing but the next block or call. If all of it is done, answer in words, with everything \
+                            that was asked for.";
 
 /// Stands for what the user asked, in a prompt after results.
 const QUESTION: &str = "{question}";
@@ -123,15 +134,16 @@ impl Llama {
     /// to do with them; there once and for ever, so that the next prompt extends this one.
     fn messages(&self, request: &ModelRequest, fingerprint: &str) -> Vec<dialect::Message> {
         let mut messages: Vec<_> = request.messages.iter().map(|message| said(message, fingerprint)).collect();
-        if let Some(prompt) = self.options.call_prompt.as_ref().filter(|_| !request.tools.is_empty()) {
+        if self.has_blocks(request) {
             for message in &mut messages {
                 if let dialect::Message::User(text) = message {
                     text.push_str("\n\n");
-                    text.push_str(prompt);
+                    text.push_str(BLOCK_PROMPT);
                 }
             }
         }
         let Some(prompt) = &self.options.result_prompt else { return messages };
+        let prompt = if request.is_agent { AGENT_PROMPT } else { prompt };
         let mut asked = String::new();
         for (at, message) in request.messages.iter().enumerate() {
             if let Message::User(parts) = message {
@@ -146,6 +158,13 @@ impl Llama {
             }
         }
         messages
+    }
+
+    /// Whether the model may write programs as code blocks.
+    fn has_blocks(&self, request: &ModelRequest) -> bool {
+        self.options.code_blocks
+            && request.is_agent
+            && request.tools.iter().any(|tool| tool.name == blocks::TOOL)
     }
 
     fn sampling(&self, request: &ModelRequest) -> Sampling {
@@ -210,7 +229,8 @@ impl Backend for Llama {
         let worker = self.supervisor.worker().await?;
         let Prompt { tail, constraint, .. } = self.render(&worker, &request)?;
         let callable = request.tools.iter().map(callable).collect();
-        let answer = Answer::new(worker.template.parser(&tail, request.generation.stop_sequences.clone(), callable));
+        let answer = Answer::new(worker.template.parser(&tail, request.generation.stop_sequences.clone(), callable))
+            .with_blocks(request.calls != Calls::None && self.has_blocks(&request));
         let answer = answer.with_resumed(request.resume.as_ref());
         let resume = request.resume.as_ref().map(|resume| resume.trace.tokens.clone()).unwrap_or_default();
         // A worker says at most one thing a token, one before and two after.

@@ -338,15 +338,14 @@ impl Grammar<'_> {
         let opens: Vec<_> = reasoning.tags().into_iter().map(|(open, _)| quoted(open)).collect();
         self.rule("VISIBLE", &format!("~(/\\s*/ ({}) {ANY})", opens.join(" | ")));
         if self.callable.is_empty() {
-            let trigger = quoted(self.format.trigger);
-            self.rule("TEXT", &format!("/(?s:.+)/ & ~({ANY} {trigger} {ANY}) & VISIBLE"));
+            self.triggers();
+            self.rule("TEXT", &format!("/(?s:.+)/ & ~({ANY} TRIGGER {ANY}) & VISIBLE"));
             return "| TEXT".to_owned();
         }
+        self.triggers();
         match self.format.shape {
-            Shape::Named { .. } | Shape::Tagged { .. } => self.rule("TRIGGER", &quoted(self.format.trigger)),
+            Shape::Named { .. } | Shape::Tagged { .. } => {}
             Shape::Object { .. } => {
-                self.rule("LEAD", &format!("\"{{\" WS {} WS \":\" WS {}", quoted("\"name\""), quoted("\"")));
-                self.rule("TRIGGER", &format!("{} | LEAD", quoted(self.format.trigger)));
                 let names = |function: &Callable| quoted(&json_string(&function.name)[1..]);
                 let names: Vec<_> = self.callable.iter().map(names).collect();
                 self.rule("UNCALLED", &format!("~(({}) {ANY})", names.join(" | ")));
@@ -358,6 +357,18 @@ impl Grammar<'_> {
             }
         }
         self.text("", "VISIBLE")
+    }
+
+    /// What a call begins with: also the bare object that some models write for one.
+    fn triggers(&mut self) {
+        let trigger = quoted(self.format.trigger);
+        match self.format.shape {
+            Shape::Named { .. } | Shape::Tagged { .. } => self.rule("TRIGGER", &trigger),
+            Shape::Object { .. } => {
+                self.rule("LEAD", &format!("\"{{\" WS {} WS \":\" WS {}", quoted("\"name\""), quoted("\"")));
+                self.rule("TRIGGER", &format!("{trigger} | LEAD"));
+            }
+        }
     }
 
     /// Text under a condition, and the calls after it.

@@ -20,11 +20,13 @@ pub struct ModelRequest {
     /// and cached-token counts would tell one project of another's prompts.
     pub scope: String,
     pub system_instruction: Option<String>,
-    /// The functions that the model is told of and may call; none with [`Calls::None`].
+    /// The functions that the model is told of; with [`Calls::None`] it may not call them now.
     pub tools: Vec<Tool>,
     pub calls: Calls,
     /// What a final answer conforms to. It binds no calls.
     pub answer: Option<Schema>,
+    /// Whether it works by itself, call by call, until a task is done (an agent).
+    pub is_agent: bool,
     /// Whether the model may think before it answers; none leaves it to the model.
     pub thinking: Option<bool>,
     /// At least one; the last is the user's or a function's.

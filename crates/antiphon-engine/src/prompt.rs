@@ -89,6 +89,7 @@ pub(crate) fn model_request(
         tools,
         calls,
         answer,
+        is_agent: request.agent.is_some(),
         // A level is a ceiling. What is below the lowest that a template knows is none.
         thinking: (request.generation_config.thinking_level == Some(ThinkingLevel::Minimal)).then_some(false),
         messages,

@@ -31,12 +31,12 @@ pub struct Entry {
     pub requantize: Option<String>,
     /// Used when a request carries no system instruction.
     pub system_prompt: String,
-    /// Said behind what the user says, where there are functions.
-    #[serde(default)]
-    pub call_prompt: Option<String>,
     /// Said after the results of functions.
     #[serde(default)]
     pub result_prompt: Option<String>,
+    /// Whether it writes programs better as code blocks than in calls.
+    #[serde(default)]
+    pub code_blocks: bool,
     /// About how many tokens of one tool's result it is told; reading is slow on a CPU.
     #[serde(default)]
     pub result_tokens: Option<usize>,

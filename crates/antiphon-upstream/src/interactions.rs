@@ -80,7 +80,7 @@ fn generation(call: &Call<'_>) -> Value {
     put("thinking_level", level);
     put("thinking_summaries", asked.thinking_summaries.map(|value| json!(value)));
     let choice = match request.calls {
-        Calls::None => None,
+        Calls::None => (!request.tools.is_empty()).then(|| json!("none")),
         Calls::Allowed => Some(json!("auto")),
         Calls::Required => Some(json!("any")),
     };

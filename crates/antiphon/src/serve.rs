@@ -283,7 +283,7 @@ fn local_model(
         arguments,
         sampling: entry.map_or(DEFAULT_SAMPLING, |entry| sampling(&entry.sampling)),
         system_prompt: entry.map(|entry| entry.system_prompt.clone()),
-        call_prompt: entry.and_then(|entry| entry.call_prompt.clone()),
+        code_blocks: entry.is_some_and(|entry| entry.code_blocks),
         result_prompt: entry.and_then(|entry| entry.result_prompt.clone()),
         today: || jiff::Zoned::now().date().to_string(),
     })

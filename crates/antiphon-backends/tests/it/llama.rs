@@ -30,7 +30,7 @@ fn llama(arguments: &[&str]) -> Llama {
         arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         sampling,
         system_prompt: None,
-        call_prompt: None,
+        code_blocks: false,
         result_prompt: Some("Use it.".to_owned()),
         today: || "2026-06-09".to_owned(),
     })
@@ -39,6 +39,7 @@ fn llama(arguments: &[&str]) -> Llama {
 
 fn request(messages: Vec<Message>, most: u32) -> ModelRequest {
     ModelRequest {
+        is_agent: false,
         scope: "project-1".to_owned(),
         system_instruction: None,
         tools: Vec::new(),
@@ -275,7 +276,7 @@ async fn a_worker_that_is_not_there_is_said_aloud() {
         arguments: Vec::new(),
         sampling: Sampling::GREEDY,
         system_prompt: None,
-        call_prompt: None,
+        code_blocks: false,
         result_prompt: Some("Use it.".to_owned()),
         today: || "2026-06-09".to_owned(),
     })

@@ -196,11 +196,13 @@ fn a_required_call_is_the_model_s_own_and_nothing_else() {
 fn an_answer_that_may_not_call_cannot_even_say_what_looks_like_a_call() {
     for dialect in TAGGED {
         let constraint = constraint(dialect, Calls::Forbidden, false, "");
-        check_accepted(&constraint, &["", "It is <b>sunny</b>.", "{\"name\": \"get\"} and <tool_box>"]);
+        check_accepted(&constraint, &["", "It is <b>sunny</b>.", "{\"key\": \"name\"} and <tool_box>"]);
         for vocabulary in [&SPELLED, &SPECIAL] {
             let matcher = vocabulary.matcher(&constraint);
             let said = vocabulary.accepted(&matcher, "Sunny.\n<tool_call>\n{").0;
             assert!(!said.contains("<tool_call>"), "{said}");
+            let said = vocabulary.accepted(&matcher, "{\"name\": \"get\", \"arguments\": {}}").0;
+            assert!(!said.contains("get"), "{said}");
         }
     }
 }

@@ -35,6 +35,7 @@ fn request(messages: Vec<Message>) -> ModelRequest {
         system_instruction: Some("Be brief.".to_owned()),
         tools: Vec::new(),
         calls: Calls::None,
+        is_agent: false,
         answer: None,
         thinking: None,
         messages,

@@ -50,6 +50,7 @@ fn request() -> ModelRequest {
         system_instruction: Some("Be brief.".to_owned()),
         tools: Vec::new(),
         calls: Calls::None,
+        is_agent: false,
         answer: None,
         thinking: None,
         messages: vec![Message::user("Hello")],
