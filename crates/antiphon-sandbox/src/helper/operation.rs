@@ -54,3 +54,60 @@ fn carry_out(operation: &FileOperation, workspace: &Path, room: Room) -> Result<
         FileOperation::Grep { pattern, path, glob } => searching::grep(&top, &folder(path)?, pattern, glob.as_deref()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use pretty_assertions::assert_eq;
+    use rustix::fs::{CWD, RenameFlags};
+
+    use super::*;
+
+    /// What is inside, and a link in its place, change places all the while: here without any walls.
+    #[test]
+    fn a_folder_that_becomes_a_link_leads_nowhere() {
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(outside.path().join("folder")).unwrap();
+        fs::write(outside.path().join("file"), "of the host").unwrap();
+        let (here, there) = (inside.path().join("x"), inside.path().join("y"));
+        let top: OwnedFd = File::open(inside.path()).unwrap().into();
+        let room = Room { bytes: 1 << 20, entries: 100, file_bytes: 1 << 20 };
+        let at = |path: &str| Below::read(path, Path::new("/workspace")).unwrap();
+        let change = changing::Change { old: "host", new: "workspace", replace_all: true };
+        let is_over = AtomicBool::new(false);
+        let mut replies = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    // One of them may have been deleted.
+                    let _ = rustix::fs::renameat_with(CWD, &here, CWD, &there, RenameFlags::EXCHANGE);
+                }
+            });
+            for _ in 0..300 {
+                // Which of them was deleted is a matter of chance.
+                let _ = fs::remove_dir_all(&there);
+                let _ = symlink(outside.path(), &there);
+                let _ = fs::create_dir(&here);
+                replies.extend([
+                    changing::write(&top, &at("x/file"), "of the workspace", room),
+                    reading::read(&top, &at("x/file"), None, None),
+                    changing::edit(&top, &at("x/file"), change, room),
+                    searching::grep(&top, &at("x"), "of", None),
+                    listing::list(&top, &at("x"), 9),
+                    changing::delete(&top, &at("x/file")),
+                    changing::delete(&top, &at("x")),
+                ]);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let is_done = |words: &str| replies.iter().any(|reply| reply.as_ref().is_ok_and(|text| text.contains(words)));
+        assert!(is_done("of the workspace") && is_done("`x/file` is written") && is_done("with everything in it"));
+        assert!(!is_done("of the host") && !is_done("folder/"));
+        assert_eq!(fs::read_to_string(outside.path().join("file")).unwrap(), "of the host");
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
+    }
+}
