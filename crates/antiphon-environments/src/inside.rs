@@ -34,7 +34,15 @@ pub(crate) struct Inside {
 
 impl Inside {
     pub(crate) fn open(workspace: &Path) -> io::Result<Self> {
-        Ok(Self { top: place::open(workspace)? })
+        let top = match place::open(workspace) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // Its program has closed it. Where it is belongs to the server alone, so this is no link.
+                rustix::fs::chmod(workspace, Mode::RWXU)?;
+                place::open(workspace)?
+            }
+            opened => opened?,
+        };
+        Ok(Self { top })
     }
 
     pub(crate) fn top(&self) -> &OwnedFd {
