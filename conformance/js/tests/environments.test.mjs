@@ -25,7 +25,7 @@ const refused = (promise, status) =>
 
 test("an environment is made, shown, listed and removed", async (context) => {
   const made = await make(context, { sources: [MAIN], network: "disabled" });
-  assert.match(made.id, /^env_[a-z0-9]{26}$/);
+  assert.match(made.id, /^env_[A-Za-z0-9_-]{24}$/);
   assert.deepEqual([made.status, made.network], ["active", "disabled"]);
   assert.deepEqual([Number(made.file_count), Number(made.size_bytes)], [1, MAIN.content.length]);
   assert.deepEqual(made.sources, [{ type: "inline", target: MAIN.target }]);

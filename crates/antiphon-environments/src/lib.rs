@@ -37,7 +37,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::failure::{Failure, Result, blocking};
+use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
 use crate::lease::Turns;
 use crate::place::{Home, Place};
@@ -144,7 +144,7 @@ impl Environments {
     }
 
     /// Removes folders that no row speaks of, and finishes those that were being written in.
-    fn recover(&self) -> Result<()> {
+    fn recover(&self) -> Outcome<()> {
         let kept = self.inner.rows.kept()?;
         for id in self.inner.place.ids()? {
             let home = self.home(&id);
@@ -164,7 +164,7 @@ impl Environments {
 
     /// # Errors
     /// `not_found`, as for all environments of other projects.
-    pub async fn get(&self, project: ProjectId, id: &EnvironmentId) -> std::result::Result<Environment, Error> {
+    pub async fn get(&self, project: ProjectId, id: &EnvironmentId) -> Result<Environment, Error> {
         let (environments, id) = (self.clone(), id.clone());
         let found = blocking(move || environments.inner.rows.find(project, &id)?.ok_or_else(|| absent(&id).into()));
         Ok(found.await?.shown(self.now(), self.inner.limits.expiry))
@@ -179,7 +179,7 @@ impl Environments {
         project: ProjectId,
         after: Option<&str>,
         most: usize,
-    ) -> std::result::Result<Listing<Environment>, Error> {
+    ) -> Result<Listing<Environment>, Error> {
         let before = after.map(read_token).transpose()?;
         let (environments, now, expiry) = (self.clone(), self.now(), self.inner.limits.expiry);
         let found = blocking(move || {
@@ -198,7 +198,7 @@ impl Environments {
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn delete(&self, project: ProjectId, id: &EnvironmentId) -> std::result::Result<(), Error> {
+    pub async fn delete(&self, project: ProjectId, id: &EnvironmentId) -> Result<(), Error> {
         let (environments, deleted) = (self.clone(), id.clone());
         if !blocking(move || environments.inner.rows.delete(project, &deleted)).await? {
             return Err(absent(id));
@@ -224,7 +224,7 @@ impl Environments {
         }
     }
 
-    async fn expire(&self) -> Result<()> {
+    async fn expire(&self) -> Outcome<()> {
         let (environments, alive) = (self.clone(), self.alive_since());
         let remembered = earlier(self.now(), REMEMBERED.max(self.inner.limits.expiry));
         let due = blocking(move || {
@@ -277,7 +277,7 @@ fn absent(id: &EnvironmentId) -> Error {
     Error::not_found(format!("`environments/{id}` not found"))
 }
 
-fn read_token(token: &str) -> std::result::Result<(i64, EnvironmentId), Error> {
+fn read_token(token: &str) -> Result<(i64, EnvironmentId), Error> {
     let parts =
         token.split_once('.').and_then(|(created, id)| Some((created.parse().ok()?, EnvironmentId::parse(id)?)));
     parts.ok_or_else(|| Error::invalid("page_token", "expected a `next_page_token` of this list"))

@@ -6,7 +6,7 @@ use rustix::fs::syncfs;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::failure::{Result, blocking};
+use crate::failure::{Outcome, blocking};
 use crate::inside::Inside;
 use crate::lease::{PATIENCE, in_use, place_sources};
 use crate::place::Home;
@@ -14,21 +14,13 @@ use crate::rows::Row;
 use crate::staged::Stage;
 use crate::{Environments, Inner, copy};
 
-const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// Each is of five bits.
-const ID_LETTERS: usize = 26;
-
 impl Environments {
     /// Makes an environment, or copies one. It is durable when this returns.
     ///
     /// # Errors
     /// `not_found` for what is to be copied, `failed_precondition` when the project has as many
     /// as it may.
-    pub async fn create(
-        &self,
-        project: ProjectId,
-        request: CreateEnvironment,
-    ) -> std::result::Result<Environment, Error> {
+    pub async fn create(&self, project: ProjectId, request: CreateEnvironment) -> Result<Environment, Error> {
         let CreateEnvironment { from_environment, sources, network, env } = request;
         match from_environment {
             Some(from) => self.fork(project, &from).await,
@@ -37,16 +29,12 @@ impl Environments {
     }
 
     /// The environment that an interaction is to work in: a new one, or the one that it names.
-    /// What is to be different in the latter is the matter of [`Lease::update`].
+    /// What is to be different in the latter is the matter of [`Lease::update`](crate::Lease::update).
     ///
     /// # Errors
     /// `not_found` for one that is not there, is another project's or has expired;
     /// `failed_precondition` when the project has as many as it may.
-    pub async fn choose(
-        &self,
-        project: ProjectId,
-        choice: &EnvironmentChoice,
-    ) -> std::result::Result<EnvironmentId, Error> {
+    pub async fn choose(&self, project: ProjectId, choice: &EnvironmentChoice) -> Result<EnvironmentId, Error> {
         if let Some(id) = choice.existing() {
             return Ok(self.alive(project, id).await.map(|row| row.id)?);
         }
@@ -57,7 +45,7 @@ impl Environments {
         Ok(self.make(project, spec).await?.id)
     }
 
-    async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> std::result::Result<Environment, Error> {
+    async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> Result<Environment, Error> {
         let mut row = Row::new(self.mint(), self.now());
         row.variables = spec.env;
         row.sources = spec.sources.iter().map(|source| source.target.clone()).collect();
@@ -70,7 +58,7 @@ impl Environments {
     /// # Errors
     /// `not_found`; `failed_precondition` when a run has it for longer than a moment, or the
     /// project as many as it may.
-    pub async fn fork(&self, project: ProjectId, from: &EnvironmentId) -> std::result::Result<Environment, Error> {
+    pub async fn fork(&self, project: ProjectId, from: &EnvironmentId) -> Result<Environment, Error> {
         self.alive(project, from).await?;
         let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
         let found = self.alive(project, from).await?;
@@ -98,8 +86,8 @@ impl Environments {
         &self,
         project: ProjectId,
         mut row: Row,
-        fill: impl FnOnce(&Home) -> Result<()> + Send + 'static,
-    ) -> std::result::Result<Environment, Error> {
+        fill: impl FnOnce(&Home) -> Outcome<()> + Send + 'static,
+    ) -> Result<Environment, Error> {
         let environments = self.clone();
         let added = blocking(move || {
             let Inner { place, rows, limits, .. } = &*environments.inner;
@@ -127,12 +115,8 @@ impl Environments {
     }
 
     fn mint(&self) -> EnvironmentId {
-        let mut bytes = [0; ID_LETTERS];
+        let mut bytes = [0; 18];
         self.inner.ambient.fill_random(&mut bytes);
-        let letters = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-        match EnvironmentId::parse(&"env_".chars().chain(letters).collect::<String>()) {
-            Some(id) => id,
-            None => unreachable!("letters and digits are an id"),
-        }
+        EnvironmentId::from_bytes(&bytes)
     }
 }
