@@ -24,6 +24,7 @@ from pydantic import BaseModel
 # Documented on the wire but not typed by the SDK, which keeps them as extra attributes.
 UNTYPED_FIELDS = {
     "Interaction": {"object", "error"},
+    "Environment": {"environment_id", "type"},
     "InteractionSseEventInteraction": {"errors", "error"},
     "FileSearchCallStep": {"arguments"},
     "FileSearchResultStep": {"result", "is_error"},

@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use tar::{Archive, EntryType, PaxExtensions};
 use zip::ZipArchive;
 
-use crate::failure::Result;
+use crate::failure::Outcome;
 use crate::staged::Stage;
 
 /// What an archive says of an entry in words of its own: a long name, or attributes.
@@ -32,7 +32,7 @@ const FOLDER: u32 = 0o040_000;
 ///
 /// # Errors
 /// `invalid_request` for what is no archive, or holds what is not unpacked; `content_too_large`.
-pub(crate) fn unpack(mut archive: File, into: &WorkspacePath, stage: &mut Stage) -> Result<()> {
+pub(crate) fn unpack(mut archive: File, into: &WorkspacePath, stage: &mut Stage) -> Outcome<()> {
     let mut head = Vec::new();
     (&archive).take(512).read_to_end(&mut head)?;
     archive.seek(SeekFrom::Start(0))?;
@@ -51,7 +51,7 @@ pub(crate) fn unpack(mut archive: File, into: &WorkspacePath, stage: &mut Stage)
     }
 }
 
-fn unpack_tar(stream: impl Read, packed: u64, into: &WorkspacePath, stage: &mut Stage) -> Result<()> {
+fn unpack_tar(stream: impl Read, packed: u64, into: &WorkspacePath, stage: &mut Stage) -> Outcome<()> {
     let is_over = Rc::new(Cell::new(false));
     let bounded = Bounded { stream, most: most_unpacked(packed), read: 0, is_over: Rc::clone(&is_over) };
     // The library's own words could hold names.
@@ -103,7 +103,7 @@ fn unpack_tar(stream: impl Read, packed: u64, into: &WorkspacePath, stage: &mut 
 }
 
 /// The path among the attributes of an entry.
-fn pax_path(said: &[u8]) -> Result<Option<Vec<u8>>> {
+fn pax_path(said: &[u8]) -> Outcome<Option<Vec<u8>>> {
     let mut path = None;
     for extension in PaxExtensions::new(said) {
         let extension = extension.map_err(|_| refused("the archive is damaged"))?;
@@ -118,7 +118,7 @@ fn pax_path(said: &[u8]) -> Result<Option<Vec<u8>>> {
     Ok(path)
 }
 
-fn unpack_zip(mut archive: File, packed: u64, into: &WorkspacePath, stage: &mut Stage) -> Result<()> {
+fn unpack_zip(mut archive: File, packed: u64, into: &WorkspacePath, stage: &mut Stage) -> Outcome<()> {
     let damaged = |_| refused("the archive is damaged, encrypted, or of a kind that is not unpacked");
     let mut tail = Vec::new();
     archive.seek(SeekFrom::Start(packed.saturating_sub(ZIP_TAIL)))?;
@@ -160,7 +160,7 @@ fn most_unpacked(packed: u64) -> u64 {
 }
 
 /// Where an entry is placed; none for the folder itself.
-fn member(name: &[u8], into: &WorkspacePath) -> Result<Option<WorkspacePath>> {
+fn member(name: &[u8], into: &WorkspacePath) -> Outcome<Option<WorkspacePath>> {
     let wrong = |why: &str| refused(&format!("`{}`: {why}", shown(name)));
     let mut text = std::str::from_utf8(name).map_err(|_| wrong("expected a name in UTF-8"))?;
     while let Some(rest) = text.strip_prefix("./") {
@@ -178,7 +178,7 @@ fn member(name: &[u8], into: &WorkspacePath) -> Result<Option<WorkspacePath>> {
 
 /// # Errors
 /// `invalid_request` for a file that would give its rights away.
-fn plain_mode(mode: u32, path: &WorkspacePath) -> Result<u32> {
+fn plain_mode(mode: u32, path: &WorkspacePath) -> Outcome<u32> {
     if mode & 0o6000 != 0 {
         return Err(refused(&format!("`{path}` would run with the rights of its owner")).into());
     }

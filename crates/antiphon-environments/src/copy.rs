@@ -10,7 +10,7 @@ use antiphon_wire::WorkspacePath;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, SeekFrom, Statx, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use crate::failure::Result;
+use crate::failure::Outcome;
 use crate::inside::Inside;
 
 /// What a copy has of a mode: nobody gets rights by running it.
@@ -21,7 +21,7 @@ const RIGHTS: u32 = 0o777;
 ///
 /// # Errors
 /// `failed_precondition` for what cannot be read.
-pub(crate) fn copy(from: &Inside, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Inside, to: &Path) -> Outcome<()> {
     let mut folders: Vec<(PathBuf, Statx)> = Vec::new();
     let mut walk = from.walk(&WorkspacePath::default())?;
     while let Some(entry) = walk.next()? {

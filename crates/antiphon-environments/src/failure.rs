@@ -7,7 +7,7 @@ use antiphon_wire::{Code, Error, WorkspacePath};
 use rustix::io::Errno;
 use tracing::error;
 
-pub(crate) type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Outcome<T> = Result<T, Failure>;
 
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -74,6 +74,6 @@ impl From<Failure> for Error {
 }
 
 /// Does what the disk may hold up away from the threads that serve everybody.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Failure::broken(error)))
 }

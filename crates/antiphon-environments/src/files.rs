@@ -7,7 +7,7 @@ use antiphon_engine::ProjectId;
 use antiphon_wire::{EnvironmentFile, EnvironmentId, Error, WorkspacePath};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Result, blocking};
+use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
 use crate::listing::{self, Listing};
 use crate::stream::{ByteStream, stream};
@@ -49,7 +49,7 @@ impl Environments {
         recursive: bool,
         after: Option<&str>,
         most: usize,
-    ) -> std::result::Result<Listing<EnvironmentFile>, Error> {
+    ) -> Result<Listing<EnvironmentFile>, Error> {
         let (path, after) = (path.clone(), after.map(str::to_owned));
         let listed =
             self.look_into(project, id, move |inside| listing::list(&inside, &path, recursive, after.as_deref(), most));
@@ -65,7 +65,7 @@ impl Environments {
         project: ProjectId,
         id: &EnvironmentId,
         path: &WorkspacePath,
-    ) -> std::result::Result<Download, Error> {
+    ) -> Result<Download, Error> {
         let path = path.clone();
         let (file, about) = self.look_into(project, id, move |inside| inside.file(&path)).await?;
         let size = about.stx_size;
@@ -81,7 +81,7 @@ impl Environments {
     ///
     /// # Errors
     /// `not_found`; `failed_precondition` when it is too large.
-    pub async fn snapshot(&self, project: ProjectId, id: &EnvironmentId) -> std::result::Result<ByteStream, Error> {
+    pub async fn snapshot(&self, project: ProjectId, id: &EnvironmentId) -> Result<ByteStream, Error> {
         let most = self.inner.limits.bytes.saturating_mul(SNAPSHOT_FACTOR);
         let inside = self.look_into(project, id, move |inside| {
             snapshot::check_size(&inside, most)?;
@@ -95,12 +95,7 @@ impl Environments {
     ///
     /// # Errors
     /// Those of [`Environments::upload`] that are known already.
-    pub async fn check_upload(
-        &self,
-        project: ProjectId,
-        id: &EnvironmentId,
-        upload: &Upload,
-    ) -> std::result::Result<(), Error> {
+    pub async fn check_upload(&self, project: ProjectId, id: &EnvironmentId, upload: &Upload) -> Result<(), Error> {
         if upload.path.is_top() && !upload.extract {
             return Err(Error::invalid("path", "expected the path of a file, got the workspace"));
         }
@@ -129,7 +124,7 @@ impl Environments {
         id: &EnvironmentId,
         upload: &Upload,
         bytes: File,
-    ) -> std::result::Result<Vec<EnvironmentFile>, Error> {
+    ) -> Result<Vec<EnvironmentFile>, Error> {
         self.check_upload(project, id, upload).await?;
         let lease = self.lease_soon(project, id).await?;
         let Upload { path, overwrite, extract } = upload.clone();
@@ -155,8 +150,8 @@ impl Environments {
         &self,
         project: ProjectId,
         id: &EnvironmentId,
-        work: impl FnOnce(Inside) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+        work: impl FnOnce(Inside) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
         let (environments, id) = (self.clone(), id.clone());
         blocking(move || {
             environments.alive_row(project, &id)?;
@@ -169,7 +164,7 @@ impl Environments {
     async fn send(
         &self,
         work: impl FnOnce(&mut crate::stream::Pipe) -> io::Result<()> + Send + 'static,
-    ) -> Result<ByteStream> {
+    ) -> Outcome<ByteStream> {
         let permit = self.inner.sending.clone().acquire_owned().await.map_err(Failure::broken)?;
         Ok(stream(&self.inner.tasks, permit, work))
     }

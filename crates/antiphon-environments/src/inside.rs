@@ -15,7 +15,7 @@ use antiphon_wire::WorkspacePath;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Outcome};
 use crate::place;
 use crate::rows::Contents;
 
@@ -34,7 +34,15 @@ pub(crate) struct Inside {
 
 impl Inside {
     pub(crate) fn open(workspace: &Path) -> io::Result<Self> {
-        Ok(Self { top: place::open(workspace)? })
+        let top = match place::open(workspace) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // Its program has closed it. Where it is belongs to the server alone, so this is no link.
+                rustix::fs::chmod(workspace, Mode::RWXU)?;
+                place::open(workspace)?
+            }
+            opened => opened?,
+        };
+        Ok(Self { top })
     }
 
     pub(crate) fn top(&self) -> &OwnedFd {
@@ -42,7 +50,7 @@ impl Inside {
     }
 
     /// What is at a path, be it a link; none when there is nothing, or no way through folders.
-    pub(crate) fn look(&self, path: &WorkspacePath) -> Result<Option<Statx>> {
+    pub(crate) fn look(&self, path: &WorkspacePath) -> Outcome<Option<Statx>> {
         match below(&self.top, &name_of(path), OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(error) => Err(unreadable(path, error)),
@@ -54,7 +62,7 @@ impl Inside {
     ///
     /// # Errors
     /// `not_found`; `failed_precondition` for what is none.
-    pub(crate) fn file(&self, path: &WorkspacePath) -> Result<(File, Statx)> {
+    pub(crate) fn file(&self, path: &WorkspacePath) -> Outcome<(File, Statx)> {
         let found = self.look(path)?.ok_or_else(|| Failure::no_file(path))?;
         match kind_of(&found) {
             FileType::RegularFile => {}
@@ -74,7 +82,7 @@ impl Inside {
     ///
     /// # Errors
     /// `not_found`.
-    pub(crate) fn folder(&self, path: &WorkspacePath) -> Result<OwnedFd> {
+    pub(crate) fn folder(&self, path: &WorkspacePath) -> Outcome<OwnedFd> {
         match below(&self.top, &name_of(path), OFlags::RDONLY | OFlags::DIRECTORY) {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(Failure::no_file(path)),
             opened => opened.map_err(|error| unreadable(path, error)),
@@ -82,12 +90,12 @@ impl Inside {
     }
 
     /// Visits what is below a folder of the workspace.
-    pub(crate) fn walk(&self, path: &WorkspacePath) -> Result<Walk> {
+    pub(crate) fn walk(&self, path: &WorkspacePath) -> Outcome<Walk> {
         Walk::below(self.folder(path)?, path.as_path())
     }
 
     /// How much there is, as far as it can be seen.
-    pub(crate) fn contents(&self) -> Result<Contents> {
+    pub(crate) fn contents(&self) -> Outcome<Contents> {
         let mut contents = Contents::default();
         antiphon_sandbox::folder::visit(&self.top, |_, _, about| {
             if FileType::from_raw_mode(about.st_mode) == FileType::RegularFile {
@@ -172,13 +180,13 @@ pub(crate) struct Entry {
 }
 
 impl Walk {
-    pub(crate) fn below(folder: OwnedFd, path: &Path) -> Result<Self> {
+    pub(crate) fn below(folder: OwnedFd, path: &Path) -> Outcome<Self> {
         let mut walk = Self { levels: Vec::new(), next: None, is_whole: true };
         walk.enter(folder, path.to_owned())?;
         Ok(walk)
     }
 
-    fn enter(&mut self, folder: OwnedFd, path: PathBuf) -> Result<()> {
+    fn enter(&mut self, folder: OwnedFd, path: PathBuf) -> Outcome<()> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&folder)? {
             // A folder that changes while it is read shows what it can.
@@ -194,7 +202,7 @@ impl Walk {
     }
 
     /// The next entry. A folder is entered afterwards, unless [`Walk::skip`] is called.
-    pub(crate) fn next(&mut self) -> Result<Option<Entry>> {
+    pub(crate) fn next(&mut self) -> Outcome<Option<Entry>> {
         if let Some(entry) = self.next.take() {
             if self.levels.len() >= DEPTH || entry.path.as_os_str().len() > LONGEST_PATH {
                 self.is_whole = false;
@@ -232,7 +240,7 @@ impl Walk {
 
     /// # Errors
     /// `failed_precondition` when there was more than could be visited.
-    pub(crate) fn check_whole(&self) -> Result<()> {
+    pub(crate) fn check_whole(&self) -> Outcome<()> {
         if self.is_whole {
             return Ok(());
         }
@@ -247,7 +255,7 @@ impl Entry {
     }
 
     /// Opens it for reading; none when it has vanished or is no regular file any more.
-    pub(crate) fn open(&self) -> Result<Option<(File, Statx)>> {
+    pub(crate) fn open(&self) -> Outcome<Option<(File, Statx)>> {
         match regular(&*self.folder, &self.name) {
             Err(Errno::NOENT | Errno::LOOP) => Ok(None),
             Err(Errno::ACCESS | Errno::PERM) => {
@@ -260,7 +268,7 @@ impl Entry {
     }
 
     /// Where a link leads; none when it has vanished or is no link any more.
-    pub(crate) fn target(&self) -> Result<Option<CString>> {
+    pub(crate) fn target(&self) -> Outcome<Option<CString>> {
         match rustix::fs::readlinkat(&*self.folder, &self.name, Vec::new()) {
             Err(Errno::NOENT | Errno::INVAL) => Ok(None),
             target => Ok(Some(target?)),

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::failure::{Failure, Result, blocking};
+use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
 use crate::place::Home;
 use crate::rows::Row;
@@ -87,7 +87,7 @@ impl Environments {
     ///
     /// # Errors
     /// `not_found`, also when it was deleted or has expired meanwhile.
-    pub async fn lease(&self, project: ProjectId, id: &EnvironmentId) -> std::result::Result<Lease, Error> {
+    pub async fn lease(&self, project: ProjectId, id: &EnvironmentId) -> Result<Lease, Error> {
         self.alive(project, id).await?;
         let turn = self.inner.turns.of(id).write_owned().await;
         let held = Held { environments: self.clone(), id: id.clone(), turn: Some(turn) };
@@ -107,7 +107,7 @@ impl Environments {
     ///
     /// # Errors
     /// `failed_precondition` when a run has it for longer.
-    pub(crate) async fn lease_soon(&self, project: ProjectId, id: &EnvironmentId) -> Result<Lease> {
+    pub(crate) async fn lease_soon(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<Lease> {
         let lease = timeout(PATIENCE, self.lease(project, id)).await;
         Ok(lease.map_err(|_| in_use(id))??)
     }
@@ -133,7 +133,7 @@ impl Lease {
     /// # Errors
     /// `failed_precondition` when something is in the way or does not fit; then nothing has
     /// changed.
-    pub async fn update(&mut self, spec: &EnvironmentSpec) -> std::result::Result<(), Error> {
+    pub async fn update(&mut self, spec: &EnvironmentSpec) -> Result<(), Error> {
         if spec.sources.is_empty() && spec.env.is_empty() {
             return Ok(());
         }
@@ -159,8 +159,8 @@ impl Lease {
     pub(crate) async fn write(
         &self,
         overwrite: bool,
-        fill: impl FnOnce(&mut Stage) -> Result<()> + Send + 'static,
-    ) -> Result<Vec<WorkspacePath>> {
+        fill: impl FnOnce(&mut Stage) -> Outcome<()> + Send + 'static,
+    ) -> Outcome<Vec<WorkspacePath>> {
         let (home, limits): (Home, _) = (self.held.environments.home(self.id()), self.held.environments.inner.limits);
         blocking(move || {
             let mut stage = Stage::begin(&home, limits)?;
@@ -171,7 +171,7 @@ impl Lease {
     }
 
     /// Gives the environment back, and waits until it is.
-    pub(crate) async fn end(mut self) -> Result<()> {
+    pub(crate) async fn end(mut self) -> Outcome<()> {
         let inner = Arc::clone(&self.held.environments.inner);
         let Some(turn) = mem::take(&mut self.held.turn) else { return Ok(()) };
         let ending = inner.tasks.spawn(give_back(self.held.environments.clone(), self.id().clone(), turn));
@@ -179,7 +179,7 @@ impl Lease {
     }
 }
 
-pub(crate) fn place_sources(stage: &mut Stage, sources: &[Source]) -> Result<()> {
+pub(crate) fn place_sources(stage: &mut Stage, sources: &[Source]) -> Outcome<()> {
     sources.iter().try_for_each(|source| stage.file(&source.target, 0o644, source.content.as_slice()))
 }
 
@@ -190,13 +190,13 @@ pub(crate) fn in_use(id: &EnvironmentId) -> Failure {
 
 impl Environments {
     /// A row of an environment that can be used.
-    pub(crate) fn alive_row(&self, project: ProjectId, id: &EnvironmentId) -> Result<Row> {
+    pub(crate) fn alive_row(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<Row> {
         let row = self.inner.rows.find(project, id)?;
         let alive = row.filter(|row| !row.is_expired(self.now(), self.inner.limits.expiry));
         alive.ok_or_else(|| absent(id).into())
     }
 
-    pub(crate) async fn alive(&self, project: ProjectId, id: &EnvironmentId) -> Result<Row> {
+    pub(crate) async fn alive(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<Row> {
         let (environments, id) = (self.clone(), id.clone());
         blocking(move || environments.alive_row(project, &id)).await
     }

@@ -1,6 +1,7 @@
 //! Environments: the workspaces that agents keep between interactions (spec 06, "Environments").
 //!
 //! * `rows`: what is known of each, in one database; `place`: where each is on the disk.
+//! * `making`: how each begins.
 //! * `lease`: who may write in one.
 //! * `staged`: files on their way in, all of them or none; `archive`: out of an archive.
 //! * `inside`: a workspace as the server sees it, where nothing is trusted.
@@ -17,6 +18,7 @@ mod files;
 mod inside;
 mod lease;
 mod listing;
+mod making;
 mod place;
 mod rows;
 mod snapshot;
@@ -28,21 +30,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use antiphon_engine::{Ambient, ProjectId};
-use antiphon_wire::{CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
+use antiphon_wire::{Environment, EnvironmentId, Error};
 use jiff::{SignedDuration, Timestamp};
-use rustix::fs::syncfs;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedRwLockWriteGuard, Semaphore};
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::failure::{Failure, Result, blocking};
+use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
-use crate::lease::{PATIENCE, Turns, in_use, place_sources};
+use crate::lease::Turns;
 use crate::place::{Home, Place};
-use crate::rows::{Row, Rows};
-use crate::staged::Stage;
+use crate::rows::Rows;
 
 pub use files::{Download, Upload};
 pub use lease::Lease;
@@ -110,10 +109,6 @@ const SENT_AT_ONCE: usize = 32;
 /// What has expired is still shown for so long.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(60 * 24);
 
-const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// Each is of five bits.
-const ID_LETTERS: usize = 26;
-
 impl Environments {
     /// Also ends what an earlier process had begun.
     ///
@@ -149,7 +144,7 @@ impl Environments {
     }
 
     /// Removes folders that no row speaks of, and finishes those that were being written in.
-    fn recover(&self) -> Result<()> {
+    fn recover(&self) -> Outcome<()> {
         let kept = self.inner.rows.kept()?;
         for id in self.inner.place.ids()? {
             let home = self.home(&id);
@@ -167,116 +162,9 @@ impl Environments {
         Ok(())
     }
 
-    /// Makes an environment, or copies one. It is durable when this returns.
-    ///
-    /// # Errors
-    /// `not_found` for what is to be copied, `failed_precondition` when the project has as many
-    /// as it may.
-    pub async fn create(
-        &self,
-        project: ProjectId,
-        request: CreateEnvironment,
-    ) -> std::result::Result<Environment, Error> {
-        let CreateEnvironment { from_environment, sources, network, env } = request;
-        match from_environment {
-            Some(from) => self.fork(project, &from).await,
-            None => self.make(project, EnvironmentSpec { environment_id: None, sources, network, env }).await,
-        }
-    }
-
-    /// The environment that an interaction is to work in: a new one, or the one that it names.
-    /// What is to be different in the latter is the matter of [`Lease::update`].
-    ///
-    /// # Errors
-    /// `not_found` for one that is not there, is another project's or has expired;
-    /// `failed_precondition` when the project has as many as it may.
-    pub async fn choose(
-        &self,
-        project: ProjectId,
-        choice: &EnvironmentChoice,
-    ) -> std::result::Result<EnvironmentId, Error> {
-        if let Some(id) = choice.existing() {
-            return Ok(self.alive(project, id).await.map(|row| row.id)?);
-        }
-        let spec = match choice {
-            EnvironmentChoice::Described(spec) => spec.clone(),
-            EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) => EnvironmentSpec::default(),
-        };
-        Ok(self.make(project, spec).await?.id)
-    }
-
-    async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> std::result::Result<Environment, Error> {
-        let mut row = Row::new(self.mint(), self.now());
-        row.variables = spec.env;
-        row.sources = spec.sources.iter().map(|source| source.target.clone()).collect();
-        let limits = self.inner.limits;
-        self.add(project, row, move |home| place_sources(&mut Stage::at(home.workspace(), limits), &spec.sources)).await
-    }
-
-    /// Copies an environment, byte for byte. Its variables are those of the other.
-    ///
-    /// # Errors
-    /// `not_found`; `failed_precondition` when a run has it for longer than a moment, or the
-    /// project as many as it may.
-    pub async fn fork(&self, project: ProjectId, from: &EnvironmentId) -> std::result::Result<Environment, Error> {
-        self.alive(project, from).await?;
-        let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
-        let found = self.alive(project, from).await?;
-        let mut row = Row::new(self.mint(), self.now());
-        (row.variables, row.sources) = (found.variables, found.sources);
-        let (environments, from, limits) = (self.clone(), from.clone(), self.inner.limits);
-        let fill = move |home: &Home| {
-            // Nobody writes in it meanwhile.
-            let _turn = turn;
-            environments.inner.rows.access(&from, environments.now())?;
-            let inside = Inside::open(&environments.home(&from).workspace())?;
-            // A workspace may have grown over its bounds before its program was ended; twice is another matter.
-            let (bytes, entries) = (limits.bytes.saturating_mul(2), limits.entries.saturating_mul(2));
-            if antiphon_sandbox::folder::measure(inside.top(), bytes, entries)?.is_none() {
-                let message = format!("`environments/{from}` has more in it than is copied");
-                return Err(Error::precondition(message).into());
-            }
-            copy::copy(&inside, &home.workspace())
-        };
-        self.add(project, row, fill).await
-    }
-
-    /// Makes the folder of an environment, fills it, and then makes it one.
-    async fn add(
-        &self,
-        project: ProjectId,
-        mut row: Row,
-        fill: impl FnOnce(&Home) -> Result<()> + Send + 'static,
-    ) -> std::result::Result<Environment, Error> {
-        let environments = self.clone();
-        let added = blocking(move || {
-            let Inner { place, rows, limits, .. } = &*environments.inner;
-            let (now, alive) = (environments.now(), environments.alive_since());
-            // Before there is any work; again when it is done.
-            rows.check_room(project, limits.environments, alive)?;
-            let home = environments.home(&row.id);
-            let made = place.make(&home).and_then(|()| fill(&home)).and_then(|()| {
-                let inside = Inside::open(&home.workspace())?;
-                row.contents = inside.contents()?;
-                // One call rather than one for each file.
-                syncfs(inside.top())?;
-                place.sync()?;
-                rows.add(project, &row, limits.environments, alive)
-            });
-            if let Err(failure) = made {
-                if let Err(error) = home.remove() {
-                    warn!(%error, "The folder of what has become no environment cannot be removed yet");
-                }
-                return Err(failure);
-            }
-            Ok(row.shown(now, limits.expiry))
-        });
-        Ok(added.await?)
-    }
-
     /// # Errors
     /// `not_found`, as for all environments of other projects.
-    pub async fn get(&self, project: ProjectId, id: &EnvironmentId) -> std::result::Result<Environment, Error> {
+    pub async fn get(&self, project: ProjectId, id: &EnvironmentId) -> Result<Environment, Error> {
         let (environments, id) = (self.clone(), id.clone());
         let found = blocking(move || environments.inner.rows.find(project, &id)?.ok_or_else(|| absent(&id).into()));
         Ok(found.await?.shown(self.now(), self.inner.limits.expiry))
@@ -291,7 +179,7 @@ impl Environments {
         project: ProjectId,
         after: Option<&str>,
         most: usize,
-    ) -> std::result::Result<Listing<Environment>, Error> {
+    ) -> Result<Listing<Environment>, Error> {
         let before = after.map(read_token).transpose()?;
         let (environments, now, expiry) = (self.clone(), self.now(), self.inner.limits.expiry);
         let found = blocking(move || {
@@ -310,7 +198,7 @@ impl Environments {
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn delete(&self, project: ProjectId, id: &EnvironmentId) -> std::result::Result<(), Error> {
+    pub async fn delete(&self, project: ProjectId, id: &EnvironmentId) -> Result<(), Error> {
         let (environments, deleted) = (self.clone(), id.clone());
         if !blocking(move || environments.inner.rows.delete(project, &deleted)).await? {
             return Err(absent(id));
@@ -336,7 +224,7 @@ impl Environments {
         }
     }
 
-    async fn expire(&self) -> Result<()> {
+    async fn expire(&self) -> Outcome<()> {
         let (environments, alive) = (self.clone(), self.alive_since());
         let remembered = earlier(self.now(), REMEMBERED.max(self.inner.limits.expiry));
         let due = blocking(move || {
@@ -367,16 +255,6 @@ impl Environments {
         }
     }
 
-    fn mint(&self) -> EnvironmentId {
-        let mut bytes = [0; ID_LETTERS];
-        self.inner.ambient.fill_random(&mut bytes);
-        let letters = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-        match EnvironmentId::parse(&"env_".chars().chain(letters).collect::<String>()) {
-            Some(id) => id,
-            None => unreachable!("letters and digits are an id"),
-        }
-    }
-
     fn home(&self, id: &EnvironmentId) -> Home {
         self.inner.place.home(id)
     }
@@ -399,7 +277,7 @@ fn absent(id: &EnvironmentId) -> Error {
     Error::not_found(format!("`environments/{id}` not found"))
 }
 
-fn read_token(token: &str) -> std::result::Result<(i64, EnvironmentId), Error> {
+fn read_token(token: &str) -> Result<(i64, EnvironmentId), Error> {
     let parts =
         token.split_once('.').and_then(|(created, id)| Some((created.parse().ok()?, EnvironmentId::parse(id)?)));
     parts.ok_or_else(|| Error::invalid("page_token", "expected a `next_page_token` of this list"))

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use rustix::fs::{FileType, Statx, StatxFlags, StatxTimestamp};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Outcome};
 use crate::inside::{Inside, kind_of};
 
 /// A page of a list.
@@ -28,7 +28,7 @@ pub(crate) fn list(
     recursive: bool,
     after: Option<&str>,
     most: usize,
-) -> Result<Listing<EnvironmentFile>> {
+) -> Outcome<Listing<EnvironmentFile>> {
     let after = after.map(read_token).transpose()?;
     let after = after.as_deref();
     let about = inside.look(path)?.ok_or_else(|| Failure::no_file(path))?;
@@ -58,7 +58,7 @@ pub(crate) fn list(
     Ok(Listing { items: found, next })
 }
 
-fn read_token(token: &str) -> Result<PathBuf> {
+fn read_token(token: &str) -> Outcome<PathBuf> {
     let path = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let wrong = || Error::invalid("page_token", "expected a `next_page_token` of this list");
     Ok(path.map(PathBuf::from).ok_or_else(wrong)?)

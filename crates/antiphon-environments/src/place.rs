@@ -9,21 +9,23 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use antiphon_sandbox::folder;
 use antiphon_wire::EnvironmentId;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Outcome};
 
-/// The folder of what is known of them, which one server has at a time, and that of their homes,
-/// which is there once there is one.
+/// The folder of what is known of them, and that of their homes, which is there once there is one.
+/// One server has each at a time: another would remove what it does not know of.
 #[derive(Debug)]
 pub(crate) struct Place {
     folder: PathBuf,
     homes: PathBuf,
-    // Held as long as this lives.
+    // Held as long as this lives, as the next.
     _lock: File,
+    homes_lock: Mutex<Option<File>>,
 }
 
 /// The folder of one.
@@ -33,12 +35,22 @@ pub(crate) struct Home {
 }
 
 impl Place {
-    pub(crate) fn open(folder: &Path, homes: PathBuf) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, homes: PathBuf) -> Outcome<Self> {
         let folder = safe(folder)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| Failure::broken(format!("another server has the environments in `{}`", folder.display())))?;
-        Ok(Self { folder, homes, _lock: lock })
+        let lock = lock(&folder, ".lock")?;
+        let place = Self { folder, homes, _lock: lock, homes_lock: Mutex::default() };
+        if place.homes.is_dir() {
+            place.claim_homes()?;
+        }
+        Ok(place)
+    }
+
+    fn claim_homes(&self) -> Outcome<()> {
+        let mut claimed = self.homes_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if claimed.is_none() {
+            *claimed = Some(lock(&safe(&self.homes)?, ".homes-lock")?);
+        }
+        Ok(())
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -50,14 +62,14 @@ impl Place {
     }
 
     /// Makes the folder of an environment, with an empty workspace.
-    pub(crate) fn make(&self, home: &Home) -> Result<()> {
-        safe(&self.homes)?;
+    pub(crate) fn make(&self, home: &Home) -> Outcome<()> {
+        self.claim_homes()?;
         DirBuilder::new().mode(passed_mode()).create(&home.folder)?;
         Ok(DirBuilder::new().mode(0o700).create(home.workspace())?)
     }
 
     /// The environments that there are folders of, whoever they belong to.
-    pub(crate) fn ids(&self) -> Result<Vec<EnvironmentId>> {
+    pub(crate) fn ids(&self) -> Outcome<Vec<EnvironmentId>> {
         let mut ids = Vec::new();
         let entries = match fs::read_dir(&self.homes) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
@@ -66,7 +78,7 @@ impl Place {
         for entry in entries {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
-                ids.extend(entry.file_name().to_str().and_then(EnvironmentId::parse));
+                ids.extend(entry.file_name().to_str().and_then(EnvironmentId::parse).filter(EnvironmentId::is_ours));
             }
         }
         Ok(ids)
@@ -101,8 +113,16 @@ impl Home {
     }
 }
 
+/// Takes a lock that goes with the process.
+fn lock(folder: &Path, name: &str) -> Outcome<File> {
+    let lock = File::options().create(true).truncate(false).write(true).open(folder.join(name))?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| Failure::broken(format!("another server has the environments in `{}`", folder.display())))?;
+    Ok(lock)
+}
+
 /// Makes a folder if it is not there; nobody else can write in it.
-fn safe(folder: &Path) -> Result<PathBuf> {
+fn safe(folder: &Path) -> Outcome<PathBuf> {
     DirBuilder::new().recursive(true).mode(passed_mode()).create(folder)?;
     let folder = fs::canonicalize(folder)?;
     let about = fs::metadata(&folder)?;

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_pa
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Outcome};
 
 const VERSION: i64 = 1;
 
@@ -114,7 +114,7 @@ fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     serde_json::from_str(text).map_err(|error| unreadable(format!("not of its kind at column {}", error.column())))
 }
 
-fn to_json(value: &impl Serialize) -> Result<String> {
+fn to_json(value: &impl Serialize) -> Outcome<String> {
     serde_json::to_string(value).map_err(Failure::broken)
 }
 
@@ -124,7 +124,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn open(file: &Path) -> Result<Self> {
+    pub(crate) fn open(file: &Path) -> Outcome<Self> {
         // Others may pass the folder, and SQLite would let them read.
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)?;
         let mut connection = Connection::open(file)?;
@@ -151,12 +151,12 @@ impl Rows {
 
     /// # Errors
     /// `failed_precondition` when the project has `most` already that were used after `alive`.
-    pub(crate) fn check_room(&self, project: ProjectId, most: usize, alive: Timestamp) -> Result<()> {
+    pub(crate) fn check_room(&self, project: ProjectId, most: usize, alive: Timestamp) -> Outcome<()> {
         room(&self.lock(), project, most, alive)
     }
 
     /// As [`Rows::check_room`], and then adds a row.
-    pub(crate) fn add(&self, project: ProjectId, row: &Row, most: usize, alive: Timestamp) -> Result<()> {
+    pub(crate) fn add(&self, project: ProjectId, row: &Row, most: usize, alive: Timestamp) -> Outcome<()> {
         let (sources, variables) = (to_json(&row.sources)?, to_json(&row.variables)?);
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -180,14 +180,14 @@ impl Rows {
         Ok(transaction.commit()?)
     }
 
-    pub(crate) fn find(&self, project: ProjectId, id: &EnvironmentId) -> Result<Option<Row>> {
+    pub(crate) fn find(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<Option<Row>> {
         let connection = self.lock();
         let mut statement = connection.prepare("SELECT * FROM environment WHERE id = ? AND project = ?")?;
         Ok(statement.query_row(params![id.as_str(), project.0], Row::of).optional()?)
     }
 
     /// The environments of a project that were made before one, the latest first.
-    pub(crate) fn list(&self, project: ProjectId, before: Option<(i64, &str)>, most: usize) -> Result<Vec<Row>> {
+    pub(crate) fn list(&self, project: ProjectId, before: Option<(i64, &str)>, most: usize) -> Outcome<Vec<Row>> {
         let (created, id) = before.unwrap_or((i64::MAX, ""));
         let connection = self.lock();
         let mut statement = connection.prepare(
@@ -199,7 +199,7 @@ impl Rows {
     }
 
     /// Notes that it was looked into.
-    pub(crate) fn access(&self, id: &EnvironmentId, now: Timestamp) -> Result<()> {
+    pub(crate) fn access(&self, id: &EnvironmentId, now: Timestamp) -> Outcome<()> {
         let now = now.as_millisecond();
         self.lock().execute(
             "UPDATE environment SET last_accessed = ?2 WHERE id = ?1 AND last_accessed < ?2 - ?3 AND NOT is_expired",
@@ -209,7 +209,7 @@ impl Rows {
     }
 
     /// Notes that somebody has its lease.
-    pub(crate) fn begin_lease(&self, id: &EnvironmentId, now: Timestamp) -> Result<()> {
+    pub(crate) fn begin_lease(&self, id: &EnvironmentId, now: Timestamp) -> Outcome<()> {
         self.lock().execute(
             "UPDATE environment SET is_leased = 1, last_accessed = ? WHERE id = ?",
             params![now.as_millisecond(), id.as_str()],
@@ -218,7 +218,7 @@ impl Rows {
     }
 
     /// Notes that nobody has it any more, and what there is in it now.
-    pub(crate) fn end_lease(&self, id: &EnvironmentId, now: Timestamp, contents: Contents) -> Result<()> {
+    pub(crate) fn end_lease(&self, id: &EnvironmentId, now: Timestamp, contents: Contents) -> Outcome<()> {
         self.lock().execute(
             "UPDATE environment SET is_leased = 0, updated = ?2, last_accessed = ?2, file_count = ?3, size_bytes = ?4
              WHERE id = ?1",
@@ -232,7 +232,7 @@ impl Rows {
         id: &EnvironmentId,
         sources: &BTreeSet<WorkspacePath>,
         variables: &BTreeMap<String, String>,
-    ) -> Result<()> {
+    ) -> Outcome<()> {
         self.lock().execute(
             "UPDATE environment SET sources = ?, variables = ? WHERE id = ?",
             params![to_json(sources)?, to_json(variables)?, id.as_str()],
@@ -241,7 +241,7 @@ impl Rows {
     }
 
     /// Whether there was one.
-    pub(crate) fn delete(&self, project: ProjectId, id: &EnvironmentId) -> Result<bool> {
+    pub(crate) fn delete(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<bool> {
         let connection = self.lock();
         let deleted = connection
             .execute("DELETE FROM environment WHERE id = ? AND project = ?", params![id.as_str(), project.0])?;
@@ -251,7 +251,7 @@ impl Rows {
     }
 
     /// Marks one as expired, and forgets its variables; whether it was last used before `alive`.
-    pub(crate) fn expire(&self, id: &EnvironmentId, alive: Timestamp) -> Result<bool> {
+    pub(crate) fn expire(&self, id: &EnvironmentId, alive: Timestamp) -> Outcome<bool> {
         let changed = self.lock().execute(
             "UPDATE environment SET is_expired = 1, variables = '{}' WHERE id = ? AND last_accessed <= ?",
             params![id.as_str(), alive.as_millisecond()],
@@ -260,12 +260,12 @@ impl Rows {
     }
 
     /// Those that were last used before `alive` and are not marked yet.
-    pub(crate) fn due(&self, alive: Timestamp) -> Result<Vec<EnvironmentId>> {
+    pub(crate) fn due(&self, alive: Timestamp) -> Outcome<Vec<EnvironmentId>> {
         self.ids("NOT is_expired AND last_accessed <= ?", alive)
     }
 
     /// Forgets what has expired and was last used before `remembered`.
-    pub(crate) fn forget(&self, remembered: Timestamp) -> Result<()> {
+    pub(crate) fn forget(&self, remembered: Timestamp) -> Outcome<()> {
         self.lock().execute(
             "DELETE FROM environment WHERE is_expired AND last_accessed <= ?",
             params![remembered.as_millisecond()],
@@ -274,7 +274,7 @@ impl Rows {
     }
 
     /// Those that have files, and whether an earlier process had a lease of them.
-    pub(crate) fn kept(&self) -> Result<BTreeMap<EnvironmentId, bool>> {
+    pub(crate) fn kept(&self) -> Outcome<BTreeMap<EnvironmentId, bool>> {
         let connection = self.lock();
         let mut statement = connection.prepare("SELECT id, is_leased FROM environment WHERE NOT is_expired")?;
         let found = statement.query_map([], |row| {
@@ -283,7 +283,7 @@ impl Rows {
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn ids(&self, which: &str, time: Timestamp) -> Result<Vec<EnvironmentId>> {
+    fn ids(&self, which: &str, time: Timestamp) -> Outcome<Vec<EnvironmentId>> {
         let connection = self.lock();
         let mut statement = connection.prepare(&format!("SELECT id FROM environment WHERE {which}"))?;
         let found = statement.query_map([time.as_millisecond()], |row| {
@@ -293,7 +293,7 @@ impl Rows {
     }
 }
 
-fn room(connection: &Connection, project: ProjectId, most: usize, alive: Timestamp) -> Result<()> {
+fn room(connection: &Connection, project: ProjectId, most: usize, alive: Timestamp) -> Outcome<()> {
     let count: i64 = connection.query_row(
         "SELECT count(*) FROM environment WHERE project = ? AND NOT is_expired AND (is_leased OR last_accessed > ?)",
         params![project.0, alive.as_millisecond()],

@@ -11,7 +11,7 @@ use antiphon_wire::WorkspacePath;
 use rustix::fs::{FileType, Statx};
 use tar::{Builder, EntryType, Header};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Outcome};
 use crate::inside::Inside;
 
 /// Names every entry's owner; that of the machine says nothing elsewhere.
@@ -27,7 +27,7 @@ pub(crate) fn write(inside: &Inside, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// `failed_precondition` when the archive would have more than `most` bytes: files that are
 /// mostly holes have them all.
-pub(crate) fn check_size(inside: &Inside, most: u64) -> Result<()> {
+pub(crate) fn check_size(inside: &Inside, most: u64) -> Outcome<()> {
     let bytes = inside.contents()?.bytes;
     if bytes <= most {
         return Ok(());
@@ -36,7 +36,7 @@ pub(crate) fn check_size(inside: &Inside, most: u64) -> Result<()> {
     Err(Failure::state(&WorkspacePath::default(), why))
 }
 
-fn write_all(inside: &Inside, out: &mut dyn Write) -> Result<()> {
+fn write_all(inside: &Inside, out: &mut dyn Write) -> Outcome<()> {
     let mut walk = inside.walk(&WorkspacePath::default())?;
     let mut archive = Builder::new(out);
     while let Some(entry) = walk.next()? {

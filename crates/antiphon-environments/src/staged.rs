@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use tracing::warn;
 
 use crate::EnvironmentLimits;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Outcome};
 use crate::inside::{Inside, Walk, kind_of};
 use crate::place::{self, Home};
 
@@ -32,7 +32,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Beside a workspace, which must be leased.
-    pub(crate) fn begin(home: &Home, limits: EnvironmentLimits) -> Result<Self> {
+    pub(crate) fn begin(home: &Home, limits: EnvironmentLimits) -> Outcome<Self> {
         recover(home)?;
         let folder = home.staged();
         DirBuilder::new().mode(0o700).create(&folder)?;
@@ -52,7 +52,7 @@ impl Stage {
     ///
     /// # Errors
     /// `invalid_request` when a file is there.
-    pub(crate) fn folder(&mut self, path: &WorkspacePath) -> Result<()> {
+    pub(crate) fn folder(&mut self, path: &WorkspacePath) -> Outcome<()> {
         let mut place = self.folder.clone();
         for name in path.as_path() {
             place.push(name);
@@ -73,7 +73,7 @@ impl Stage {
     ///
     /// # Errors
     /// `invalid_request` when a folder is there; `content_too_large` for more than fits.
-    pub(crate) fn file(&mut self, path: &WorkspacePath, mode: u32, content: impl Read) -> Result<()> {
+    pub(crate) fn file(&mut self, path: &WorkspacePath, mode: u32, content: impl Read) -> Outcome<()> {
         if let Some((above, _)) = path.as_str().rsplit_once('/') {
             self.folder(&WorkspacePath::parse(above).map_err(Failure::broken)?)?;
         }
@@ -94,7 +94,7 @@ impl Stage {
         Ok(())
     }
 
-    fn count(&mut self) -> Result<()> {
+    fn count(&mut self) -> Outcome<()> {
         self.entries += 1;
         if self.entries > self.limits.entries {
             let message = format!("a workspace may have {} files and folders", self.limits.entries);
@@ -108,7 +108,7 @@ impl Stage {
     /// # Errors
     /// `failed_precondition` when something is in the way, or does not fit; then the workspace is
     /// as it was.
-    pub(crate) fn commit(self, home: &Home, inside: &Inside, overwrite: bool) -> Result<Vec<WorkspacePath>> {
+    pub(crate) fn commit(self, home: &Home, inside: &Inside, overwrite: bool) -> Outcome<Vec<WorkspacePath>> {
         let placed = self.check(inside, overwrite)?;
         let top = place::open(&self.folder)?;
         // What programs own, they own whole: a sandbox hands a workspace over by the owner of its top.
@@ -124,7 +124,7 @@ impl Stage {
         Ok(placed)
     }
 
-    fn check(&self, inside: &Inside, overwrite: bool) -> Result<Vec<WorkspacePath>> {
+    fn check(&self, inside: &Inside, overwrite: bool) -> Outcome<Vec<WorkspacePath>> {
         let mut placed = Vec::new();
         let mut walk = Walk::below(place::open(&self.folder)?, Path::new(""))?;
         while let Some(entry) = walk.next()? {
@@ -172,7 +172,7 @@ impl Drop for Stage {
 }
 
 /// Brings in what was committed, and drops what was not. Nobody else may be working in it.
-pub(crate) fn recover(home: &Home) -> Result<()> {
+pub(crate) fn recover(home: &Home) -> Outcome<()> {
     place::remove(&home.staged())?;
     if !home.committed().is_dir() {
         return Ok(());
@@ -186,7 +186,7 @@ pub(crate) fn recover(home: &Home) -> Result<()> {
 
 /// Moves what was committed. It may be done again where it was interrupted: what has been moved
 /// is not there any more.
-fn merge(home: &Home, inside: &Inside) -> Result<()> {
+fn merge(home: &Home, inside: &Inside) -> Outcome<()> {
     let from = home.committed();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -206,7 +206,7 @@ fn merge(home: &Home, inside: &Inside) -> Result<()> {
     Ok(place::remove(&from)?)
 }
 
-fn path_of(path: &Path) -> Result<WorkspacePath> {
+fn path_of(path: &Path) -> Outcome<WorkspacePath> {
     WorkspacePath::parse(&path.to_string_lossy()).map_err(Failure::broken)
 }
 

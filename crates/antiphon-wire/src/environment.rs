@@ -8,6 +8,8 @@ mod source;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -17,6 +19,9 @@ use crate::request::{RequestField, honoured, refused};
 
 pub use resource::{Environment, EnvironmentFile, EnvironmentFileKind, EnvironmentStatus, ShownSource};
 pub use source::{Source, WorkspacePath};
+
+/// What our ids begin with.
+const OURS: &str = "env_";
 
 const MOST_VARIABLES: usize = 64;
 const MOST_VARIABLE_BYTES: usize = 32 << 10;
@@ -33,6 +38,16 @@ impl EnvironmentId {
         let id = text.strip_prefix("environments/").unwrap_or(text);
         let url_safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         ((1..=64).contains(&id.len()) && id.bytes().all(url_safe)).then(|| Self(id.into()))
+    }
+
+    /// Makes the id that stands for up to 45 bytes; 18 of them give 24 characters.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(format!("{OURS}{}", URL_SAFE_NO_PAD.encode(bytes)).into())
+    }
+
+    /// Whether it looks like one that this server has made.
+    pub fn is_ours(&self) -> bool {
+        self.0.starts_with(OURS)
     }
 
     pub fn as_str(&self) -> &str {

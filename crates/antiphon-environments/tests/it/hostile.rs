@@ -161,7 +161,10 @@ async fn folders_of_any_depth_and_closed_ones_can_be_deleted() {
     let listed = site.paths(&id, "", true).await;
     assert!(listed.len() > 100 && listed.len() < 200, "{}", listed.len());
     assert_eq!(site.environments.fork(PROJECT, &id).await.unwrap_err().code, Code::FailedPrecondition);
-    fs::set_permissions(site.workspace(&id), fs::Permissions::from_mode(0o000)).unwrap();
+    let close = || fs::set_permissions(site.workspace(&id), fs::Permissions::from_mode(0o000)).unwrap();
+    close();
+    assert_eq!(site.paths(&id, "", true).await, listed);
+    close();
     site.environments.delete(PROJECT, &id).await.unwrap();
     assert!(!site.home(&id).exists());
 }

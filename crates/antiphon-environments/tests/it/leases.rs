@@ -68,6 +68,24 @@ async fn who_gives_up_waiting_holds_nobody_up() {
     }
 }
 
+/// The clock of the runtime goes on by itself when everybody waits.
+#[tokio::test(start_paused = true)]
+async fn requests_about_files_wait_a_moment() {
+    let site = Site::new().await;
+    let id = site.create(json!({})).await;
+    let lease = site.environments.lease(PROJECT, &id).await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(site.upload(&id, "a", b"one", (false, false)).await.unwrap_err().code, Code::FailedPrecondition);
+    assert_eq!(site.environments.fork(PROJECT, &id).await.unwrap_err().code, Code::FailedPrecondition);
+    assert_eq!(began.elapsed().as_secs(), 60, "30 s each");
+    // What only looks waits for nobody.
+    fs::write(lease.workspace().join("b"), "two").unwrap();
+    assert_eq!(site.download(&id, "b").await.unwrap(), b"two");
+    assert_eq!(site.paths(&id, "", true).await, ["b"]);
+    drop(lease);
+    site.upload(&id, "a", b"one", (false, false)).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_environment_in_use_does_not_expire() {
     let site = Site::new().await;

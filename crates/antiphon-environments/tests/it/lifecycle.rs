@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use antiphon_environments::EnvironmentLimits;
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
 use antiphon_wire::{Code, CreateEnvironment, EnvironmentChoice, EnvironmentId, EnvironmentStatus};
 use jiff::SignedDuration;
 use pretty_assertions::assert_eq;
@@ -24,7 +24,7 @@ async fn choose(site: &Site, choice: Value) -> Result<EnvironmentId, Code> {
 async fn an_environment_is_made_with_its_sources_and_shown() {
     let site = Site::new().await;
     let id = site.create(heron()).await;
-    assert!(id.as_str().len() == 30 && id.as_str().starts_with("env_"), "{id}");
+    assert!(id.as_str().len() == 28 && id.as_str().starts_with("env_"), "{id}");
     let shown = site.environments.get(PROJECT, &id).await.unwrap();
     assert_eq!(
         serde_json::to_value(shown).unwrap(),
@@ -231,12 +231,22 @@ async fn a_start_removes_what_no_row_speaks_of() {
 #[tokio::test]
 async fn a_folder_has_one_server() {
     let site = Site::new().await;
-    let options = antiphon_environments::EnvironmentsOptions {
-        folder: site.folder.path().join("environments"),
-        workspaces: site.folder.path().join("others"),
-        limits: EnvironmentLimits::default(),
-        ambient: site.clock.clone(),
-    };
-    let error = antiphon_environments::Environments::open(options).await.unwrap_err();
-    assert!(error.to_string().contains("another server"), "{error}");
+    site.create(json!({})).await;
+    let (known, workspaces) = (site.folder.path().join("environments"), site.folder.path().join("others"));
+    for (folder, workspaces) in [(known.clone(), workspaces.clone()), (workspaces, known)] {
+        let limits = EnvironmentLimits::default();
+        let options = EnvironmentsOptions { folder, workspaces, limits, ambient: site.clock.clone() };
+        let error = Environments::open(options).await.unwrap_err();
+        assert!(error.to_string().contains("another server"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_leaves_alone_what_is_none_of_its_own() {
+    let mut site = Site::new().await;
+    site.create(json!({})).await;
+    let other = site.folder.path().join("environments/photographs");
+    fs::create_dir(&other).unwrap();
+    site.restart().await;
+    assert!(other.is_dir());
 }

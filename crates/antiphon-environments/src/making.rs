@@ -1,0 +1,122 @@
+//! How environments begin: new, or as a copy of another.
+
+use antiphon_engine::ProjectId;
+use antiphon_wire::{CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
+use rustix::fs::syncfs;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::failure::{Outcome, blocking};
+use crate::inside::Inside;
+use crate::lease::{PATIENCE, in_use, place_sources};
+use crate::place::Home;
+use crate::rows::Row;
+use crate::staged::Stage;
+use crate::{Environments, Inner, copy};
+
+impl Environments {
+    /// Makes an environment, or copies one. It is durable when this returns.
+    ///
+    /// # Errors
+    /// `not_found` for what is to be copied, `failed_precondition` when the project has as many
+    /// as it may.
+    pub async fn create(&self, project: ProjectId, request: CreateEnvironment) -> Result<Environment, Error> {
+        let CreateEnvironment { from_environment, sources, network, env } = request;
+        match from_environment {
+            Some(from) => self.fork(project, &from).await,
+            None => self.make(project, EnvironmentSpec { environment_id: None, sources, network, env }).await,
+        }
+    }
+
+    /// The environment that an interaction is to work in: a new one, or the one that it names.
+    /// What is to be different in the latter is the matter of [`Lease::update`](crate::Lease::update).
+    ///
+    /// # Errors
+    /// `not_found` for one that is not there, is another project's or has expired;
+    /// `failed_precondition` when the project has as many as it may.
+    pub async fn choose(&self, project: ProjectId, choice: &EnvironmentChoice) -> Result<EnvironmentId, Error> {
+        if let Some(id) = choice.existing() {
+            return Ok(self.alive(project, id).await.map(|row| row.id)?);
+        }
+        let spec = match choice {
+            EnvironmentChoice::Described(spec) => spec.clone(),
+            EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) => EnvironmentSpec::default(),
+        };
+        Ok(self.make(project, spec).await?.id)
+    }
+
+    async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> Result<Environment, Error> {
+        let mut row = Row::new(self.mint(), self.now());
+        row.variables = spec.env;
+        row.sources = spec.sources.iter().map(|source| source.target.clone()).collect();
+        let limits = self.inner.limits;
+        self.add(project, row, move |home| place_sources(&mut Stage::at(home.workspace(), limits), &spec.sources)).await
+    }
+
+    /// Copies an environment, byte for byte. Its variables are those of the other.
+    ///
+    /// # Errors
+    /// `not_found`; `failed_precondition` when a run has it for longer than a moment, or the
+    /// project as many as it may.
+    pub async fn fork(&self, project: ProjectId, from: &EnvironmentId) -> Result<Environment, Error> {
+        self.alive(project, from).await?;
+        let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
+        let found = self.alive(project, from).await?;
+        let mut row = Row::new(self.mint(), self.now());
+        (row.variables, row.sources) = (found.variables, found.sources);
+        let (environments, from, limits) = (self.clone(), from.clone(), self.inner.limits);
+        let fill = move |home: &Home| {
+            // Nobody writes in it meanwhile.
+            let _turn = turn;
+            environments.inner.rows.access(&from, environments.now())?;
+            let inside = Inside::open(&environments.home(&from).workspace())?;
+            // A workspace may have grown over its bounds before its program was ended; twice is another matter.
+            let (bytes, entries) = (limits.bytes.saturating_mul(2), limits.entries.saturating_mul(2));
+            if antiphon_sandbox::folder::measure(inside.top(), bytes, entries)?.is_none() {
+                let message = format!("`environments/{from}` has more in it than is copied");
+                return Err(Error::precondition(message).into());
+            }
+            copy::copy(&inside, &home.workspace())
+        };
+        self.add(project, row, fill).await
+    }
+
+    /// Makes the folder of an environment, fills it, and then makes it one.
+    async fn add(
+        &self,
+        project: ProjectId,
+        mut row: Row,
+        fill: impl FnOnce(&Home) -> Outcome<()> + Send + 'static,
+    ) -> Result<Environment, Error> {
+        let environments = self.clone();
+        let added = blocking(move || {
+            let Inner { place, rows, limits, .. } = &*environments.inner;
+            let (now, alive) = (environments.now(), environments.alive_since());
+            // Before there is any work; again when it is done.
+            rows.check_room(project, limits.environments, alive)?;
+            let home = environments.home(&row.id);
+            let made = place.make(&home).and_then(|()| fill(&home)).and_then(|()| {
+                let inside = Inside::open(&home.workspace())?;
+                row.contents = inside.contents()?;
+                // One call rather than one for each file.
+                syncfs(inside.top())?;
+                place.sync()?;
+                rows.add(project, &row, limits.environments, alive)
+            });
+            if let Err(failure) = made {
+                if let Err(error) = home.remove() {
+                    warn!(%error, "The folder of what has become no environment cannot be removed yet");
+                }
+                return Err(failure);
+            }
+            Ok(row.shown(now, limits.expiry))
+        });
+        Ok(added.await?)
+    }
+
+    fn mint(&self) -> EnvironmentId {
+        let mut bytes = [0; 18];
+        self.inner.ambient.fill_random(&mut bytes);
+        EnvironmentId::from_bytes(&bytes)
+    }
+}
