@@ -57,14 +57,16 @@ pub struct Llama {
     supervisor: Supervisor,
 }
 
-/// Said behind a task to a model that writes code blocks.
-const BLOCK_PROMPT: &str = "Do the first step now: answer with nothing but one ```python or ```bash block, which is run \
-                            for you, or with a call.";
+/// Said behind a task to a model that writes code blocks. Of two languages it takes the wrong one.
+const BLOCK_PROMPT: &str = "Do it now: answer with nothing but one ```python block, a whole program, which is run for \
+                            you; or with a call.";
 
-/// Said in place of `result_prompt` while a task may not be done yet.
-const AGENT_PROMPT: &str = "The task is: {question}\n\nIf a step of it is still to be done, or has failed, answer with \
-                            nothing but the next block or call. If all of it is done, answer in words, with everything \
-                            that was asked for.";
+/// Said in place of `result_prompt` to an agent's model, which otherwise goes on for ever: after
+/// what worked, and after what failed.
+const DONE_PROMPT: &str = "The task is: {question}\n\nIf all of it is done, tell the user the result now, and put what \
+                           was to be shown into your answer as it stands above. Only if a part is missing, do that part.";
+const FAILED_PROMPT: &str = "That failed. The task is: {question}\n\nDo it in another way: answer with nothing but one \
+                             whole ```python block, or with a call.";
 
 /// Stands for what the user asked, in a prompt after results.
 const QUESTION: &str = "{question}";
@@ -102,7 +104,7 @@ impl Llama {
         let fingerprint = &worker.card.fingerprint;
         let conversation = Conversation {
             system: request.system_instruction.clone().or_else(|| self.options.system_prompt.clone()),
-            tools: request.tools.iter().map(declaration).collect(),
+            tools: self.told_tools(request).map(declaration).collect(),
             answer_schema: request.answer.as_ref().map(Schema::description),
             thinking: request.thinking,
             messages: self.messages(request, fingerprint),
@@ -115,7 +117,7 @@ impl Llama {
             Some(Segment::Control(text)) => text.clone(),
             Some(Segment::Data(_) | Segment::Tokens(_)) | None => String::new(),
         };
-        let callable: Vec<_> = request.tools.iter().map(callable).collect();
+        let callable: Vec<_> = self.told_tools(request).map(callable).collect();
         let calls = match request.calls {
             Calls::None if request.messages.iter().any(shows_calls) => dialect::Calls::Forbidden,
             Calls::None => dialect::Calls::None,
@@ -143,7 +145,6 @@ impl Llama {
             }
         }
         let Some(prompt) = &self.options.result_prompt else { return messages };
-        let prompt = if request.is_agent { AGENT_PROMPT } else { prompt };
         let mut asked = String::new();
         for (at, message) in request.messages.iter().enumerate() {
             if let Message::User(parts) = message {
@@ -154,17 +155,27 @@ impl Llama {
                 && !goes_on
             {
                 result.text.push_str("\n\n");
+                let prompt = match (&request.messages[at], request.is_agent) {
+                    (_, false) => prompt,
+                    (Message::Result(result), true) if result.is_error => FAILED_PROMPT,
+                    (_, true) => DONE_PROMPT,
+                };
                 result.text.push_str(&prompt.replace(QUESTION, question(&asked)));
             }
         }
         messages
     }
 
+    /// The functions that the model is told of. One that writes code blocks and knew of the tool that runs them would
+    /// call it from inside of them.
+    fn told_tools<'a>(&self, request: &'a ModelRequest) -> impl Iterator<Item = &'a Tool> {
+        let has_blocks = self.has_blocks(request);
+        request.tools.iter().filter(move |tool| !has_blocks || tool.name != blocks::TOOL)
+    }
+
     /// Whether the model may write programs as code blocks.
     fn has_blocks(&self, request: &ModelRequest) -> bool {
-        self.options.code_blocks
-            && request.is_agent
-            && request.tools.iter().any(|tool| tool.name == blocks::TOOL)
+        self.options.code_blocks && request.is_agent && request.tools.iter().any(|tool| tool.name == blocks::TOOL)
     }
 
     fn sampling(&self, request: &ModelRequest) -> Sampling {
@@ -228,7 +239,7 @@ impl Backend for Llama {
     async fn generate(&self, request: ModelRequest, prepared: Prepared) -> Result<ModelStream, BackendError> {
         let worker = self.supervisor.worker().await?;
         let Prompt { tail, constraint, .. } = self.render(&worker, &request)?;
-        let callable = request.tools.iter().map(callable).collect();
+        let callable = self.told_tools(&request).map(callable).collect();
         let answer = Answer::new(worker.template.parser(&tail, request.generation.stop_sequences.clone(), callable))
             .with_blocks(request.calls != Calls::None && self.has_blocks(&request));
         let answer = answer.with_resumed(request.resume.as_ref());

@@ -4,7 +4,7 @@
 //! result to the journal; then it carries out the calls that are the server's, and calls
 //! the model again. What is to be done is decided by [`Phase`]; this carries it out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ use crate::admission::{Permit, Ticket};
 use crate::ambient::wire_time;
 use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, TurnSetting, check_answer};
 use crate::backend::{
-    BackendError, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought, Tool,
+    BackendError, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought,
+    Tool,
 };
 use crate::engine::{Inner, RunLimits};
 use crate::journal::{Draft, Journal};
@@ -129,6 +130,8 @@ struct Work {
     calls: u32,
     /// The reading calls so far: one that is made again finds nothing new.
     made: HashSet<String>,
+    /// How often a call has come to the same result.
+    repeated: HashMap<String, u32>,
     /// Whether the model has only repeated itself, and must answer now.
     must_answer: bool,
     /// From the first slot on, without the waiting for others.
@@ -514,6 +517,7 @@ impl Work {
             turns: resumption.turns,
             calls: 0,
             made: HashSet::new(),
+            repeated: HashMap::new(),
             must_answer: false,
             deadline: None,
             permit: None,

@@ -59,6 +59,8 @@ pub(crate) fn bwrap_arguments(workspace: &Path) -> Vec<OsString> {
             None => add(&["--ro-bind", folder, folder]),
         }
     }
+    // Most programs are written for a `python`, which many systems do not have.
+    add(&["--symlink", "/usr/bin/python3", "/opt/bin/python"]);
     // The settings of the kernel are writable through a new `proc`, for whoever the kernel takes for root.
     add(&["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]);
     add(&["--size", &SHM_BYTES.to_string(), "--perms", "1777", "--tmpfs", "/dev/shm"]);

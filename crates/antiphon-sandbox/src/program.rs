@@ -132,6 +132,8 @@ impl Program {
 }
 
 impl Language {
+    pub(crate) const ALL: [Self; 2] = [Self::Python, Self::Bash];
+
     /// The file that holds the source. Hidden, so that it stands in nobody's way; in the workspace, so that Python
     /// finds the modules beside it and shows the source in a traceback.
     pub(crate) fn source_file(self) -> &'static str {

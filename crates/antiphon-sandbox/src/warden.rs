@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::AtFlags;
 use rustix::process::{Pid, PidfdFlags};
 use tokio::sync::mpsc;
 
@@ -18,7 +19,7 @@ use crate::finished::{Finished, Place};
 use crate::limits::Limits;
 use crate::order::Report;
 use crate::output::{Allowance, Text};
-use crate::program::{Work, Workspace};
+use crate::program::{Language, Work, Workspace};
 use crate::running::{End, Exit, Message, Reason, Running, Stop, Stream};
 use crate::sandbox::Parts;
 use crate::tree;
@@ -380,6 +381,10 @@ impl<'a> Watch<'a> {
             Report::Started { .. } | Report::Code(_) | Report::Signal(_) => None,
         });
         self.end = reports.iter().find_map(end_of).unwrap_or(End::Unknown);
+        // Nothing runs any more, and a workspace that stays is not to show what was run in it.
+        for file in Language::ALL.map(Language::source_file) {
+            let _ = rustix::fs::unlinkat(&live.workspace, file, AtFlags::empty());
+        }
         let ran_out = live.group.as_ref().is_some_and(Group::ran_out);
         self.reason = Some(match (self.reason.take(), self.end) {
             (Some(reason), _) => reason,

@@ -81,7 +81,11 @@ impl Toolbox for Tools {
         if let (Some(_), Some(place), Ok(sandbox)) = (agent, &place, &self.sandbox) {
             tools.extend(workspace::open(sandbox, &self.limits, place)?);
         }
-        Ok(Opened { tools, instruction: agent.map(|_| agent::instruction()), environment: place.map(|place| place.id().clone()) })
+        Ok(Opened {
+            tools,
+            instruction: agent.map(|_| agent::instruction()),
+            environment: place.map(|place| place.id().clone()),
+        })
     }
 }
 

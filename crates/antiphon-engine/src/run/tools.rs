@@ -22,6 +22,9 @@ use crate::store::{ClosedStep, PastStep};
 use crate::tell::tell;
 use crate::tool::{ToolCall, ToolError, ToolOutput};
 
+/// A call that came to the same result so often is not going to come to another.
+const MOST_REPEATED: u32 = 3;
+
 /// Pieces of live output that may wait to be shown.
 const LIVE_PIECES: usize = 64;
 
@@ -188,6 +191,10 @@ impl Run {
         }
         let told = tell(&output, work.sources.next_number(), work.limits.result_tokens, work.base.answer.is_none());
         work.sources.add(&told);
+        let made = format!("{} {} {}", call.function, Value::Object(call.arguments.clone()), told.told);
+        let times = work.repeated.entry(made).or_default();
+        *times += 1;
+        work.must_answer |= *times >= MOST_REPEATED;
         let index = work.next_index;
         let delta = match call.kind {
             Some(tool) => StepDelta::ServerResult(ServerResultDelta {

@@ -572,6 +572,8 @@ fn given(ground: &Ground) {
     ));
     assert_eq!(fourth.exit.end, End::Code(0));
     assert_eq!(run(program("print('ran')")).stdout, "ran\n");
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".program")), "{left:?}");
     if is_root() {
         assert!(fs::metadata(&folder).unwrap().uid() >= 60_000);
     }

@@ -59,6 +59,7 @@ impl TestServer {
                 default_output_tokens: 64,
                 retention: SignedDuration::from_hours(24),
                 run: RunLimits::default(),
+                agent: RunLimits::default(),
             },
         });
         let maker = maker();

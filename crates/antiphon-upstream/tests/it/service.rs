@@ -98,6 +98,7 @@ pub(crate) fn options(urls: Vec<String>) -> UpstreamOptions {
 
 pub(crate) fn request(text: &str) -> ModelRequest {
     ModelRequest {
+        is_agent: false,
         scope: "project-1".to_owned(),
         system_instruction: None,
         tools: Vec::new(),
