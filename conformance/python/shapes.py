@@ -25,7 +25,7 @@ from pydantic import BaseModel
 UNTYPED_FIELDS = {
     "Interaction": {"object", "error"},
     "Environment": {"environment_id", "type"},
-    "InteractionSseEventInteraction": {"errors", "error"},
+    "InteractionSseEventInteraction": {"errors", "error", "environment_id"},
     "FileSearchCallStep": {"arguments"},
     "FileSearchResultStep": {"result", "is_error"},
     "FileSearchCallDelta": {"arguments"},

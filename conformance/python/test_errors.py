@@ -159,7 +159,7 @@ def test_other_formats_of_answers_are_refused_by_name(ask, type):
         check(refused, 400, "invalid_request", path, type)
 
 
-def test_agents_are_refused_by_name(client):
+def test_agents_that_are_not_built_are_refused_by_name(client):
     with pytest.raises(BadRequestError) as refused:
-        client.interactions.create(agent="antigravity-preview-05-2026", input="Hi")
+        client.interactions.create(agent="deep-research-preview-04-2026", input="Hi", background=True)
     check(refused, 400, "invalid_request", "agent")

@@ -167,7 +167,7 @@ impl Column {
             Err(code) => format!("refused: `{code}`"),
             Ok(None) => "honoured".to_owned(),
             Ok(_) if path == "model" || path == "previous_interaction_id" => here.unwrap().to_owned(),
-            Ok(sent) if sent != plain && path == "tools" && !of_client => RUN_HERE.to_owned(),
+            Ok(sent) if sent != plain && (path == "agent" || path == "tools" && !of_client) => RUN_HERE.to_owned(),
             Ok(sent) if sent != plain => "carried".to_owned(),
             Ok(_) if path == "input" => "carried".to_owned(),
             Ok(_) => here.unwrap_or_else(|| panic!("{}: `{path}` is dropped in silence", self.name)).to_owned(),
