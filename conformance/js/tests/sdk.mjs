@@ -197,6 +197,12 @@ const stepHead = tagged("type", {
     name: string,
     arguments: (value) => object(value) && Object.keys(value).length === 0,
   }),
+  function_result: shape("function_result", {
+    type: string,
+    call_id: string,
+    "name?": string,
+    result: (value) => value.length === 0,
+  }),
   ...serverTools(() => ({ id: callId, arguments: object }), () => ({ call_id: callId, result: (value) => value.length === 0 })),
 });
 const delta = tagged("type", {
@@ -206,6 +212,7 @@ const delta = tagged("type", {
   arguments_delta: shape("arguments_delta", { type: string, arguments: string }),
   text_annotation_delta: shape("text_annotation_delta", { type: string, annotations: listOf(annotation) }),
   image: shape("image", { type: string, data: string, mime_type: string }),
+  function_result: shape("function_result", { type: string, result: string, "name?": string, "is_error?": boolean }),
   ...serverTools(
     (check) => ({ arguments: check, "signature?": string }),
     (check) => ({ result: check, "is_error?": boolean, "signature?": string }),
@@ -216,7 +223,10 @@ const interaction = shape("interaction", {
   id,
   object: oneOf("interaction"),
   status: oneOf(...STATUSES),
-  model: string,
+  // One of them.
+  "model?": string,
+  "agent?": string,
+  "environment_id?": string,
   "created?": time,
   "updated?": time,
   steps: listOf(step),
@@ -242,6 +252,8 @@ const partial = shape("event.interaction", {
   status: oneOf(...STATUSES),
   "object?": oneOf("interaction"),
   "model?": string,
+  "agent?": string,
+  "environment_id?": string,
   "created?": time,
   "updated?": time,
   "service_tier?": string,
