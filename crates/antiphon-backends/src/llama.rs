@@ -63,10 +63,13 @@ const BLOCK_PROMPT: &str = "Do it now: answer with nothing but one ```python blo
 
 /// Said in place of `result_prompt` to an agent's model, which otherwise goes on for ever: after
 /// what worked, and after what failed.
-const DONE_PROMPT: &str = "The task is: {question}\n\nIf all of it is done, tell the user the result now, and put what \
-                           was to be shown into your answer as it stands above. Only if a part is missing, do that part.";
+const DONE_PROMPT: &str =
+    "If all of the task is done, tell the user the result now, and copy the output above in full.";
 const FAILED_PROMPT: &str = "That failed. The task is: {question}\n\nDo it in another way: answer with nothing but one \
                              whole ```python block, or with a call.";
+
+/// The same where no more calls are wanted.
+const ANSWER_PROMPT: &str = "Now tell the user in words what was done, and what was not.";
 
 /// Stands for what the user asked, in a prompt after results.
 const QUESTION: &str = "{question}";
@@ -155,10 +158,13 @@ impl Llama {
                 && !goes_on
             {
                 result.text.push_str("\n\n");
-                let prompt = match (&request.messages[at], request.is_agent) {
-                    (_, false) => prompt,
-                    (Message::Result(result), true) if result.is_error => FAILED_PROMPT,
-                    (_, true) => DONE_PROMPT,
+                let is_last = at + 1 == request.messages.len();
+                let prompt = match &request.messages[at] {
+                    _ if !request.is_agent => prompt,
+                    _ if is_last && request.calls == Calls::None => ANSWER_PROMPT,
+                    Message::Result(result) if result.is_error && self.has_blocks(request) => FAILED_PROMPT,
+                    Message::Result(result) if result.is_error => continue,
+                    _ => DONE_PROMPT,
                 };
                 result.text.push_str(&prompt.replace(QUESTION, question(&asked)));
             }

@@ -248,7 +248,7 @@ impl Assembler {
             }
             ModelEvent::CallStarted { name, tokens } => {
                 self.take_tokens(tokens);
-                let is_servers = self.server_tools.iter().any(|tool| tool.declaration.name == name);
+                let is_servers = self.is_servers(&name);
                 if self.server_tools.is_empty() || is_servers {
                     self.open(Opening::Call(name), mint, &mut out)?;
                 } else {
@@ -333,6 +333,10 @@ impl Assembler {
         Ok(())
     }
 
+    fn is_servers(&self, function: &str) -> bool {
+        self.server_tools.iter().any(|tool| tool.declaration.name == function)
+    }
+
     fn has_calls(&self) -> bool {
         self.calls > 0 || !self.server_calls.is_empty() || self.open.as_ref().is_some_and(|open| is_call(&open.head))
     }
@@ -374,8 +378,8 @@ impl Assembler {
             }
             None => {
                 let head = opening.head(tool.as_ref(), mint);
-                // A call with steps of its kind is logged when it is whole: there is nothing to show before.
-                if tool.as_ref().is_none_or(|tool| tool.kind.is_none()) {
+                // A call of the server's is logged when it is whole: one that is cut was none.
+                if tool.is_none() {
                     out.drafts.push(self.start(place, head.clone()));
                 }
                 (head, 0)
@@ -407,8 +411,11 @@ impl Assembler {
         let Some(open) = &mut self.open else { return };
         let before = open.text.len();
         open.text.push_str(text);
-        if open.head == StepHead::Thought && !self.summaries {
-            return;
+        let is_shown_whole = |name: &str| self.server_tools.iter().any(|tool| tool.declaration.name == name);
+        match &open.head {
+            StepHead::Thought if !self.summaries => return,
+            StepHead::FunctionCall { name, .. } if is_shown_whole(name) => return,
+            _ => {}
         }
         let start = open.logged_bytes.max(before);
         let Some(news) = open.text.get(start..).filter(|news| !news.is_empty()) else { return };
@@ -435,7 +442,15 @@ impl Assembler {
         match &open.head {
             StepHead::FunctionCall { id, name, .. } => {
                 match self.server_tools.iter().find(|tool| tool.declaration.name == *name) {
-                    Some(tool) => self.server_calls.push(server_call(tool, id, &open.text)?),
+                    Some(tool) => {
+                        let call = server_call(tool, id, &open.text)?;
+                        if self.logged.get(open.place).is_none() {
+                            let (place, head, arguments) = (open.place, open.head.clone(), open.text.clone());
+                            out.drafts.push(self.start(place, head));
+                            out.drafts.push(self.draft(place, StepDelta::ArgumentsDelta { arguments }));
+                        }
+                        self.server_calls.push(call);
+                    }
                     None => check_arguments(&self.tools, name, &open.text)?,
                 }
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use antiphon_wire::{
     Code, CreateInteraction, EnvironmentChoice, Error, Failure, Interaction, InteractionEvent, InteractionId, Status,
-    StatusUpdate, Step,
+    StatusUpdate, Step, Tool,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -181,12 +181,30 @@ impl Engine {
         };
         let opened = inner.tools.open(caller.project, &request).await?;
         let mut request = request;
-        if let Some(id) = &opened.environment
-            && request.environment.as_ref().is_none_or(|choice| choice.existing().is_none())
-        {
+        let mut made = None;
+        if let Some(id) = &opened.environment {
+            made = request.environment.as_ref().is_none_or(|choice| choice.existing().is_none()).then(|| id.clone());
             // So that the run finds it again, whatever becomes of this process.
             request.environment = Some(EnvironmentChoice::Existing(id.clone()));
         }
+        let created = self.create_opened(caller, request, history, seed, served, opened).await;
+        if let (Err(_), Some(id)) = (&created, made) {
+            inner.tools.discard(caller.project, &id).await;
+        }
+        created
+    }
+
+    /// The rest of [`Engine::create`], with everything opened.
+    async fn create_opened(
+        &self,
+        caller: Caller,
+        request: CreateInteraction,
+        history: History,
+        seed: u64,
+        served: Arc<Served>,
+        opened: Opened,
+    ) -> Result<Created, Error> {
+        let inner = &self.inner;
         let (request, asked) = inner.model_request(caller.project, request, history, seed, &served, &opened).await?;
         let prepared = served.backend.prepare(&asked.call).await.map_err(|error| {
             warn!(model = served.name, %error, "A request could not be prepared");
@@ -388,6 +406,7 @@ impl Inner {
             call,
             assembler: None,
             functions: HashSet::new(),
+            declared: declared_functions(&live.request),
             served_by: None,
             cancel: live.cancel,
             suspend: if live.request.background { self.closing.clone() } else { self.closed.clone() },
@@ -481,6 +500,13 @@ impl Inner {
         bytes[..6].copy_from_slice(&milliseconds[2..]);
         InteractionId::from_bytes(&bytes)
     }
+}
+
+/// The functions of the client in an agent's request; none where others may be called too.
+fn declared_functions(request: &CreateInteraction) -> Option<HashSet<String>> {
+    let searches = request.tools.iter().any(|tool| matches!(tool, Tool::ToolSearch(_)));
+    let names = request.tools.iter().filter_map(Tool::function).map(|function| function.name.clone());
+    (request.agent.is_some() && !searches).then(|| names.collect())
 }
 
 /// The events every interaction starts with.

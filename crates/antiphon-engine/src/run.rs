@@ -59,8 +59,10 @@ pub(crate) struct Run {
     pub(crate) call: Result<Call, Failure>,
     /// Of the turn at hand.
     pub(crate) assembler: Option<Assembler>,
-    /// The functions that the server itself answers.
+    /// The functions that the server itself answers, where they are known.
     pub(crate) functions: HashSet<String>,
+    /// Those that the client declares; of an agent, every other one is the server's.
+    pub(crate) declared: Option<HashSet<String>>,
     /// Who answers instead of the model that was called.
     pub(crate) served_by: Option<String>,
     /// The client, a delete, or the drop of an unstored handle asked for the end.
@@ -236,7 +238,9 @@ impl Run {
         if work.turns >= limits.turns {
             return Ok(Input::LimitReached);
         }
-        let Some(max_output_tokens) = left_of(work.base.max_output_tokens, counts) else {
+        // An agent's answer is as long as its turns together; each of them is bounded.
+        let spent = if work.base.is_agent { 0 } else { counts.output + counts.thought };
+        let Some(max_output_tokens) = left_of(work.base.max_output_tokens, spent) else {
             return Ok(Input::LimitReached);
         };
         if let Some(ticket) = work.ticket.take() {
@@ -488,8 +492,8 @@ fn logged_usage(log: &[Arc<Event>]) -> Option<Usage> {
 }
 
 /// The output tokens that are left; none when there are none.
-fn left_of(most: u32, counts: &Counts) -> Option<u32> {
-    let used = u32::try_from(counts.output + counts.thought).unwrap_or(u32::MAX);
+fn left_of(most: u32, spent: u64) -> Option<u32> {
+    let used = u32::try_from(spent).unwrap_or(u32::MAX);
     most.checked_sub(used).filter(|left| *left > 0)
 }
 

@@ -25,6 +25,9 @@ pub trait Toolbox: Send + Sync {
     /// # Errors
     /// When one cannot be used here or now, naming its place in `tools`.
     async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error>;
+
+    /// Removes an environment that was made for a request which was not accepted after all.
+    async fn discard(&self, _project: ProjectId, _environment: &EnvironmentId) {}
 }
 
 /// What a request has opened.

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
-use crate::place::Home;
+use crate::place::{self, Home};
 use crate::rows::Row;
 use crate::staged::{self, Stage};
 use crate::{Environments, absent};
@@ -96,11 +96,25 @@ impl Environments {
         let lease = blocking(move || {
             let row = environments.alive_row(project, &id)?;
             let home = environments.home(&id);
+            // The last program of whoever had it may end a moment after its run.
+            place::wait_for_programs(&home.workspace())?;
             environments.inner.rows.begin_lease(&id, environments.now())?;
             staged::recover(&home)?;
             Ok(Lease { held, workspace: home.workspace(), row })
         });
         Ok(lease.await?)
+    }
+
+    /// Changes an environment as a request wants it before its run: places sources, which
+    /// replace what has their names, and takes further variables.
+    ///
+    /// # Errors
+    /// `failed_precondition` when a run has it, or something does not fit; then nothing has
+    /// changed.
+    pub async fn update(&self, project: ProjectId, id: &EnvironmentId, spec: &EnvironmentSpec) -> Result<(), Error> {
+        let mut lease = self.lease_soon(project, id).await?;
+        lease.update(spec).await?;
+        Ok(lease.end().await?)
     }
 
     /// As [`Environments::lease`], for requests that wait a moment.

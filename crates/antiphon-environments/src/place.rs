@@ -143,6 +143,11 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Waits until no program works in a workspace: each has it locked (`antiphon-sandbox`).
+pub(crate) fn wait_for_programs(workspace: &Path) -> io::Result<()> {
+    Ok(rustix::fs::flock(open(workspace)?, FlockOperation::LockExclusive)?)
+}
+
 /// Opens a folder that is one, and no link to one.
 pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -34,6 +34,8 @@ struct Shared {
     gate: Notify,
     /// How often they cannot be opened yet.
     away: AtomicU32,
+    /// How many environments were removed again.
+    discarded: AtomicU32,
 }
 
 impl FixedTools {
@@ -50,6 +52,11 @@ impl FixedTools {
     /// They cannot be opened so many times.
     pub fn stay_away(&self, times: u32) {
         self.shared.away.store(times, Ordering::Relaxed);
+    }
+
+    /// How many environments of refused requests were removed again.
+    pub fn discarded(&self) -> u32 {
+        self.shared.discarded.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<String>> {
@@ -126,6 +133,10 @@ impl Toolbox for FixedTools {
             instruction: Some("You are an agent.".to_owned()),
             environment: EnvironmentId::parse("place"),
         })
+    }
+
+    async fn discard(&self, _project: ProjectId, _environment: &EnvironmentId) {
+        self.shared.discarded.fetch_add(1, Ordering::Relaxed);
     }
 }
 

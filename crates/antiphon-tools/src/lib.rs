@@ -27,9 +27,10 @@ use antiphon_files::Files;
 use antiphon_mcp::{McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Sandbox};
 use antiphon_search::Provider;
-use antiphon_wire::{AGENTS, CreateInteraction, Error, Tool, ToolSearch};
+use antiphon_wire::{AGENTS, CreateInteraction, EnvironmentId, Error, Tool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::Value;
+use tracing::warn;
 
 use crate::workplace::Workplace;
 
@@ -70,14 +71,22 @@ impl Toolbox for Tools {
         {
             return Err(Error::precondition(format!("`environment`: there is no sandbox on this server: {why}")));
         }
+        let (programs, others): (Vec<_>, Vec<_>) =
+            declared.iter().enumerate().partition(|(_, tool)| matches!(tool, Tool::CodeExecution {}));
+        let mut opened = Vec::new();
+        for (at, tool) in others {
+            opened.push((at, self.open_one(project, request, at, tool, None).await?));
+        }
+        // After what may be refused: it changes something.
         let place = match &request.environment {
             None => None,
             Some(choice) => Some(Arc::new(Workplace::open(&self.environments, project, choice).await?)),
         };
-        let mut tools = Vec::new();
-        for (at, tool) in declared.iter().enumerate() {
-            tools.extend(self.open_one(project, request, at, tool, place.as_ref()).await?);
+        for (at, tool) in programs {
+            opened.push((at, self.open_one(project, request, at, tool, place.as_ref()).await?));
         }
+        opened.sort_by_key(|(at, _)| *at);
+        let mut tools: Vec<_> = opened.into_iter().flat_map(|(_, tools)| tools).collect();
         if let (Some(_), Some(place), Ok(sandbox)) = (agent, &place, &self.sandbox) {
             tools.extend(workspace::open(sandbox, &self.limits, place)?);
         }
@@ -86,6 +95,12 @@ impl Toolbox for Tools {
             instruction: agent.map(|_| agent::instruction()),
             environment: place.map(|place| place.id().clone()),
         })
+    }
+
+    async fn discard(&self, project: ProjectId, environment: &EnvironmentId) {
+        if let Err(error) = self.environments.delete(project, environment).await {
+            warn!(%error, "An environment of a refused request cannot be removed");
+        }
     }
 }
 

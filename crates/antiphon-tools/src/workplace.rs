@@ -5,7 +5,7 @@ use std::path::Path;
 use antiphon_engine::ProjectId;
 use antiphon_environments::{Environments, Lease};
 use antiphon_sandbox::{Program, Refused, Workspace};
-use antiphon_wire::{EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
+use antiphon_wire::{EnvironmentChoice, EnvironmentId, Error};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// An environment that is entered when a tool first works in it, and left with the run. While
@@ -14,8 +14,6 @@ pub(crate) struct Workplace {
     environments: Environments,
     project: ProjectId,
     id: EnvironmentId,
-    /// What the request wants different in it.
-    changes: Option<EnvironmentSpec>,
     lease: OnceCell<Lease>,
     /// Calls of one turn come at the same time.
     turn: Mutex<()>,
@@ -28,22 +26,23 @@ pub(crate) struct Place<'a> {
 }
 
 impl Workplace {
-    /// That of a request, which is made if it is to be a new one.
+    /// That of a request: made, if it is to be a new one, or changed as the request wants it.
     ///
     /// # Errors
-    /// `not_found` when it is not there.
+    /// `not_found` when it is not there, `failed_precondition` when it cannot be changed so.
     pub(crate) async fn open(
         environments: &Environments,
         project: ProjectId,
         choice: &EnvironmentChoice,
     ) -> Result<Self, Error> {
         let id = environments.choose(project, choice).await?;
-        let changes = match choice {
-            EnvironmentChoice::Described(spec) if spec.environment_id.is_some() => Some(spec.clone()),
-            EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) | EnvironmentChoice::Described(_) => None,
-        };
+        if let EnvironmentChoice::Described(spec) = choice
+            && spec.environment_id.is_some()
+        {
+            environments.update(project, &id, spec).await?;
+        }
         let environments = environments.clone();
-        Ok(Self { environments, project, id, changes, lease: OnceCell::new(), turn: Mutex::new(()) })
+        Ok(Self { environments, project, id, lease: OnceCell::new(), turn: Mutex::new(()) })
     }
 
     pub(crate) fn id(&self) -> &EnvironmentId {
@@ -54,19 +53,9 @@ impl Workplace {
     /// When the environment is gone, in words for the model.
     pub(crate) async fn enter(&self) -> Result<Place<'_>, String> {
         let turn = self.turn.lock().await;
-        let lease = self.lease.get_or_try_init(|| self.lease()).await;
+        let lease = self.lease.get_or_try_init(|| self.environments.lease(self.project, &self.id)).await;
         let lease = lease.map_err(|error| format!("The environment cannot be entered: {}", error.message))?;
         Ok(Place { lease, _turn: turn })
-    }
-}
-
-impl Workplace {
-    async fn lease(&self) -> Result<Lease, Error> {
-        let mut lease = self.environments.lease(self.project, &self.id).await?;
-        if let Some(changes) = &self.changes {
-            lease.update(changes).await?;
-        }
-        Ok(lease)
     }
 }
 

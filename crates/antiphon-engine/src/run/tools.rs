@@ -192,6 +192,11 @@ impl Run {
         let told = tell(&output, work.sources.next_number(), work.limits.result_tokens, work.base.answer.is_none());
         work.sources.add(&told);
         let made = format!("{} {} {}", call.function, Value::Object(call.arguments.clone()), told.told);
+        let reads = work.tools.iter().any(|tool| tool.reads && tool.declaration.name == call.function);
+        if !reads && !output.is_error && !work.repeated.contains_key(&made) {
+            // Something may have changed.
+            work.repeated.clear();
+        }
         let times = work.repeated.entry(made).or_default();
         *times += 1;
         work.must_answer |= *times >= MOST_REPEATED;
@@ -276,7 +281,10 @@ impl Run {
                 Step::ServerCall(call) => {
                     (&call.id, head_of(call.tool, &call.id, call.name.as_ref(), call.server_name.as_ref()))
                 }
-                Step::FunctionCall(call) if self.functions.contains(&call.name) => {
+                Step::FunctionCall(call)
+                    if self.functions.contains(&call.name)
+                        || self.declared.as_ref().is_some_and(|declared| !declared.contains(&call.name)) =>
+                {
                     (&call.id, function_head(&call.id, &call.name))
                 }
                 _ => continue,

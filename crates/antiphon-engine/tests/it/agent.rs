@@ -9,7 +9,7 @@ use antiphon_wire::{EnvironmentId, Status, Step};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::support::{CALLER, create, die_after, engine_with, log};
+use crate::support::{CALLER, create, die_after, engine_with, log, request};
 
 const SCRIPT: &str = r#"
 [[reply]]
@@ -36,6 +36,11 @@ chunks = ["I cannot."]
 [[reply]]
 when = "Keep and ask"
 calls = [{ name = "ask", arguments = {} }, { name = "keep", arguments = { note = "red" } }]
+
+[[reply]]
+when = "Keep and be cut"
+calls = [{ name = "keep", arguments = { note = "green" } }, { name = "keep", arguments = { note = "grey" } }]
+finish = "length"
 
 [[reply]]
 when = "an answer"
@@ -134,6 +139,38 @@ async fn a_budget_of_tokens_ends_the_run_between_two_turns() {
     let answer = create(&engine(&Arc::default(), &tools), small).await.handle.finished().await;
     assert_eq!((answer.status, tools.ran().len()), (Status::Incomplete, 1));
     assert!(matches!(answer.steps.unwrap().last(), Some(Step::FunctionResult(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_leaves_no_environment() {
+    let tools = FixedTools::default();
+    let engine = engine(&Arc::default(), &tools);
+    let mut clashes = body("Keep blue");
+    clashes["tools"] = json!([{"type": "function", "name": "keep", "parameters": {"type": "object"}}]);
+    engine.create(CALLER, request(clashes)).await.map(|_| ()).expect_err("two functions have one name");
+    assert_eq!(tools.discarded(), 1);
+    let mut known = body("Keep blue");
+    known["environment"] = json!("place");
+    known["tools"] = json!([{"type": "function", "name": "keep", "parameters": {"type": "object"}}]);
+    engine.create(CALLER, request(known)).await.map(|_| ()).expect_err("two functions have one name");
+    assert_eq!(tools.discarded(), 1, "one that was there before stays");
+}
+
+/// Every step that was begun has an end, and no two have one index.
+#[tokio::test(start_paused = true)]
+async fn a_cut_turn_leaves_no_call_without_a_result() {
+    let tools = FixedTools::default();
+    let engine = engine(&Arc::default(), &tools);
+    let handle = create(&engine, body("Keep and be cut")).await.handle;
+    let answer = handle.finished().await;
+    assert_eq!(answer.status, Status::Incomplete);
+    let lines = log(&handle, 0).await;
+    let begun = lines.iter().filter(|line| line.contains("step.start")).count();
+    let ended = lines.iter().filter(|line| line.contains("step.stop")).count();
+    assert_eq!((begun, ended), (answer.steps.as_ref().map_or(0, Vec::len), begun), "{lines:#?}");
+    let calls = answer.steps.iter().flatten().filter(|step| matches!(step, Step::FunctionCall(_))).count();
+    let results = answer.steps.iter().flatten().filter(|step| matches!(step, Step::FunctionResult(_))).count();
+    assert_eq!(calls, results, "{:?}", answer.steps);
 }
 
 /// Whatever write a crash cuts, the note is kept once at most, the answer is one of two, and
