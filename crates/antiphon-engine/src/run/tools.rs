@@ -20,7 +20,7 @@ use crate::phase::Input;
 use crate::seal::Told;
 use crate::store::{ClosedStep, PastStep};
 use crate::tell::tell;
-use crate::tool::{ToolCall, ToolError, ToolOutput};
+use crate::tool::{OpenTool, ToolCall, ToolError, ToolOutput};
 
 /// A call that came to the same result so often is not going to come to another.
 const MOST_REPEATED: u32 = 3;
@@ -192,8 +192,7 @@ impl Run {
         let told = tell(&output, work.sources.next_number(), work.limits.result_tokens, work.base.answer.is_none());
         work.sources.add(&told);
         let made = format!("{} {} {}", call.function, Value::Object(call.arguments.clone()), told.told);
-        let reads = work.tools.iter().any(|tool| tool.reads && tool.declaration.name == call.function);
-        if !reads && !output.is_error && !work.repeated.contains_key(&made) {
+        if !reads(&work.tools, call) && !output.is_error && !work.repeated.contains_key(&made) {
             // Something may have changed.
             work.repeated.clear();
         }
@@ -334,12 +333,16 @@ impl Run {
     }
 }
 
+/// Whether a call changes nothing.
+fn reads(tools: &[OpenTool], call: &ServerCall) -> bool {
+    tools.iter().any(|tool| tool.reads && tool.declaration.name == call.function)
+}
+
 /// Whether calls only read what was read before; takes note of them.
 fn only_repeats(work: &mut Work, calls: &[ServerCall]) -> bool {
     let Work { tools, made, .. } = work;
-    let reads = |call: &&ServerCall| tools.iter().any(|tool| tool.reads && tool.declaration.name == call.function);
     let news = calls.iter().filter(|call| {
-        if !reads(call) {
+        if !reads(tools, call) {
             // What it has changed may be read anew.
             made.clear();
             return true;
