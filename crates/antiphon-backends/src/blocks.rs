@@ -9,6 +9,18 @@ use serde_json::Value;
 /// The tool that runs programs.
 pub(crate) const TOOL: &str = "code_execution";
 
+/// The tool that reads pages, by their addresses.
+pub(crate) const PAGES: &str = "url_context";
+
+/// What a program does as well.
+const REPLACED: [&str; 8] =
+    [TOOL, "read_file", "write_file", "edit_file", "delete_file", "list_files", "find_files", "grep_files"];
+
+/// Whether a model that writes programs needs no such function.
+pub(crate) fn replace(function: &str) -> bool {
+    REPLACED.contains(&function)
+}
+
 const FENCE: &str = "```";
 const CLOSING: &str = "\n```";
 /// The longest line that may begin a block.

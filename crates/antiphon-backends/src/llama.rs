@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use antiphon_dialect::{self as dialect, Conversation, Part, Segment};
 use antiphon_engine::{
-    Backend, BackendError, Call as FunctionCall, Calls, FinishReason, Message, ModelRequest, ModelStream, Prepared,
-    Schema, Tool, text_of,
+    Backend, BackendError, Call as FunctionCall, Calls, FinishReason, Message, ModelRequest, ModelStream,
+    PRINTED_NOTHING, Prepared, Schema, Tool, text_of,
 };
 use antiphon_worker::protocol::{self, Generate, Message as Said, Request, Sampling};
 use async_trait::async_trait;
@@ -58,18 +58,19 @@ pub struct Llama {
 }
 
 /// Said behind a task to a model that writes code blocks. Of two languages it takes the wrong one.
-const BLOCK_PROMPT: &str = "Do it now: answer with nothing but one ```python block, a whole program, which is run for \
-                            you; or with a call.";
+const BLOCK_PROMPT: &str = "Do all of it now: answer with nothing but one ```python block, a whole program, which is \
+                            run for you and prints what is to be known.";
 
-/// Said in place of `result_prompt` to an agent's model, which otherwise goes on for ever: after
-/// what worked, and after what failed.
-const DONE_PROMPT: &str =
-    "If all of the task is done, tell the user the result now, and copy the output above in full.";
+/// Said in place of `result_prompt` to an agent's model: after what worked, after what failed, and where no more calls
+/// are wanted. Asked whether all is done, a small model guesses; asked for the output, it gives it.
+const DONE_PROMPT: &str = "Reply to me with the output above, all of it.";
 const FAILED_PROMPT: &str = "That failed. The task is: {question}\n\nDo it in another way: answer with nothing but one \
-                             whole ```python block, or with a call.";
+                             whole ```python block.";
+const ANSWER_PROMPT: &str = "Now tell me in words what was done, and what was not.";
 
-/// The same where no more calls are wanted.
-const ANSWER_PROMPT: &str = "Now tell the user in words what was done, and what was not.";
+/// Said after a program that worked and printed nothing.
+const SILENT_PROMPT: &str = "The task is: {question}\n\nAnswer with nothing but one ```python block that does what is \
+                             missing and prints the result from the files.";
 
 /// Stands for what the user asked, in a prompt after results.
 const QUESTION: &str = "{question}";
@@ -164,6 +165,9 @@ impl Llama {
                     _ if is_last && request.calls == Calls::None => ANSWER_PROMPT,
                     Message::Result(result) if result.is_error && self.has_blocks(request) => FAILED_PROMPT,
                     Message::Result(result) if result.is_error => continue,
+                    Message::Result(result) if result.text == PRINTED_NOTHING && self.has_blocks(request) => {
+                        SILENT_PROMPT
+                    }
                     _ => DONE_PROMPT,
                 };
                 result.text.push_str(&prompt.replace(QUESTION, question(&asked)));
@@ -172,11 +176,14 @@ impl Llama {
         messages
     }
 
-    /// The functions that the model is told of. One that writes code blocks and knew of the tool that runs them would
-    /// call it from inside of them.
+    /// The functions that the model is told of. One that writes code blocks is not told of what its programs can do: it
+    /// would call that from inside of them. Nor is it told of pages where no address was said: it would make some up.
     fn told_tools<'a>(&self, request: &'a ModelRequest) -> impl Iterator<Item = &'a Tool> {
         let has_blocks = self.has_blocks(request);
-        request.tools.iter().filter(move |tool| !has_blocks || tool.name != blocks::TOOL)
+        let has_addresses = !has_blocks || request.messages.iter().any(says_address);
+        request.tools.iter().filter(move |tool| {
+            !has_blocks || !blocks::replace(&tool.name) && (has_addresses || tool.name != blocks::PAGES)
+        })
     }
 
     /// Whether the model may write programs as code blocks.
@@ -282,6 +289,16 @@ fn shows_calls(message: &Message) -> bool {
         Message::User(_) => false,
         Message::Model(turn) => turn.calls().next().is_some(),
         Message::Result(_) => true,
+    }
+}
+
+/// Whether an address of the web stands in it.
+fn says_address(message: &Message) -> bool {
+    let says = |text: &str| text.contains("http://") || text.contains("https://");
+    match message {
+        Message::User(parts) => says(&text_of(parts)),
+        Message::Result(result) => says(&result.text),
+        Message::Model(_) => false,
     }
 }
 

@@ -16,6 +16,7 @@ mod ambient;
 mod assemble;
 mod backend;
 mod engine;
+mod guidance;
 mod handle;
 mod journal;
 mod models;
@@ -44,5 +45,6 @@ pub use store::{
     StoreError, Stored, Trace,
 };
 pub use tool::{
-    Found, FoundIn, NoTools, OpenTool, Opened, ServerFunction, ToolCall, ToolError, ToolOutput, Toolbox, function_name,
+    Found, FoundIn, NoTools, OpenTool, Opened, PRINTED_NOTHING, ServerFunction, ToolCall, ToolError, ToolOutput,
+    Toolbox, function_name,
 };

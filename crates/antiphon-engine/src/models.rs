@@ -18,6 +18,8 @@ pub struct Served {
     pub output_limit: u64,
     /// About how many tokens of one tool's result it is told, if it gets fewer than others.
     pub result_tokens: Option<usize>,
+    /// Whether it is told when to search, since it cannot decide that by itself.
+    pub is_guided: bool,
     pub backend: Arc<dyn Backend>,
     pub(crate) admission: Arc<Admission>,
 }
@@ -33,6 +35,7 @@ impl Served {
             context,
             output_limit: context,
             result_tokens: None,
+            is_guided: false,
             backend,
             admission,
         }

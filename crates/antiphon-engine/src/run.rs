@@ -29,6 +29,7 @@ use crate::backend::{
     Tool,
 };
 use crate::engine::{Inner, RunLimits};
+use crate::guidance;
 use crate::journal::{Draft, Journal};
 use crate::models::Served;
 use crate::phase::{Effect, Ending, Input, Phase};
@@ -95,10 +96,17 @@ impl Call {
     /// not accepted after all is dropped.
     pub(crate) fn begin(&mut self, tasks: &TaskTracker) {
         if let Some(prepared) = self.prepared.clone().filter(|_| self.ticket.is_admitted()) {
-            let (served, request) = (Arc::clone(&self.served), self.asked.call.clone());
+            let (served, mut request) = (Arc::clone(&self.served), self.asked.call.clone());
+            if self.is_guided() {
+                request.calls = guidance::calls(0, false);
+            }
             let calling = tasks.spawn(async move { served.backend.generate(request, prepared).await });
             self.begun = Some(AbortOnDropHandle::new(calling));
         }
+    }
+
+    fn is_guided(&self) -> bool {
+        self.served.is_guided && guidance::applies(&self.asked.call, &self.tools)
     }
 }
 
@@ -110,6 +118,8 @@ struct Work {
     prepared: Option<Prepared>,
     tools: Vec<OpenTool>,
     limits: RunLimits,
+    /// Whether the model is told when to search.
+    is_guided: bool,
     /// Functions that the model has not searched for yet.
     deferred: Vec<Tool>,
     said: Arc<str>,
@@ -256,13 +266,16 @@ impl Run {
             work.deadline =
                 Some(work.deadline.map_or_else(|| Instant::now() + limits.time, |end| end + asked.elapsed()));
         }
-        let Continued { messages, loaded, .. } = match continued(self.project, self.engine.seal(), &work.steps) {
+        let Continued { messages, loaded, sources } = match continued(self.project, self.engine.seal(), &work.steps) {
             Ok(continued) => continued,
             Err(error) => return Ok(Input::TurnFailed(error.failure())),
         };
         work.load(&loaded);
         let mut request = ModelRequest { max_output_tokens, resume: work.resume.take(), ..work.base.clone() };
         request.messages.extend(messages);
+        if work.is_guided {
+            request.calls = guidance::calls(work.turns, !sources.list.is_empty());
+        }
         if std::mem::take(&mut work.must_answer) {
             request.calls = Calls::None;
         }
@@ -499,11 +512,13 @@ fn left_of(most: u32, spent: u64) -> Option<u32> {
 
 impl Work {
     fn new(call: Call) -> Self {
+        let is_guided = call.is_guided();
         let Call { served, asked, tools, limits, prepared, ticket, tier, background, resumption, begun } = call;
         let resume = resumption.tokens().map(|(trace, thought_tokens)| Resume { trace, thought_tokens });
         let waiting = resumption.waiting().into_iter().filter_map(|step| waiting_call(step, &tools)).collect();
         let next_index = resumption.next_index();
         Self {
+            is_guided,
             served,
             base: asked.call,
             deferred: asked.deferred,

@@ -16,6 +16,9 @@ use tokio::sync::mpsc;
 use crate::backend::{self, Media};
 use crate::store::ProjectId;
 
+/// What a model is told of a program that printed nothing.
+pub const PRINTED_NOTHING: &str = "The program printed nothing.";
+
 /// Opens tools; one for the whole server.
 #[async_trait]
 pub trait Toolbox: Send + Sync {

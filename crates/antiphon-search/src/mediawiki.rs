@@ -231,12 +231,15 @@ fn answering(article: &str, terms: &[String], most: usize) -> String {
         ranked.retain(|at| *at != 0);
         ranked.insert(0, 0);
     }
-    let ranges = passage::choose(&lengths, &ranked, most.saturating_sub(passage::NOTES).max(most / 2));
+    let room = most.saturating_sub(passage::NOTES).max(most / 2);
+    let ranges = passage::choose(&lengths, &ranked, room);
     passage::text(
         article.chars().count(),
         ranges.iter().map(|range| {
             let (first, last) = (&chunks[range.start], &chunks[range.end - 1]);
-            (first.heading.as_str(), &article[first.start..last.end])
+            let text = &article[first.start..last.end];
+            // The best part alone may be more than there is room for.
+            (first.heading.as_str(), &text[passage::excerpt(text, terms, room)])
         }),
     )
 }

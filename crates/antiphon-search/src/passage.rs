@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use crate::plain;
+use crate::words;
+
 /// Stands where text was left out between two passages.
 pub(crate) const OMISSION: &str = "\n[…]\n";
 /// Room for what is said about omissions, headings included.
-pub(crate) const NOTES: usize = 300;
+pub(crate) const NOTES: usize = 150;
 
 /// Ranges of parts, in order, of at most so many characters; the best part is among them even
 /// if it is longer.
@@ -74,6 +77,60 @@ pub(crate) fn text<'a>(whole: usize, passages: impl Iterator<Item = (&'a str, &'
     written
 }
 
+/// In little room this many parts are shown, each by an excerpt. Over 36 questions with the sentence that answers each,
+/// in 2,000 characters, 33 of those sentences are shown so, 28 by five excerpts of the same length, and 30 when each
+/// document has its share.
+pub(crate) const MOST_EXCERPTS: usize = 3;
+
+/// How many characters each excerpt has: the best one as many as the others together.
+pub(crate) fn rooms(most: usize) -> [usize; MOST_EXCERPTS] {
+    [most / 2, most / 4, most / 4].map(|room| room.saturating_sub(NOTES).max(room / 2))
+}
+
+/// Where in a part the whole sentences stand that are shown of it when there is room for so
+/// many characters only: those that have the most of the words that are searched for, with as
+/// much before as behind them. In bytes.
+pub(crate) fn excerpt(part: &str, terms: &[String], most: usize) -> Range<usize> {
+    if plain::cut(part, most).len() == part.len() {
+        return 0..part.len();
+    }
+    let sentences = sentences(part);
+    let mut windows: Vec<Range<usize>> = Vec::new();
+    for (at, first) in sentences.iter().enumerate() {
+        let rest = &part[first.start..];
+        let fits = |end: &usize| plain::cut(rest, most).len() >= end - first.start;
+        let last = sentences[at..].iter().map(|sentence| sentence.end).take_while(fits).last();
+        // A sentence that is too long is cut.
+        let end = last.unwrap_or_else(|| first.start + plain::cut_at_sentence(rest, most).len());
+        if windows.last().is_none_or(|before| before.end < end) {
+            windows.push(first.start..end);
+        }
+    }
+    let scores = words::scores(windows.iter().map(|window| &part[window.clone()]), terms);
+    let best = scores.iter().copied().max().filter(|score| *score > 0);
+    let Some(best) = best else { return 0..plain::cut_at_sentence(part, most).len() };
+    let best: Vec<_> = (0..windows.len()).filter(|at| scores[*at] == best).collect();
+    windows[best[(best.len() - 1) / 2]].clone()
+}
+
+/// Sentences with the white space behind them; lines are such, too.
+fn sentences(text: &str) -> Vec<Range<usize>> {
+    let mut sentences = Vec::new();
+    let mut start = 0;
+    let ends = |at: usize, space: &str| space == "\n" || text[..at].ends_with(['.', '!', '?', '…']);
+    for (at, space) in text.match_indices(['\n', ' ']) {
+        let end = at + space.len();
+        if ends(at, space) && !text[start..at].trim().is_empty() {
+            sentences.push(start..end);
+            start = end;
+        }
+    }
+    if start < text.len() {
+        sentences.push(start..text.len());
+    }
+    sentences
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -102,7 +159,32 @@ mod tests {
         assert_eq!(text(3, [("", "one")].into_iter()), "one");
     }
 
+    #[test]
+    fn an_excerpt_is_of_the_sentences_that_answer() {
+        let part = "The final was in Berlin. Spain led. Palmer equalised for England. Then Spain won. It rained.";
+        let check = |query, most, expected: &str| {
+            assert_eq!(part[excerpt(part, &words::terms(query), most)].trim(), expected, "{query}");
+        };
+        check("England's goal", 30, "Palmer equalised for England.");
+        check("England", 50, "Spain led. Palmer equalised for England.");
+        check("nothing of it", 30, "The final was in Berlin.");
+        check("Berlin", 20, "The final was in");
+        check("rain", 1000, part);
+    }
+
     proptest! {
+        #[test]
+        fn an_excerpt_is_short_and_has_a_word_if_any_sentence_has(
+            part in "([a-d]{1,6}[. !\n]{1,2}){0,12}", query in "[a-d]{1,6}( [a-d]{1,6}){0,2}", most in 16usize..60,
+        ) {
+            let terms = words::terms(&query);
+            let shown = &part[excerpt(&part, &terms, most)];
+            prop_assert!(shown.chars().count() <= most);
+            let answers = |text: &str| words::scores([text].into_iter(), &terms)[0] > 0;
+            let is_cut = sentences(&part).iter().any(|sentence| sentence.len() > most);
+            prop_assert!(answers(shown) || !answers(&part) || is_cut);
+        }
+
         #[test]
         fn ranges_fit_and_are_apart(
             lengths in prop::collection::vec(1usize..50, 1..20),

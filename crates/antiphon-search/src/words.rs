@@ -89,6 +89,13 @@ pub(crate) enum Operator {
 /// The parts of one text that have any of the terms, best first. A term counts the more, the
 /// fewer parts have it.
 pub(crate) fn ranked<'a>(parts: impl Iterator<Item = &'a str>, terms: &[String]) -> Vec<usize> {
+    let mut scores: Vec<_> = scores(parts, terms).into_iter().enumerate().filter(|(_, score)| *score > 0).collect();
+    scores.sort_by_key(|(at, score)| (std::cmp::Reverse(*score), *at));
+    scores.into_iter().map(|(at, _)| at).collect()
+}
+
+/// How well each of the parts of one text answers; 0 is not at all.
+pub(crate) fn scores<'a>(parts: impl Iterator<Item = &'a str>, terms: &[String]) -> Vec<usize> {
     let parts: Vec<HashSet<String>> = parts.map(|part| words(part).map(|word| beginning(&word)).collect()).collect();
     let terms: Vec<String> = terms.iter().map(|term| beginning(term)).collect();
     let mut weights = HashMap::new();
@@ -96,14 +103,7 @@ pub(crate) fn ranked<'a>(parts: impl Iterator<Item = &'a str>, terms: &[String])
         let having = parts.iter().filter(|part| part.contains(term)).count();
         weights.insert(term, 1000 / having.max(1));
     }
-    let mut scores: Vec<(usize, usize)> = parts
-        .iter()
-        .enumerate()
-        .map(|(at, part)| (terms.iter().filter(|term| part.contains(*term)).map(|term| weights[term]).sum(), at))
-        .filter(|(score, _)| *score > 0)
-        .collect();
-    scores.sort_by_key(|(score, at)| (std::cmp::Reverse(*score), *at));
-    scores.into_iter().map(|(_, at)| at).collect()
+    parts.iter().map(|part| terms.iter().filter(|term| part.contains(*term)).map(|term| weights[term]).sum()).collect()
 }
 
 /// Crude, but alike for the forms of a word; good enough inside of one article.

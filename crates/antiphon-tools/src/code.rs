@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_engine::{Media, MediaKind, OpenTool, ServerFunction, ToolCall, ToolError, ToolOutput};
+use antiphon_engine::{Media, MediaKind, OpenTool, PRINTED_NOTHING, ServerFunction, ToolCall, ToolError, ToolOutput};
 use antiphon_sandbox::{End, Exit, Frame, Language, Limits, Program, Reason, Sandbox};
 use antiphon_wire::{Error, ServerTool};
 use async_trait::async_trait;
@@ -149,7 +149,7 @@ fn end_of(exit: &Exit) -> String {
 /// The beginning and the end of the output, and the note.
 fn told(shown: &str, note: &str) -> String {
     if shown.is_empty() && note.is_empty() {
-        return "The program printed nothing.".to_owned();
+        return PRINTED_NOTHING.to_owned();
     }
     if shown.len() <= TOLD_BYTES {
         return format!("{shown}{note}");

@@ -176,6 +176,7 @@ struct Built {
     context: u64,
     output_limit: Option<u64>,
     result_tokens: Option<usize>,
+    is_guided: bool,
     backend: Arc<dyn Backend>,
 }
 
@@ -191,6 +192,7 @@ fn serve_model(model: &config::Model, built: &Built, all: &[(config::Model, Buil
     let mut served = Served::new(&built.name, backend, built.context, config.limits.waiting);
     served.output_limit = built.output_limit.unwrap_or(built.context);
     served.result_tokens = model.tool_result_tokens.or(built.result_tokens);
+    served.is_guided = built.is_guided;
     served.description.clone_from(&built.description);
     served.aliases = built.aliases.iter().chain(&model.aliases).cloned().collect();
     served
@@ -231,6 +233,7 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
         context: u64::from(model.context.unwrap_or(config::DEFAULT_UPSTREAM_CONTEXT)),
         output_limit: model.output_limit,
         result_tokens: None,
+        is_guided: false,
         backend: Arc::new(backend),
     }))
 }
@@ -255,6 +258,7 @@ fn local_model(
             context: script.context(),
             output_limit: None,
             result_tokens: None,
+            is_guided: false,
             backend: Arc::new(Scripted::new(script).map_err(failed)?),
         });
     }
@@ -298,6 +302,7 @@ fn local_model(
         context: u64::from(context),
         output_limit: None,
         result_tokens: entry.and_then(|entry| entry.result_tokens),
+        is_guided: entry.is_some_and(|entry| entry.guided),
         backend: Arc::new(llama),
     })
 }

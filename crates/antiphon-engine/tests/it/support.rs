@@ -32,6 +32,10 @@ fn engine_of(script: &str, store: &Arc<MemoryStore>, waiting: usize, tools: Arc<
     let script = Script::parse(script).unwrap();
     let context = script.context();
     let served = Served::new("scripted", Arc::new(Scripted::new(script).unwrap()), context, waiting);
+    engine_serving(served, store, tools)
+}
+
+pub(crate) fn engine_serving(served: Served, store: &Arc<MemoryStore>, tools: Arc<dyn Toolbox>) -> Engine {
     Engine::new(EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),

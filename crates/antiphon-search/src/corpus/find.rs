@@ -1,6 +1,7 @@
 //! From a question to the documents that answer it, each with its best passages.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
@@ -9,7 +10,6 @@ use super::document::{self, COLUMNS};
 use super::{Metadata, Result};
 use crate::filter::Filter;
 use crate::passage;
-use crate::plain;
 use crate::provider::Hit;
 use crate::words::{self, Operator};
 
@@ -19,6 +19,8 @@ const MOST_PARTS: usize = 1000;
 const BEST_OF_DOCUMENT: usize = 4;
 const MOST_FOUND: usize = 20;
 const CHARACTERS_PER_TOKEN: usize = 4;
+/// In less room there are excerpts of the best parts, whatever documents they are of.
+const LEAST_FOR_PARTS: usize = 4000;
 /// With less room than this a document is left to others.
 const LEAST_OF_DOCUMENT: usize = 600;
 
@@ -93,20 +95,33 @@ pub(super) fn find(connection: &Connection, find: &Find) -> Result<Vec<Found>> {
     let chosen = find.filter.as_ref().map(|filter| chosen(connection, &ids, filter)).transpose()?;
     let count = find.count.clamp(1, MOST_FOUND);
     let mut candidates = Vec::new();
+    let mut best = Vec::new();
     for operator in [Operator::All, Operator::Any] {
         let expression = words::match_expression(&terms, operator);
-        rank(connection, &ids, chosen.as_deref(), &expression, count, &mut candidates)?;
+        let matching = matching(connection, &ids, chosen.as_deref(), &expression)?;
+        for (_, part) in &matching {
+            if best.len() < passage::MOST_EXCERPTS && !best.contains(part) {
+                best.push(*part);
+            }
+        }
+        rank(matching, count, &mut candidates);
         if candidates.len() >= count {
             break;
         }
     }
     let mut left = find.budget.saturating_mul(CHARACTERS_PER_TOKEN);
+    let shown = Shown { connection, collections: &collections, terms: &terms };
+    if left < LEAST_FOR_PARTS {
+        let excerpts: Vec<_> = best.into_iter().zip(passage::rooms(left)).collect();
+        let has_any =
+            |candidate: &&Candidate| candidate.parts.iter().any(|part| excerpts.iter().any(|(id, _)| id == part));
+        return candidates.iter().filter(has_any).map(|candidate| shown.excerpts(candidate, &excerpts)).collect();
+    }
     candidates.truncate((left / LEAST_OF_DOCUMENT).max(1));
     let mut found = Vec::with_capacity(candidates.len());
     for (done, candidate) in candidates.iter().enumerate() {
         // What one document does not need is left to those after it.
-        let share = left / (candidates.len() - done);
-        let document = show(connection, candidate, &collections, share)?;
+        let document = shown.parts(candidate, left / (candidates.len() - done))?;
         left = left.saturating_sub(document.hit.text.chars().count());
         found.push(document);
     }
@@ -187,17 +202,10 @@ fn matching(
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Adds to the candidates what the expression finds, until there are enough.
-fn rank(
-    connection: &Connection,
-    collections: &str,
-    chosen: Option<&str>,
-    expression: &str,
-    count: usize,
-    candidates: &mut Vec<Candidate>,
-) -> Result<()> {
+/// Adds to the candidates what an expression finds, until there are enough.
+fn rank(matching: Vec<(i64, i64)>, count: usize, candidates: &mut Vec<Candidate>) {
     let before = candidates.len();
-    for (id, part) in matching(connection, collections, chosen, expression)? {
+    for (id, part) in matching {
         match candidates.iter().position(|candidate| candidate.id == id) {
             // What had all words is complete.
             Some(at) if at < before => {}
@@ -207,7 +215,6 @@ fn rank(
             None => {}
         }
     }
-    Ok(())
 }
 
 struct Part {
@@ -218,45 +225,73 @@ struct Part {
     heading: String,
 }
 
-fn show(
-    connection: &Connection,
-    candidate: &Candidate,
-    collections: &HashMap<i64, &str>,
-    most: usize,
-) -> Result<Found> {
-    let query = format!("SELECT {COLUMNS}, collection FROM document WHERE id = ?1");
-    let (document, collection) = connection
-        .prepare_cached(&query)?
-        .query_row([candidate.id], |row| Ok((document::read(row)?, row.get::<_, i64>(11)?)))?;
-    let parts = parts(connection, candidate.id)?;
-    let lengths: Vec<usize> = parts.iter().map(|part| part.characters).collect();
-    let ranked: Vec<usize> =
-        candidate.parts.iter().filter_map(|id| parts.iter().position(|part| part.id == *id)).collect();
-    let room = most.saturating_sub(passage::NOTES).max(most / 2);
-    let ranges = passage::choose(&lengths, &ranked, room);
-    let mut texts = Vec::new();
-    let mut passages = Vec::new();
-    for range in ranges {
-        let (Some(first), Some(last)) = (parts.get(range.start), parts.get(range.end - 1)) else { continue };
-        let text = text(connection, first.id, last.id)?;
-        // The best part alone may be more than there is room for.
-        let text = plain::cut_at_sentence(&text, room).to_owned();
-        let end = first.start + text.chars().count();
-        passages.push(Passage { start: first.start, end, page: first.page, heading: first.heading.clone() });
-        texts.push(text);
+/// How documents are shown that were found.
+struct Shown<'a> {
+    connection: &'a Connection,
+    collections: &'a HashMap<i64, &'a str>,
+    terms: &'a [String],
+}
+
+impl Shown<'_> {
+    /// The best parts of a document, and what is around the best, in so many characters.
+    fn parts(&self, candidate: &Candidate, most: usize) -> Result<Found> {
+        let parts = parts(self.connection, candidate.id)?;
+        let lengths: Vec<usize> = parts.iter().map(|part| part.characters).collect();
+        let ranked: Vec<usize> =
+            candidate.parts.iter().filter_map(|id| parts.iter().position(|part| part.id == *id)).collect();
+        let room = most.saturating_sub(passage::NOTES).max(most / 2);
+        let ranges = passage::choose(&lengths, &ranked, room);
+        self.document(candidate, &parts, ranges.into_iter().map(|range| (range, room)))
     }
-    let whole = usize::try_from(document.characters).unwrap_or(usize::MAX);
-    let shown = passages.iter().map(|passage| passage.heading.as_str()).zip(texts.iter().map(String::as_str));
-    let hit = Hit {
-        url: document.url,
-        title: document.title,
-        site: document.site,
-        text: passage::text(whole, shown),
-        published: document.published,
-    };
-    let collection = collections.get(&collection).copied().unwrap_or_default().to_owned();
-    let page = ranked.first().and_then(|best| parts.get(*best)?.page);
-    Ok(Found { collection, name: document.name, metadata: document.metadata, hit, page, passages })
+
+    /// Excerpts of a document's parts: those that have room, in characters.
+    fn excerpts(&self, candidate: &Candidate, rooms: &[(i64, usize)]) -> Result<Found> {
+        let parts = parts(self.connection, candidate.id)?;
+        let room = |part: &Part| rooms.iter().find(|(id, _)| *id == part.id).map(|(_, room)| *room);
+        let ranges: Vec<_> =
+            parts.iter().enumerate().filter_map(|(at, part)| Some((at..at + 1, room(part)?))).collect();
+        self.document(candidate, &parts, ranges.into_iter())
+    }
+
+    /// A document by ranges of its parts, each in so much room.
+    fn document(
+        &self,
+        candidate: &Candidate,
+        parts: &[Part],
+        ranges: impl Iterator<Item = (Range<usize>, usize)>,
+    ) -> Result<Found> {
+        let query = format!("SELECT {COLUMNS}, collection FROM document WHERE id = ?1");
+        let (document, collection) = self
+            .connection
+            .prepare_cached(&query)?
+            .query_row([candidate.id], |row| Ok((document::read(row)?, row.get::<_, i64>(11)?)))?;
+        let mut texts = Vec::new();
+        let mut passages = Vec::new();
+        for (range, room) in ranges {
+            let (Some(first), Some(last)) = (parts.get(range.start), parts.get(range.end - 1)) else { continue };
+            let text = text(self.connection, first.id, last.id)?;
+            // The best part alone may be more than there is room for.
+            let shown = passage::excerpt(&text, self.terms, room);
+            let start = first.start + text[..shown.start].chars().count();
+            let text = &text[shown];
+            let end = start + text.chars().count();
+            passages.push(Passage { start, end, page: first.page, heading: first.heading.clone() });
+            texts.push(text.to_owned());
+        }
+        let whole = usize::try_from(document.characters).unwrap_or(usize::MAX);
+        let shown = passages.iter().map(|passage| passage.heading.as_str()).zip(texts.iter().map(String::as_str));
+        let hit = Hit {
+            url: document.url,
+            title: document.title,
+            site: document.site,
+            text: passage::text(whole, shown),
+            published: document.published,
+        };
+        let collection = self.collections.get(&collection).copied().unwrap_or_default().to_owned();
+        let best = candidate.parts.first().and_then(|id| parts.iter().find(|part| part.id == *id));
+        let page = best.and_then(|part| part.page);
+        Ok(Found { collection, name: document.name, metadata: document.metadata, hit, page, passages })
+    }
 }
 
 fn parts(connection: &Connection, document: i64) -> Result<Vec<Part>> {
