@@ -96,6 +96,9 @@ globalThis.fetch = async (...request) => {
 };
 afterEach(() => assert.deepEqual(retried.splice(0), []));
 
+/** The answers so far that the SDK tries again on, for a test that expects them. */
+export const takeRetried = () => retried.splice(0);
+
 const COUNTS = ["input", "output", "thought", "tool_use", "cached"];
 const STATUSES = [
   "queued", "in_progress", "requires_action", "completed", "failed", "cancelled", "incomplete",

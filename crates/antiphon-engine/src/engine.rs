@@ -170,6 +170,7 @@ impl Engine {
         if inner.closing.is_cancelled() {
             return Err(Error::new(Code::ServiceUnavailable, "The server is shutting down"));
         }
+        let request = inner.tools.complete(caller.project, request).await?;
         let served = inner.served(&request)?;
         let history = match &request.previous_interaction_id {
             None => History::default(),
@@ -187,7 +188,11 @@ impl Engine {
             // So that the run finds it again, whatever becomes of this process.
             request.environment = Some(EnvironmentChoice::Existing(id.clone()));
         }
-        let created = self.create_opened(caller, request, history, seed, served, opened).await;
+        let created = async {
+            request.guidance = inner.tools.guidance(caller.project, &request).await?;
+            self.create_opened(caller, request, history, seed, served, opened).await
+        }
+        .await;
         if let (Err(_), Some(id)) = (&created, made) {
             inner.tools.discard(caller.project, &id).await;
         }

@@ -101,9 +101,10 @@ pub(crate) fn model_request(
     Ok(Asked { call, sources, said: said.join("\n"), deferred })
 }
 
-/// What the agent is told, then what the request says.
+/// What the agent is told, then what the request says, then what files say: the nearer to the operator, the earlier.
 fn instruction(opened: &Opened, request: &CreateInteraction) -> Option<String> {
-    let parts: Vec<_> = opened.instruction.iter().chain(&request.system_instruction).map(String::as_str).collect();
+    let parts = [&opened.instruction, &request.system_instruction, &request.guidance];
+    let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
     (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 

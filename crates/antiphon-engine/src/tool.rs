@@ -22,12 +22,30 @@ pub const PRINTED_NOTHING: &str = "The program printed nothing.";
 /// Opens tools; one for the whole server.
 #[async_trait]
 pub trait Toolbox: Send + Sync {
+    /// Completes a request for an agent of the project's own by its definition, so that nothing else of it is
+    /// needed afterwards. Called once, before all else.
+    ///
+    /// # Errors
+    /// When there is no such agent, or the request says what is the definition's to say.
+    async fn complete(&self, _project: ProjectId, request: CreateInteraction) -> Result<CreateInteraction, Error> {
+        Ok(request)
+    }
+
     /// The functions behind the tools of the server that a request declares, in their order.
     /// What belongs to the client is left out.
     ///
     /// # Errors
     /// When one cannot be used here or now, naming its place in `tools`.
     async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error>;
+
+    /// What files of an agent's environment say to it. Called once, after the request was opened: what it gives is
+    /// stored with the request.
+    ///
+    /// # Errors
+    /// When they cannot be read now, as while another run works there.
+    async fn guidance(&self, _project: ProjectId, _request: &CreateInteraction) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
 
     /// Removes an environment that was made for a request which was not accepted after all.
     async fn discard(&self, _project: ProjectId, _environment: &EnvironmentId) {}

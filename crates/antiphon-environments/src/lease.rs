@@ -121,9 +121,9 @@ impl Environments {
     ///
     /// # Errors
     /// `failed_precondition` when a run has it for longer.
-    pub(crate) async fn lease_soon(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<Lease> {
+    pub async fn lease_soon(&self, project: ProjectId, id: &EnvironmentId) -> Result<Lease, Error> {
         let lease = timeout(PATIENCE, self.lease(project, id)).await;
-        Ok(lease.map_err(|_| in_use(id))??)
+        lease.map_err(|_| in_use(id))?
     }
 }
 

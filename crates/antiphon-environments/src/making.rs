@@ -24,12 +24,16 @@ impl Environments {
         let CreateEnvironment { from_environment, sources, network, env } = request;
         match from_environment {
             Some(from) => self.fork(project, &from).await,
-            None => self.make(project, EnvironmentSpec { environment_id: None, sources, network, env }).await,
+            None => {
+                let spec = EnvironmentSpec { sources, network, env, ..EnvironmentSpec::default() };
+                self.make(project, spec).await
+            }
         }
     }
 
-    /// The environment that an interaction is to work in: a new one, or the one that it names.
-    /// What is to be different in the latter is the matter of [`Lease::update`](crate::Lease::update).
+    /// The environment that an interaction is to work in: a new one, which may begin as a copy, or
+    /// the one that it names. What is to be different in the latter is the matter of
+    /// [`Lease::update`](crate::Lease::update).
     ///
     /// # Errors
     /// `not_found` for one that is not there, is another project's or has expired;
@@ -42,7 +46,27 @@ impl Environments {
             EnvironmentChoice::Described(spec) => spec.clone(),
             EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) => EnvironmentSpec::default(),
         };
-        Ok(self.make(project, spec).await?.id)
+        match &spec.from_environment {
+            Some(from) => self.derive(project, from, &spec).await,
+            None => Ok(self.make(project, spec).await?.id),
+        }
+    }
+
+    /// A copy of an environment that is changed before anybody sees it.
+    async fn derive(
+        &self,
+        project: ProjectId,
+        from: &EnvironmentId,
+        spec: &EnvironmentSpec,
+    ) -> Result<EnvironmentId, Error> {
+        let id = self.fork(project, from).await?.id;
+        if let Err(refused) = self.update(project, &id, spec).await {
+            if let Err(error) = self.delete(project, &id).await {
+                warn!(%error, "A copy that could not be changed cannot be removed");
+            }
+            return Err(refused);
+        }
+        Ok(id)
     }
 
     async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> Result<Environment, Error> {

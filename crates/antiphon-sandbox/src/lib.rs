@@ -8,6 +8,7 @@
 //! (`antiphon-sandbox-init`) gives up every right, starts the program and ends whatever it leaves behind. Between
 //! them stands `bwrap` in tier 1, which gives the program a view of its own.
 
+mod agent_files;
 mod cgroup;
 mod finished;
 pub mod folder;
@@ -30,6 +31,7 @@ mod uid;
 mod warden;
 mod workspace;
 
+pub use agent_files::{AgentFiles, Skill};
 pub use finished::{Finished, Pictures};
 pub use host::{Host, Options, Tier};
 pub use limits::Limits;

@@ -1,5 +1,5 @@
-//! What an agent does with the files of its workspace: seven operations, each carried out by the helper inside the
-//! sandbox, where a path can lead no further than a program could go.
+//! What an agent does with the files of its workspace: seven operations, and one that reads what they say to it. Each
+//! is carried out by the helper inside the sandbox, where a path can lead no further than a program could go.
 
 mod tools;
 
@@ -42,6 +42,8 @@ pub enum FileOperation {
     /// Lines that match a regular expression, in a file or below a folder, in files that match the glob: 200 at most.
     /// It takes time that is linear in what is searched. Binary files are passed over.
     Grep { pattern: String, path: Option<String>, glob: Option<String> },
+    /// What `.agents` says to agents, as the JSON of [`AgentFiles`](crate::AgentFiles).
+    AgentFiles,
 }
 
 /// What the model is told.
@@ -88,6 +90,7 @@ impl FileOperation {
                 within("path", path.as_deref().unwrap_or_default(), PATH_BYTES)?;
                 within("glob", glob.as_deref().unwrap_or_default(), PATTERN_BYTES)
             }
+            Self::AgentFiles => Ok(()),
         }
     }
 }

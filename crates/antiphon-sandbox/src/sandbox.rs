@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
+use crate::agent_files::AgentFiles;
 use crate::cgroup::Groups;
 use crate::host::Tier;
 use crate::limits::Limits;
@@ -107,6 +108,18 @@ impl Sandbox {
             }
         }
         Err(io::Error::other("a file operation had no end"))
+    }
+
+    /// Reads what a workspace says to agents, from inside, as [`Sandbox::file`] reads files.
+    ///
+    /// # Errors
+    /// As those of [`Sandbox::file`].
+    pub async fn agent_files(&self, workspace: PathBuf, limits: Limits) -> io::Result<AgentFiles> {
+        let reply = self.file(FileOperation::AgentFiles, workspace, limits).await?;
+        if reply.is_error {
+            return Ok(AgentFiles { left_out: vec![format!("`.agents`: {}", reply.text)], ..AgentFiles::default() });
+        }
+        Ok(serde_json::from_str(&reply.text)?)
     }
 }
 

@@ -20,6 +20,7 @@ fn status_of(code: Code) -> (u16, &'static str) {
         Code::Authentication => (401, "UNAUTHENTICATED"),
         Code::NotFound | Code::ModelNotFound => (404, "NOT_FOUND"),
         Code::MethodNotAllowed => (405, "UNIMPLEMENTED"),
+        Code::AlreadyExists => (409, "ALREADY_EXISTS"),
         Code::ContentTooLarge => (413, "INVALID_ARGUMENT"),
         Code::RateLimitExceeded => (429, "RESOURCE_EXHAUSTED"),
         Code::Cancelled => (499, "CANCELLED"),
@@ -63,6 +64,7 @@ impl IntoResponse for ApiError {
             | Code::NotFound
             | Code::ModelNotFound
             | Code::MethodNotAllowed
+            | Code::AlreadyExists
             | Code::ContentTooLarge
             | Code::Cancelled
             | Code::ApiError

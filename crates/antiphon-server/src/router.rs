@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use antiphon_agents::Agents;
 use antiphon_engine::Engine;
 use antiphon_environments::Environments;
 use antiphon_files::Files;
@@ -18,7 +19,7 @@ use crate::auth::{KeyRing, authenticate};
 use crate::body::BodyGate;
 use crate::error::{ApiError, answer_panic, classic_errors};
 use crate::keys::KeyMaker;
-use crate::{access, environments, files, health, interactions, models, stores, upload};
+use crate::{access, agents, environments, files, health, interactions, models, stores, upload};
 
 /// What the operator decides about the HTTP face.
 pub struct Options {
@@ -27,6 +28,8 @@ pub struct Options {
     pub files: Files,
     /// Where their agents work.
     pub environments: Environments,
+    /// Those that their projects define.
+    pub agents: Agents,
     pub limits: Limits,
 }
 
@@ -54,6 +57,7 @@ pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) files: Files,
     pub(crate) environments: Environments,
+    pub(crate) agents: Agents,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) bodies: Arc<BodyGate>,
 }
@@ -66,6 +70,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         engine,
         files: options.files,
         environments: options.environments,
+        agents: options.agents,
     };
     let authenticated = from_fn_with_state(server.clone(), authenticate);
 
@@ -76,6 +81,11 @@ pub fn router(engine: Engine, options: Options) -> Router {
             get(interactions::get_interaction).delete(interactions::delete_interaction),
         )
         .route("/{version}/interactions/{id}/cancel", post(interactions::cancel_interaction))
+        .route_layer(authenticated.clone())
+        .route_layer(from_fn(require_version));
+    let agents = Router::new()
+        .route("/{version}/agents", get(agents::list_agents).post(agents::create_agent))
+        .route("/{version}/agents/{id}", get(agents::get_agent).delete(agents::delete_agent))
         .route_layer(authenticated.clone())
         .route_layer(from_fn(require_version));
     let environments = Router::new()
@@ -125,6 +135,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .merge(interactions)
+        .merge(agents)
         .merge(environments)
         .merge(models)
         .merge(kept)
@@ -177,7 +188,7 @@ async fn unknown_path(uri: Uri) -> ApiError {
 fn no_such_path(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     Error::not_found(format!(
-        "there is nothing at `{path}`; this server has `interactions`, `environments`, `models`, `files` and \
+        "there is nothing at `{path}`; this server has `interactions`, `agents`, `environments`, `models`, `files` and \
          `fileSearchStores` below `/{{version}}`"
     ))
     .into()

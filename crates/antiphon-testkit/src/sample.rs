@@ -44,11 +44,13 @@ pub fn turn(project: ProjectId, name: &str, previous: Option<&InteractionId>) ->
 fn request(input: &str, previous: Option<&InteractionId>) -> CreateInteraction {
     CreateInteraction {
         agent: None,
+        base_agent: None,
         agent_config: None,
         environment: None,
         model: "gemini-3.5-flash".to_owned(),
         input: vec![Step::user(vec![Content::text(input)])],
         system_instruction: None,
+        guidance: None,
         generation_config: GenerationConfig::default(),
         previous_interaction_id: previous.cloned(),
         store: true,

@@ -1,6 +1,7 @@
 //! Tools of the server that need nothing outside: a search that always finds the same, and
 //! programs that are their own output.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,7 @@ use antiphon_engine::{
     Found, FoundIn, Media, MediaKind, OpenTool, Opened, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError,
     ToolOutput, Toolbox,
 };
-use antiphon_wire::{CreateInteraction, EnvironmentId, Error, ServerTool, ToolSearch};
+use antiphon_wire::{AGENTS, Agent, CreateInteraction, EnvironmentId, Error, ServerTool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -22,7 +23,8 @@ use tokio::sync::Notify;
 ///   [`FixedTools::go_on`], `picture` makes a picture, `raise` ends it with an error.
 /// * `file_search` finds a page of a document about Rome.
 /// * An MCP server has the tool `echo`.
-/// * Agents have `keep`, which keeps a note in their environment, `place`.
+/// * Agents have `keep`, which keeps a note in their environment, `place`; those of the project are what
+///   [`FixedTools::define`] says, and files say what [`FixedTools::guide`] does.
 #[derive(Clone, Default)]
 pub struct FixedTools {
     shared: Arc<Shared>,
@@ -36,6 +38,8 @@ struct Shared {
     away: AtomicU32,
     /// How many environments were removed again.
     discarded: AtomicU32,
+    agents: Mutex<BTreeMap<String, Agent>>,
+    guidance: Mutex<Option<Result<String, Error>>>,
 }
 
 impl FixedTools {
@@ -52,6 +56,21 @@ impl FixedTools {
     /// They cannot be opened so many times.
     pub fn stay_away(&self, times: u32) {
         self.shared.away.store(times, Ordering::Relaxed);
+    }
+
+    /// Makes an agent of the project.
+    pub fn define(&self, agent: Agent) {
+        self.shared.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(agent.id.clone(), agent);
+    }
+
+    /// Deletes an agent of the project.
+    pub fn forget(&self, id: &str) {
+        self.shared.agents.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// What files say from now on, or why they cannot be read.
+    pub fn guide(&self, guidance: Result<String, Error>) {
+        *self.shared.guidance.lock().unwrap_or_else(PoisonError::into_inner) = Some(guidance);
     }
 
     /// How many environments of refused requests were removed again.
@@ -109,6 +128,19 @@ impl FixedTools {
 
 #[async_trait]
 impl Toolbox for FixedTools {
+    async fn complete(&self, _project: ProjectId, request: CreateInteraction) -> Result<CreateInteraction, Error> {
+        let Some(name) = request.agent.as_deref().filter(|name| !AGENTS.contains(name)) else { return Ok(request) };
+        let agent = self.shared.agents.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        agent.ok_or_else(|| Error::not_found("`agent`: it is not there"))?.complete(request)
+    }
+
+    async fn guidance(&self, _project: ProjectId, request: &CreateInteraction) -> Result<Option<String>, Error> {
+        match request.agent {
+            None => Ok(None),
+            Some(_) => self.shared.guidance.lock().unwrap_or_else(PoisonError::into_inner).clone().transpose(),
+        }
+    }
+
     async fn open(&self, _project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error> {
         let tools = &request.tools;
         if self.shared.away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok() {

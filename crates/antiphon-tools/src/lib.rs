@@ -4,12 +4,14 @@
 //! nothing of models: `search` of `antiphon-search`, `pages` of `antiphon-fetch`, `code` of
 //! `antiphon-sandbox`, `files` of `antiphon-files`, `mcp` of `antiphon-mcp`. `functions` looks
 //! through the request itself; `queries` is what the tools that search have in common. An
-//! `agent` has a `workplace`, where `code` works too, and the tools of `workspace` for its files.
+//! `agent` has a `workplace`, where `code` works too, the tools of `workspace` for its files, and
+//! the `guidance` that it finds there.
 
 mod agent;
 mod code;
 mod files;
 mod functions;
+mod guidance;
 mod mcp;
 mod pages;
 mod queries;
@@ -20,6 +22,7 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use antiphon_agents::Agents;
 use antiphon_engine::{OpenTool, Opened, ProjectId, Schema, Toolbox};
 use antiphon_environments::Environments;
 use antiphon_fetch::Fetcher;
@@ -27,7 +30,7 @@ use antiphon_files::Files;
 use antiphon_mcp::{McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Sandbox};
 use antiphon_search::Provider;
-use antiphon_wire::{AGENTS, CreateInteraction, EnvironmentId, Error, Tool, ToolSearch};
+use antiphon_wire::{AGENTS, CreateInteraction, EnvironmentChoice, EnvironmentId, Error, Tool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::Value;
 use tracing::warn;
@@ -45,6 +48,7 @@ pub struct Tools {
     pub sandbox: Result<Sandbox, String>,
     pub limits: Limits,
     pub environments: Environments,
+    pub agents: Agents,
     pub files: Files,
     pub mcp: McpServers,
     /// Processes that requests may name, by their names.
@@ -53,8 +57,16 @@ pub struct Tools {
 
 #[async_trait]
 impl Toolbox for Tools {
+    async fn complete(&self, project: ProjectId, request: CreateInteraction) -> Result<CreateInteraction, Error> {
+        let Some(name) = request.agent.as_deref().filter(|name| !AGENTS.contains(name)) else { return Ok(request) };
+        match self.agents.get(project, name).await {
+            Ok(agent) => agent.complete(request),
+            Err(error) => Err(Error::new(error.code, format!("`agent`: {}", error.message))),
+        }
+    }
+
     async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error> {
-        let agent = request.agent.as_deref();
+        let agent = request.working_agent();
         if let Some(name) = agent.filter(|name| !AGENTS.contains(name)) {
             return Err(Error::not_found(format!("`agent`: agent `{name}` not found")));
         }
@@ -95,6 +107,15 @@ impl Toolbox for Tools {
             instruction: agent.map(|_| agent::instruction()),
             environment: place.map(|place| place.id().clone()),
         })
+    }
+
+    async fn guidance(&self, project: ProjectId, request: &CreateInteraction) -> Result<Option<String>, Error> {
+        match (request.working_agent(), &request.environment, &self.sandbox) {
+            (Some(_), Some(EnvironmentChoice::Existing(id)), Ok(sandbox)) => {
+                guidance::read(&self.environments, sandbox, &self.limits, project, id).await
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn discard(&self, project: ProjectId, environment: &EnvironmentId) {

@@ -54,7 +54,7 @@ impl EnvironmentId {
         &self.0
     }
 
-    fn read(fields: &mut Fields, name: &str) -> Result<Option<Self>, Error> {
+    pub(crate) fn read(fields: &mut Fields, name: &str) -> Result<Option<Self>, Error> {
         let Some(text) = fields.string(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
         Self::of(&text, &fields.path_of(name)).map(Some)
     }
@@ -107,6 +107,8 @@ pub enum EnvironmentChoice {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnvironmentSpec {
     pub environment_id: Option<EnvironmentId>,
+    /// A new one begins as a copy of this one. No client says it of an interaction: agents do, by their definition.
+    pub from_environment: Option<EnvironmentId>,
     /// Placed in the workspace; in an existing one they replace what has their names.
     pub sources: Vec<Source>,
     pub network: Network,
@@ -176,8 +178,11 @@ impl From<EnvironmentChoice> for Value {
             EnvironmentChoice::Existing(id) => id.as_str().into(),
             EnvironmentChoice::Described(spec) => {
                 let mut value = json!({"type": "remote", "network": "disabled"});
-                if let Some(id) = spec.environment_id {
-                    value["environment_id"] = id.as_str().into();
+                let ids = [("environment_id", spec.environment_id), ("from_environment", spec.from_environment)];
+                for (name, id) in ids {
+                    if let Some(id) = id {
+                        value[name] = id.as_str().into();
+                    }
                 }
                 if !spec.sources.is_empty() {
                     value["sources"] = spec.sources.iter().map(Source::to_wire).collect();
@@ -197,6 +202,7 @@ impl EnvironmentSpec {
         fields.choice("type", &[("remote", ())])?;
         let read = Self {
             environment_id: EnvironmentId::read(&mut fields, "environment_id")?,
+            from_environment: None,
             sources: Source::read_list(&mut fields)?,
             network: Network::read(&mut fields)?,
             env: read_variables(&mut fields)?,

@@ -13,6 +13,7 @@ pub enum Code {
     NotFound,
     ModelNotFound,
     MethodNotAllowed,
+    AlreadyExists,
     ContentTooLarge,
     RateLimitExceeded,
     Cancelled,
@@ -22,7 +23,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::InvalidRequest,
         Self::FailedPrecondition,
         Self::ParameterUnknown,
@@ -30,6 +31,7 @@ impl Code {
         Self::NotFound,
         Self::ModelNotFound,
         Self::MethodNotAllowed,
+        Self::AlreadyExists,
         Self::ContentTooLarge,
         Self::RateLimitExceeded,
         Self::Cancelled,
@@ -47,6 +49,7 @@ impl Code {
             Self::NotFound => "not_found",
             Self::ModelNotFound => "model_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::AlreadyExists => "already_exists",
             Self::ContentTooLarge => "content_too_large",
             Self::RateLimitExceeded => "rate_limit_exceeded",
             Self::Cancelled => "cancelled",

@@ -10,6 +10,7 @@
 
 mod agent;
 mod content;
+mod custom_agent;
 mod environment;
 mod error;
 mod event;
@@ -31,6 +32,7 @@ mod usage;
 
 pub use agent::{AGENTS, AgentConfig};
 pub use content::{Content, MediaContent, TextContent};
+pub use custom_agent::{AGENT_FIELDS, Agent};
 pub use environment::{
     CreateEnvironment, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile, EnvironmentFileKind,
     EnvironmentId, EnvironmentSpec, EnvironmentStatus, Network, ShownSource, Source, WorkspacePath,

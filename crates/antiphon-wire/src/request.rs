@@ -25,6 +25,10 @@ pub struct CreateInteraction {
     pub model: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// The one of [`AGENTS`](crate::AGENTS) that an agent of the project's own is made of. No client says it: the
+    /// server does when it accepts the request, together with all that the definition says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_agent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_config: Option<AgentConfig>,
     /// Where programs of the run work.
@@ -34,6 +38,10 @@ pub struct CreateInteraction {
     pub input: Vec<Step>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_instruction: Option<String>,
+    /// What files of the environment add to it (spec 06, "Custom agents"). No client says it: they are read when the
+    /// request is accepted. The run may change them, and once it is taken up again has to be told what it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<String>,
     #[serde(default)]
     pub generation_config: GenerationConfig,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -88,12 +96,14 @@ impl CreateInteraction {
         let request = Self {
             model,
             agent,
+            base_agent: None,
             agent_config,
             environment: fields
                 .take("environment")
                 .map(|value| EnvironmentChoice::read(value, "environment"))
                 .transpose()?,
             system_instruction: fields.string("system_instruction")?.filter(|text| !text.is_empty()),
+            guidance: None,
             generation_config: match fields.take("generation_config") {
                 None => GenerationConfig::default(),
                 Some(value) => GenerationConfig::read(value, "generation_config")?,
@@ -136,6 +146,11 @@ impl CreateInteraction {
         fields.refuse("continuation_token", "this server never gives a continuation token, so it cannot take one")?;
         fields.finish()?;
         Ok(request)
+    }
+
+    /// The agent of this server that is to work, be it behind one of the project's own.
+    pub fn working_agent(&self) -> Option<&str> {
+        self.base_agent.as_deref().or(self.agent.as_deref())
     }
 }
 
@@ -185,9 +200,7 @@ fn check_agent_request(request: &CreateInteraction) -> Result<(), Error> {
     if request.response_format.is_some() || request.answer_schema.is_some() {
         return Err(Error::invalid("response_format", "an agent answers in text alone"));
     }
-    if let Some(at) = request.tools.iter().position(|tool| matches!(tool, Tool::FileSearch(_))) {
-        return Err(Error::invalid(&format!("tools[{at}].type"), "agents do not take `file_search`"));
-    }
+    check_agent_tools(&request.tools)?;
     for (at, step) in request.input.iter().enumerate() {
         let content = match step {
             Step::UserInput(message) => message.content.as_slice(),
@@ -199,6 +212,13 @@ fn check_agent_request(request: &CreateInteraction) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+pub(crate) fn check_agent_tools(tools: &[Tool]) -> Result<(), Error> {
+    match tools.iter().position(|tool| matches!(tool, Tool::FileSearch(_))) {
+        Some(at) => Err(Error::invalid(&format!("tools[{at}].type"), "agents do not take `file_search`")),
+        None => Ok(()),
+    }
 }
 
 fn read_previous(fields: &mut Fields) -> Result<Option<InteractionId>, Error> {

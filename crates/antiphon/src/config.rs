@@ -65,6 +65,8 @@ pub(crate) struct Limits {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Agents {
+    /// That one project may define.
+    pub(crate) count: u32,
     pub(crate) turns: u32,
     pub(crate) tool_calls: u32,
     pub(crate) run_seconds: u32,
@@ -91,7 +93,7 @@ impl Default for Limits {
 
 impl Default for Agents {
     fn default() -> Self {
-        Self { turns: 100, tool_calls: 200, run_seconds: 1800 }
+        Self { count: 100, turns: 100, tool_calls: 200, run_seconds: 1800 }
     }
 }
 

@@ -88,10 +88,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let key = first_key(&data, &*store, &address).await?;
     let environments = tools::environments(&config, &data).await?;
     let files = tools::files(&config, data.path(), environments.clone()).await?;
+    let agents = tools::agents(&config, data.path()).await?;
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models),
-        tools: Arc::new(tools::open(&config, data.path(), address, files.clone(), environments.clone()).await?),
+        tools: Arc::new(
+            tools::open(&config, data.path(), address, files.clone(), environments.clone(), agents.clone()).await?,
+        ),
         ambient: Arc::new(Machine),
         seal: data.seal(),
         limits: Limits {
@@ -128,7 +131,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
     }
     engine.tasks().spawn(sweep(files.clone(), environments.clone(), stop.clone()));
-    let options = antiphon_server::Options { keys: data.key_maker(), files, environments, limits };
+    let options = antiphon_server::Options { keys: data.key_maker(), files, environments, agents, limits };
     antiphon_server::serve(listener, engine.clone(), options, stop).await;
     engine.shut_down(GRACE).await;
     Ok(())

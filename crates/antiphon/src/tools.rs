@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_agents::Agents;
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
 use antiphon_fetch::extract::{Bounds, extract};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
@@ -32,6 +33,7 @@ pub(crate) async fn open(
     address: SocketAddr,
     files: Files,
     environments: Environments,
+    agents: Agents,
 ) -> Result<Tools, Failed> {
     let fetcher = fetcher(config, address)?;
     let checking = fetcher.clone();
@@ -68,6 +70,7 @@ pub(crate) async fn open(
         limits: limits(config),
         files,
         environments,
+        agents,
         mcp,
         processes: processes?,
     })
@@ -87,6 +90,12 @@ pub(crate) async fn environments(config: &Config, data: &DataFolder) -> Result<E
     let workspaces = data.workspaces(wanted.folder.as_deref());
     let options = EnvironmentsOptions { folder, workspaces, limits, ambient: Arc::new(Machine) };
     Environments::open(options).await.map_err(|error| Failed::new(format!("the environments: {error}")))
+}
+
+/// The agents that projects define.
+pub(crate) async fn agents(config: &Config, data: &Path) -> Result<Agents, Failed> {
+    let opened = Agents::open(&data.join("agents.sqlite"), config.agents.count as usize).await;
+    opened.map_err(|error| Failed::new(format!("the agents: {error}")))
 }
 
 /// What projects keep in a data folder.

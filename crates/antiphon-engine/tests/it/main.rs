@@ -5,6 +5,7 @@
 mod agent;
 mod calls;
 mod crash;
+mod custom_agents;
 mod guidance;
 mod services;
 mod support;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use antiphon_backends::{Script, Scripted};
 use antiphon_engine::{
-    Caller, Created, Engine, EngineParts, Followed, Handle, Limits, Models, NoTools, ProjectId, RunLimits, Seal,
-    Served, Store, Toolbox,
+    Backend, Caller, Created, Engine, EngineParts, Followed, Handle, Limits, Models, NoTools, ProjectId, RunLimits,
+    Seal, Served, Store, Toolbox,
 };
 use antiphon_testkit::{FixedAmbient, MemoryStore};
 use antiphon_wire::{CreateInteraction, InteractionEvent, InteractionId, StepDelta, StepHead};
@@ -31,8 +31,17 @@ pub(crate) fn engine_with(script: &str, store: &Arc<MemoryStore>, tools: Arc<dyn
 fn engine_of(script: &str, store: &Arc<MemoryStore>, waiting: usize, tools: Arc<dyn Toolbox>) -> Engine {
     let script = Script::parse(script).unwrap();
     let context = script.context();
-    let served = Served::new("scripted", Arc::new(Scripted::new(script).unwrap()), context, waiting);
-    engine_serving(served, store, tools)
+    engine_behind(Arc::new(Scripted::new(script).unwrap()), context, store, waiting, tools)
+}
+
+pub(crate) fn engine_behind(
+    backend: Arc<dyn Backend>,
+    context: u64,
+    store: &Arc<MemoryStore>,
+    waiting: usize,
+    tools: Arc<dyn Toolbox>,
+) -> Engine {
+    engine_serving(Served::new("scripted", backend, context, waiting), store, tools)
 }
 
 pub(crate) fn engine_serving(served: Served, store: &Arc<MemoryStore>, tools: Arc<dyn Toolbox>) -> Engine {

@@ -2,8 +2,10 @@
 //!
 //! Paths are resolved below the workspace and through no link at all, so that nothing depends on the walls alone.
 
+mod agents;
 mod below;
 mod changing;
+mod frontmatter;
 mod listing;
 mod reading;
 mod searching;
@@ -52,6 +54,9 @@ fn carry_out(operation: &FileOperation, workspace: &Path, room: Room) -> Result<
         FileOperation::List { path, depth } => listing::list(&top, &below(path)?, depth.unwrap_or(1)),
         FileOperation::Find { pattern, path } => listing::find(&top, &folder(path)?, pattern),
         FileOperation::Grep { pattern, path, glob } => searching::grep(&top, &folder(path)?, pattern, glob.as_deref()),
+        FileOperation::AgentFiles => {
+            serde_json::to_string(&agents::read(&top)).map_err(|error| format!("`.agents` cannot be told: {error}"))
+        }
     }
 }
 

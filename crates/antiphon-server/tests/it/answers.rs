@@ -115,7 +115,7 @@ async fn paths_and_methods_that_do_not_exist_are_json_errors() {
         ("POST", "/V1/interactions"),
         ("POST", "/v1.1/interactions"),
         ("GET", "/nothing/models"),
-        ("GET", "/v1/agents"),
+        ("GET", "/v1/webhooks"),
         ("POST", "/v1/triggers"),
         ("POST", "/upload/v1beta/nothing"),
         ("POST", "/upload/v1beta/interactions"),

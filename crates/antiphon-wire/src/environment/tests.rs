@@ -59,6 +59,7 @@ fn every_form_of_the_field_is_read_and_written_as_it_came() {
         |target, content: &[u8]| Source { target: WorkspacePath::parse(target).unwrap(), content: content.to_vec() };
     let expected = EnvironmentSpec {
         environment_id: Some(id.clone()),
+        from_environment: None,
         sources: vec![source(".agents/AGENTS.md", b"Be brief"), source("a/b.bin", b"\xff")],
         network: Network::Disabled,
         env: BTreeMap::from([("LEVEL".to_owned(), "3".to_owned())]),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use antiphon_wire::{ENVIRONMENT_FIELDS, REQUEST_FIELDS, RequestField, Treatment};
+use antiphon_wire::{AGENT_FIELDS, ENVIRONMENT_FIELDS, REQUEST_FIELDS, RequestField, Treatment};
 
 #[test]
 fn the_documented_coverage_is_the_real_one() {
@@ -31,6 +31,12 @@ fn print() -> String {
          | Field | Sample | Today | Note |\n|---|---|---|---|\n",
     );
     print_rows(&mut text, ENVIRONMENT_FIELDS);
+    text.push_str(
+        "\n# What becomes of each field of an agent's definition\n\n\
+         Of `POST /agents`; `id` and `base_agent` must be there.\n\n\
+         | Field | Sample | Today | Note |\n|---|---|---|---|\n",
+    );
+    print_rows(&mut text, AGENT_FIELDS);
     text
 }
 
