@@ -2,6 +2,8 @@
 //! what requests say of them. How they are shown is in `resource`, what is placed in them in
 //! `source`.
 
+mod host;
+mod network;
 mod resource;
 mod source;
 
@@ -17,6 +19,8 @@ use crate::error::Error;
 use crate::fields::{Fields, describe, excerpt};
 use crate::request::{RequestField, honoured, refused};
 
+pub use host::{Domain, Host};
+pub use network::AllowedHost;
 pub use resource::{Environment, EnvironmentFile, EnvironmentFileKind, EnvironmentStatus, ShownSource};
 pub use source::{Source, WorkspacePath};
 

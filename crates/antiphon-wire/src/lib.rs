@@ -32,8 +32,9 @@ mod usage;
 pub use agent::{AGENTS, AgentConfig};
 pub use content::{Content, MediaContent, TextContent};
 pub use environment::{
-    CreateEnvironment, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile, EnvironmentFileKind,
-    EnvironmentId, EnvironmentSpec, EnvironmentStatus, Network, ShownSource, Source, WorkspacePath,
+    AllowedHost, CreateEnvironment, Domain, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile,
+    EnvironmentFileKind, EnvironmentId, EnvironmentSpec, EnvironmentStatus, Host, Network, ShownSource, Source,
+    WorkspacePath,
 };
 pub use error::{Code, Error, ErrorBody, Failure};
 pub use event::{
