@@ -59,6 +59,71 @@ def test_an_environment_is_made_and_shown(environments, make):
     assert environments.files.download(environment=made.id, path="one byte.bin") == b"\xff"
 
 
+@pytest.fixture
+def reaching(make):
+    """Makes an environment that reaches these hosts, where there are networks at all."""
+
+    def create(*entries, **request):
+        try:
+            return make(network={"allowlist": list(entries)}, **request)
+        except BadRequestError as error:
+            if "programs reach no network on this server" not in str(error):
+                raise
+            pytest.skip(str(error))
+
+    return create
+
+
+def domains(environment):
+    return [entry.domain for entry in environment.network.allowlist]
+
+
+def test_a_network_is_kept_and_shown_without_its_secrets(environments, make, reaching):
+    made = reaching({"domain": "Example.com."}, {"domain": "*.example.com", "transform": {"X-Key": "it is secret"}})
+    assert domains(made) == ["example.com", "*.example.com"]
+    assert "secret" not in made.model_dump_json()
+    assert environments.get(id=made.id).network == made.network
+    assert domains(make(from_environment=made.id)) == domains(made)
+    assert make(from_environment=made.id, network="disabled").network == "disabled"
+    assert make().network == "disabled"
+
+
+def test_any_host_is_the_operators_to_allow(reaching):
+    for domain in ("*", "*.com"):
+        with pytest.raises(BadRequestError) as raised:
+            reaching({"domain": domain})
+        assert "network.allowlist[0].domain" in str(raised.value)
+        assert "environments.allow_any_host" in str(raised.value)
+
+
+def test_programs_reach_what_is_listed_and_nothing_else(scripted, environments, reaching):
+    environment = reaching({"domain": "own.test"})
+
+    def ask(network=None):
+        described = {"type": "remote", "environment_id": environment.id}
+        answer = scripted.interactions.create(
+            agent="antigravity-preview-05-2026",
+            input="Who is on the network",
+            tools=[{"type": "code_execution"}],
+            environment={**described, "network": network} if network else described,
+        )
+        assert_typed(answer)
+        result = next(step for step in answer.steps if step.type == "code_execution_result")
+        return str(result.result), answer.output_text
+
+    printed, answer = ask()
+    assert "own.test 200" in printed
+    assert "evil.test 403 `evil.test` is not allowed" in printed and "network.allowlist" in printed
+    assert answer == "One host answers, the other is refused."
+    # Another request changes it, and the files stay.
+    printed, answer = ask("disabled")
+    assert "own.test is out of reach" in printed and answer == "There is no network."
+    assert environments.get(id=environment.id).network == "disabled"
+    printed, _ = ask({"allowlist": [{"domain": "other.test"}]})
+    assert "own.test 403 `own.test` is not allowed" in printed
+    assert domains(environments.get(id=environment.id)) == ["other.test"]
+
+
 def test_environments_are_listed_in_pages(environments, make):
     made = [make().id for _ in range(3)]
     listed, token = [], None
@@ -198,7 +263,9 @@ def test_a_snapshot_is_a_tar_archive(environments, make):
         ({"sources": [{"type": "inline", "content": "x" * (1 << 20 | 1), "target": "a"}]}, "sources[0].content"),
         ({"sources": [{"type": "repository", "source": "file:///etc", "target": "a"}]}, "sources[0].type"),
         ({"sources": [{"type": "gcs", "source": "gs://a/b", "target": "a"}]}, "sources[0].type"),
-        ({"network": {"allowlist": [{"domain": "example.com"}]}}, "network.allowlist[0]"),
+        ({"network": {"allowlist": [{"domain": "10.0.0.1"}]}}, "network.allowlist[0].domain"),
+        ({"network": {"allowlist": [{"domain": "a.test"}, {"domain": "a.test:80"}]}}, "network.allowlist[1].domain"),
+        ({"network": {"allowlist": [{"domain": "a.test", "transform": {"Host": "b"}}]}}, "transform.Host"),
         ({"from_environment": "env_x", "sources": [MAIN]}, "sources"),
     ],
 )

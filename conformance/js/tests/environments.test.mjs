@@ -77,7 +77,7 @@ test("what cannot be had is refused by name", async () => {
   for (const [request, name] of [
     [{ sources: [{ ...MAIN, target: "../x" }] }, "sources[0].target"],
     [{ sources: [{ type: "repository", source: "https://example.com/a.git" }] }, "sources[0].type"],
-    [{ network: { allowlist: [{ domain: "example.com" }] } }, "network.allowlist[0]"],
+    [{ network: { allowlist: [{ domain: "10.0.0.1" }] } }, "network.allowlist[0].domain"],
   ]) {
     await assert.rejects(environments.create(request), (error) => error.message.includes(`\`${name}\``));
   }

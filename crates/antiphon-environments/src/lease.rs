@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use antiphon_engine::ProjectId;
-use antiphon_wire::{EnvironmentId, EnvironmentSpec, Error, Source, WorkspacePath};
+use antiphon_wire::{EnvironmentId, EnvironmentSpec, Error, Network, Source, WorkspacePath};
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::time::timeout;
 use tracing::warn;
@@ -106,12 +106,15 @@ impl Environments {
     }
 
     /// Changes an environment as a request wants it before its run: places sources, which
-    /// replace what has their names, and takes further variables.
+    /// replace what has their names, takes further variables, and another network.
     ///
     /// # Errors
-    /// `failed_precondition` when a run has it, or something does not fit; then nothing has
-    /// changed.
+    /// `failed_precondition` when a run has it, or something does not fit; also, and
+    /// `invalid_request`, for a network that the operator does not allow. Then nothing has changed.
     pub async fn update(&self, project: ProjectId, id: &EnvironmentId, spec: &EnvironmentSpec) -> Result<(), Error> {
+        if let Some(network) = &spec.network {
+            self.inner.network.check(network, "environment.network")?;
+        }
         let mut lease = self.lease_soon(project, id).await?;
         lease.update(spec).await?;
         Ok(lease.end().await?)
@@ -142,19 +145,28 @@ impl Lease {
         &self.row.variables
     }
 
-    /// Places sources, which replace what has their names, and takes further variables.
+    /// What its programs reach.
+    pub fn network(&self) -> &Network {
+        &self.row.network
+    }
+
+    /// Places sources, which replace what has their names, takes further variables, and another
+    /// network in the place of the one it has.
     ///
     /// # Errors
     /// `failed_precondition` when something is in the way or does not fit; then nothing has
     /// changed.
     pub async fn update(&mut self, spec: &EnvironmentSpec) -> Result<(), Error> {
-        if spec.sources.is_empty() && spec.env.is_empty() {
+        if spec.sources.is_empty() && spec.env.is_empty() && spec.network.is_none() {
             return Ok(());
         }
         let environments = self.held.environments.clone();
         let (sources, home) = (spec.sources.clone(), environments.home(self.id()));
         let mut row = self.row.clone();
         row.variables.extend(spec.env.clone());
+        if let Some(network) = &spec.network {
+            row.network = network.clone();
+        }
         let updated = blocking(move || {
             if !sources.is_empty() {
                 let mut stage = Stage::begin(&home, environments.inner.limits)?;
@@ -162,7 +174,7 @@ impl Lease {
                 stage.commit(&home, &Inside::open(&home.workspace())?, true)?;
                 row.sources.extend(sources.into_iter().map(|source| source.target));
             }
-            environments.inner.rows.describe(&row.id, &row.sources, &row.variables)?;
+            environments.inner.rows.describe(&row)?;
             Ok(row)
         });
         self.row = updated.await?;

@@ -3,6 +3,7 @@
 //! * `rows`: what is known of each, in one database; `place`: where each is on the disk.
 //! * `making`: how each begins.
 //! * `lease`: who may write in one.
+//! * `network`: what the operator lets them reach.
 //! * `staged`: files on their way in, all of them or none; `archive`: out of an archive.
 //! * `inside`: a workspace as the server sees it, where nothing is trusted.
 //! * `files`, over `listing`, `snapshot`, `copy` and `stream`: what is read there.
@@ -19,6 +20,7 @@ mod inside;
 mod lease;
 mod listing;
 mod making;
+mod network;
 mod place;
 mod rows;
 mod snapshot;
@@ -46,6 +48,7 @@ use crate::rows::Rows;
 pub use files::{Download, Upload};
 pub use lease::Lease;
 pub use listing::Listing;
+pub use network::NetworkPolicy;
 pub use stream::ByteStream;
 
 /// How much there may be, and for how long.
@@ -75,6 +78,7 @@ pub struct EnvironmentsOptions {
     /// their names. Nobody else's environments may be there.
     pub workspaces: PathBuf,
     pub limits: EnvironmentLimits,
+    pub network: NetworkPolicy,
     pub ambient: Arc<dyn Ambient>,
 }
 
@@ -88,6 +92,7 @@ struct Inner {
     place: Place,
     rows: Rows,
     limits: EnvironmentLimits,
+    network: NetworkPolicy,
     ambient: Arc<dyn Ambient>,
     turns: Turns,
     /// Threads that may send files at one time.
@@ -116,7 +121,7 @@ impl Environments {
     /// When the folder cannot be made or read, is not safe, or another server has it; and outside
     /// of a runtime.
     pub async fn open(options: EnvironmentsOptions) -> io::Result<Self> {
-        let EnvironmentsOptions { folder, workspaces, limits, ambient } = options;
+        let EnvironmentsOptions { folder, workspaces, limits, network, ambient } = options;
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let opening = blocking(move || {
             let place = Place::open(&folder, workspaces)?;
@@ -125,6 +130,7 @@ impl Environments {
                 place,
                 rows,
                 limits,
+                network,
                 ambient,
                 turns: Turns::default(),
                 sending: Arc::new(Semaphore::new(SENT_AT_ONCE)),

@@ -1,7 +1,9 @@
 //! How environments begin: new, or as a copy of another.
 
 use antiphon_engine::ProjectId;
-use antiphon_wire::{CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
+use antiphon_wire::{
+    CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error, Network,
+};
 use rustix::fs::syncfs;
 use tokio::time::timeout;
 use tracing::warn;
@@ -19,11 +21,15 @@ impl Environments {
     ///
     /// # Errors
     /// `not_found` for what is to be copied, `failed_precondition` when the project has as many
-    /// as it may.
+    /// as it may; `invalid_request` and `failed_precondition` for a network that the operator does
+    /// not allow.
     pub async fn create(&self, project: ProjectId, request: CreateEnvironment) -> Result<Environment, Error> {
         let CreateEnvironment { from_environment, sources, network, env } = request;
+        if let Some(network) = &network {
+            self.inner.network.check(network, "network")?;
+        }
         match from_environment {
-            Some(from) => self.fork(project, &from).await,
+            Some(from) => self.copy(project, &from, network).await,
             None => {
                 let spec = EnvironmentSpec { sources, network, env, ..EnvironmentSpec::default() };
                 self.make(project, spec).await
@@ -37,10 +43,22 @@ impl Environments {
     ///
     /// # Errors
     /// `not_found` for one that is not there, is another project's or has expired;
-    /// `failed_precondition` when the project has as many as it may.
+    /// `failed_precondition` when the project has as many as it may; also, and `invalid_request`,
+    /// for a network that the operator does not allow.
     pub async fn choose(&self, project: ProjectId, choice: &EnvironmentChoice) -> Result<EnvironmentId, Error> {
+        let network = match choice {
+            EnvironmentChoice::Described(spec) => spec.network.as_ref(),
+            EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) => None,
+        };
+        if let Some(network) = network {
+            self.inner.network.check(network, "environment.network")?;
+        }
         if let Some(id) = choice.existing() {
-            return Ok(self.alive(project, id).await.map(|row| row.id)?);
+            let row = self.alive(project, id).await?;
+            if network.is_none() {
+                self.inner.network.check(&row.network, "environment.network")?;
+            }
+            return Ok(row.id);
         }
         let spec = match choice {
             EnvironmentChoice::Described(spec) => spec.clone(),
@@ -72,22 +90,34 @@ impl Environments {
     async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> Result<Environment, Error> {
         let mut row = Row::new(self.mint(), self.now());
         row.variables = spec.env;
+        row.network = spec.network.unwrap_or_else(|| self.inner.network.default.clone());
         row.sources = spec.sources.iter().map(|source| source.target.clone()).collect();
         let limits = self.inner.limits;
         self.add(project, row, move |home| place_sources(&mut Stage::at(home.workspace(), limits), &spec.sources)).await
     }
 
-    /// Copies an environment, byte for byte. Its variables are those of the other.
+    /// Copies an environment, byte for byte. Its variables and its network are those of the other.
     ///
     /// # Errors
     /// `not_found`; `failed_precondition` when a run has it for longer than a moment, or the
     /// project as many as it may.
     pub async fn fork(&self, project: ProjectId, from: &EnvironmentId) -> Result<Environment, Error> {
+        self.copy(project, from, None).await
+    }
+
+    async fn copy(
+        &self,
+        project: ProjectId,
+        from: &EnvironmentId,
+        network: Option<Network>,
+    ) -> Result<Environment, Error> {
         self.alive(project, from).await?;
         let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
         let found = self.alive(project, from).await?;
         let mut row = Row::new(self.mint(), self.now());
         (row.variables, row.sources) = (found.variables, found.sources);
+        row.network = network.unwrap_or(found.network);
+        self.inner.network.check(&row.network, "network")?;
         let (environments, from, limits) = (self.clone(), from.clone(), self.inner.limits);
         let fill = move |home: &Home| {
             // Nobody writes in it meanwhile.

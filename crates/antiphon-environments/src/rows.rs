@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Outcome};
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Reads move the time of the last access on only when it is older than this: each costs a
 /// durable write.
@@ -34,6 +34,7 @@ pub(crate) struct Row {
     is_leased: bool,
     pub(crate) sources: BTreeSet<WorkspacePath>,
     pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) network: Network,
     pub(crate) contents: Contents,
 }
 
@@ -55,6 +56,7 @@ impl Row {
             is_leased: false,
             sources: BTreeSet::new(),
             variables: BTreeMap::new(),
+            network: Network::Disabled,
             contents: Contents::default(),
         }
     }
@@ -76,7 +78,7 @@ impl Row {
             updated: wire_time(self.updated),
             last_accessed: wire_time(self.last_accessed),
             sources: self.sources.into_iter().map(|target| ShownSource { kind: "inline", target }).collect(),
-            network: Network::Disabled,
+            network: self.network,
             file_count: contents.files,
             size_bytes: contents.bytes,
         }
@@ -97,6 +99,7 @@ impl Row {
             is_leased: row.get("is_leased")?,
             sources: from_json(&row.get::<_, String>("sources")?)?,
             variables: from_json(&row.get::<_, String>("variables")?)?,
+            network: Network::read(from_json(&row.get::<_, String>("network")?)?, "network").map_err(unreadable)?,
             contents: Contents {
                 files: row.get::<_, i64>("file_count")?.cast_unsigned(),
                 bytes: row.get::<_, i64>("size_bytes")?.cast_unsigned(),
@@ -138,6 +141,12 @@ impl Rows {
                 transaction.execute_batch(include_str!("schema.sql"))?;
                 transaction.pragma_update(None, "user_version", VERSION)?;
             }
+            1 => {
+                transaction.execute_batch(
+                    r#"ALTER TABLE environment ADD COLUMN network TEXT NOT NULL DEFAULT '"disabled"'"#,
+                )?;
+                transaction.pragma_update(None, "user_version", VERSION)?;
+            }
             VERSION => {}
             _ => return Err(Failure::broken(format!("`{}` is not of this version", file.display()))),
         }
@@ -158,13 +167,14 @@ impl Rows {
     /// As [`Rows::check_room`], and then adds a row.
     pub(crate) fn add(&self, project: ProjectId, row: &Row, most: usize, alive: Timestamp) -> Outcome<()> {
         let (sources, variables) = (to_json(&row.sources)?, to_json(&row.variables)?);
+        let network = to_json(&row.network.to_wire())?;
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         room(&transaction, project, most, alive)?;
         transaction.execute(
-            "INSERT INTO environment(id, project, created, updated, last_accessed, sources, variables, file_count,
-                 size_bytes)
-             VALUES(:id, :project, :created, :updated, :accessed, :sources, :variables, :files, :bytes)",
+            "INSERT INTO environment(id, project, created, updated, last_accessed, sources, variables, network,
+                 file_count, size_bytes)
+             VALUES(:id, :project, :created, :updated, :accessed, :sources, :variables, :network, :files, :bytes)",
             named_params! {
                 ":id": row.id.as_str(),
                 ":project": project.0,
@@ -173,6 +183,7 @@ impl Rows {
                 ":accessed": row.last_accessed.as_millisecond(),
                 ":sources": sources,
                 ":variables": variables,
+                ":network": network,
                 ":files": row.contents.files.cast_signed(),
                 ":bytes": row.contents.bytes.cast_signed(),
             },
@@ -227,15 +238,12 @@ impl Rows {
         Ok(())
     }
 
-    pub(crate) fn describe(
-        &self,
-        id: &EnvironmentId,
-        sources: &BTreeSet<WorkspacePath>,
-        variables: &BTreeMap<String, String>,
-    ) -> Outcome<()> {
+    /// Keeps the row's sources, variables and network.
+    pub(crate) fn describe(&self, row: &Row) -> Outcome<()> {
+        let network = to_json(&row.network.to_wire())?;
         self.lock().execute(
-            "UPDATE environment SET sources = ?, variables = ? WHERE id = ?",
-            params![to_json(sources)?, to_json(variables)?, id.as_str()],
+            "UPDATE environment SET sources = ?, variables = ?, network = ? WHERE id = ?",
+            params![to_json(&row.sources)?, to_json(&row.variables)?, network, row.id.as_str()],
         )?;
         Ok(())
     }
@@ -250,10 +258,11 @@ impl Rows {
         Ok(deleted > 0)
     }
 
-    /// Marks one as expired, and forgets its variables; whether it was last used before `alive`.
+    /// Marks one as expired, and forgets its variables and its network; whether it was last used before `alive`.
     pub(crate) fn expire(&self, id: &EnvironmentId, alive: Timestamp) -> Outcome<bool> {
         let changed = self.lock().execute(
-            "UPDATE environment SET is_expired = 1, variables = '{}' WHERE id = ? AND last_accessed <= ?",
+            "UPDATE environment SET is_expired = 1, variables = '{}', network = '\"disabled\"'
+             WHERE id = ? AND last_accessed <= ?",
             params![id.as_str(), alive.as_millisecond()],
         )?;
         Ok(changed > 0)

@@ -27,16 +27,18 @@ use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, WaitO
 
 use crate::host::Tier;
 use crate::kernel;
+use crate::network;
 use crate::order::{Order, Report, Task};
 use crate::program::Language;
 
 /// What `antiphon-sandbox-init` does. It is started by a [`Sandbox`](crate::Sandbox) alone.
 pub fn initialise(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let numbers: Vec<_> = arguments.skip(1).filter_map(|argument| argument.to_str()?.parse().ok()).collect();
-    let [control, status] = numbers[..] else { return ExitCode::from(2) };
+    let [control, status, ref door @ ..] = numbers[..] else { return ExitCode::from(2) };
     let (Ok(control), Ok(status)) = (kernel::adopt(control), kernel::adopt(status)) else { return ExitCode::from(2) };
+    let Ok(door) = door.first().copied().map(kernel::adopt).transpose() else { return ExitCode::from(2) };
     let mut status = File::from(status);
-    match run(&File::from(control), &mut status) {
+    match run(&File::from(control), &mut status, door) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let words: String = error.chars().take(500).collect();
@@ -47,7 +49,7 @@ pub fn initialise(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(control: &File, status: &mut File) -> Result<(), String> {
+fn run(control: &File, status: &mut File, door: Option<OwnedFd>) -> Result<(), String> {
     kernel::close_on_exec().map_err(|error| format!("descriptors cannot be closed: {error}"))?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| format!("orphans cannot be adopted: {error}"))?;
@@ -61,6 +63,9 @@ fn run(control: &File, status: &mut File) -> Result<(), String> {
     }
     let order = Order::read(control).map_err(|error| format!("the order cannot be read: {error}"))?;
     std::env::set_current_dir(&order.workspace).map_err(|error| format!("the workspace cannot be entered: {error}"))?;
+    if let Some(door) = door {
+        network::open(&door).map_err(|error| format!("the network cannot be opened: {error}"))?;
+    }
     limit(&order).map_err(|error| format!("limits cannot be set: {error}"))?;
     walls::raise(&order)?;
     let confined = Confined::check(order.tier)?;

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::Path;
 
+use crate::network::CERTIFICATES;
+
 /// Memory that the program can fill as files, beside the workspace.
 const TMP_BYTES: u64 = 64 << 20;
 const SHM_BYTES: u64 = 16 << 20;
@@ -20,8 +22,8 @@ pub(crate) fn helper_path(helper: RawFd) -> OsString {
 }
 
 /// What the helper is told on its command line: everything else comes through the control pipe.
-pub(crate) fn helper_arguments(control: RawFd, status: RawFd) -> [OsString; 2] {
-    [control.to_string().into(), status.to_string().into()]
+pub(crate) fn helper_arguments(control: RawFd, status: RawFd, door: Option<RawFd>) -> impl Iterator<Item = OsString> {
+    [Some(control), Some(status), door].into_iter().flatten().map(|number| number.to_string().into())
 }
 
 /// Folders of the root that are links into `/usr` on most systems, and folders on some.
@@ -44,7 +46,8 @@ pub(crate) fn shown_of_etc() -> impl Iterator<Item = &'static str> {
 }
 
 /// The arguments of `bwrap`, up to the command. Everything ends read-only but the workspace, `/tmp` and `/dev/shm`.
-pub(crate) fn bwrap_arguments(workspace: &Path) -> Vec<OsString> {
+/// `certificates` is read from its descriptor.
+pub(crate) fn bwrap_arguments(workspace: &Path, certificates: Option<RawFd>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
     add(&["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup"]);
@@ -68,6 +71,9 @@ pub(crate) fn bwrap_arguments(workspace: &Path) -> Vec<OsString> {
     for path in shown_of_etc() {
         add(&["--ro-bind", path, path]);
     }
+    if let Some(certificates) = certificates {
+        add(&["--ro-bind-data", &certificates.to_string(), CERTIFICATES]);
+    }
     arguments.extend(["--bind".into(), workspace.into(), WORKSPACE.into()]);
     // `bwrap` makes both of memory without a bound.
     arguments.extend(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE, "--"].map(OsString::from));
@@ -80,11 +86,12 @@ mod tests {
 
     #[test]
     fn the_view_is_closed_last() {
-        let arguments = bwrap_arguments(Path::new("/a/b"));
+        let arguments = bwrap_arguments(Path::new("/a/b"), Some(9));
         let place = |word: &str| arguments.iter().rposition(|argument| argument == word).unwrap();
         assert!(place("--remount-ro") > place("--bind"));
         assert!(place("--remount-ro") > place("--tmpfs"));
         assert!(place("--remount-ro") > place("--ro-bind"));
+        assert!(place("--remount-ro") > place("--ro-bind-data"));
         let system = arguments.windows(3).filter(|words| words[0] == "--ro-bind" && words[1] == "/proc/sys");
         assert_eq!(system.count(), 1);
         for word in ["--unshare-net", "--unshare-pid", "--disable-userns", "--die-with-parent", "--new-session"] {

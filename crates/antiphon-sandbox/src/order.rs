@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::Tier;
 use crate::limits::Limits;
+use crate::network::Network;
 use crate::operation::FileOperation;
 use crate::program::{Language, Work};
 
@@ -73,10 +74,12 @@ impl Order {
                     bytes.extend_from_slice(content);
                 }
                 bytes.extend_from_slice(program.source.as_bytes());
+                // What the program's own variables say counts.
+                let network = program.network.iter().flat_map(|_| Network::variables());
                 Task::Program {
                     language: program.language,
                     interpreter: interpreter(program.language),
-                    environment: program.environment.clone(),
+                    environment: network.chain(program.environment.iter().cloned()).collect(),
                     files: program.files.iter().map(|(path, content)| (path.clone(), content.len())).collect(),
                     source: program.source.len(),
                 }

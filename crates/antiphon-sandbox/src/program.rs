@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::Network;
 use crate::operation::FileOperation;
 
 const SOURCE_BYTES: usize = 1 << 20;
@@ -40,6 +41,7 @@ pub struct Program {
     pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) workspace: Workspace,
+    pub(crate) network: Option<Network>,
 }
 
 /// What a sandbox is made for.
@@ -55,6 +57,14 @@ impl Work {
         match self {
             Self::Program(program) => &program.workspace,
             Self::Operation(_, workspace) => workspace,
+        }
+    }
+
+    /// What it may reach beside itself.
+    pub(crate) fn network(&self) -> Option<&Network> {
+        match self {
+            Self::Program(program) => program.network.as_ref(),
+            Self::Operation(..) => None,
         }
     }
 }
@@ -85,7 +95,14 @@ impl Program {
         if source.contains('\0') {
             return Err(Refused::SourceWithNul);
         }
-        Ok(Self { language, source, files: Vec::new(), environment: Vec::new(), workspace: Workspace::Fresh })
+        Ok(Self {
+            language,
+            source,
+            files: Vec::new(),
+            environment: Vec::new(),
+            workspace: Workspace::Fresh,
+            network: None,
+        })
     }
 
     /// Places a file in the workspace before the program starts; what has its name there is replaced.
@@ -127,6 +144,14 @@ impl Program {
     #[must_use]
     pub fn workspace(mut self, workspace: Workspace) -> Self {
         self.workspace = workspace;
+        self
+    }
+
+    /// Gives it a network: a port of its loopback is a proxy's, and variables say which. Without one it reaches
+    /// nothing beside itself. Only tier 1 has networks: see [`Sandbox::has_networks`](crate::Sandbox::has_networks).
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = Some(network);
         self
     }
 }

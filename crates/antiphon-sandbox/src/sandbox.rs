@@ -73,6 +73,12 @@ impl Sandbox {
         self.parts.groups.is_some()
     }
 
+    /// Whether programs can be given a network. In tier 2 they make no sockets at all, and what they would inherit in
+    /// the place of one is of no use to a usual program.
+    pub fn has_networks(&self) -> bool {
+        self.parts.tier == Tier::Bwrap
+    }
+
     /// Starts a program and returns at once. With a fresh workspace it takes the sandbox that waits for the next program;
     /// with a given one, one is set up for it.
     ///

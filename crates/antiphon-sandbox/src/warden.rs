@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::cgroup::Group;
 use crate::finished::{Finished, Place};
 use crate::limits::Limits;
+use crate::network::Door;
 use crate::order::Report;
 use crate::output::{Allowance, Text};
 use crate::program::{Language, Work, Workspace};
@@ -49,6 +50,8 @@ struct Live {
     status: Option<OwnedFd>,
     /// Closing it tells the helper to end everything.
     control: Option<OwnedFd>,
+    /// Until the program's network is open.
+    door: Option<Door>,
     order: Vec<u8>,
     workspace: OwnedFd,
     device: u64,
@@ -87,9 +90,9 @@ pub(crate) fn start(parts: &Arc<Parts>, work: Work, limits: Limits) -> io::Resul
         let mut watch = Watch::new(&limits, began, sender, stop_of_warden);
         // An operation looks for itself before it writes, and has to be possible in a workspace that is full.
         watch.is_measured = matches!(work, Work::Program(_));
-        let parked = match work.workspace() {
-            Workspace::Fresh => parking::take(&parts),
-            given @ Workspace::Given(_) => prepare::park(&parts, given),
+        let parked = match (work.workspace(), work.network()) {
+            (Workspace::Fresh, None) => parking::take(&parts),
+            (workspace, network) => prepare::park(&parts, workspace, network),
         };
         let place = match parked.and_then(|parked| parked.go(&parts, &work, &limits)) {
             Ok((live, place)) => {
@@ -225,6 +228,7 @@ impl<'a> Watch<'a> {
         let streams = live.streams.iter().zip([Which::Stream(0), Which::Stream(1)]).filter(|_| wants.output);
         descriptors.extend(streams.filter_map(|(stream, which)| Some((stream.as_ref()?, PollFlags::IN, which))));
         descriptors.extend(live.status.as_ref().map(|status| (status, PollFlags::IN, Which::Status)));
+        descriptors.extend(live.door.as_ref().map(|door| (door.socket(), PollFlags::IN, Which::Door)));
         descriptors.extend(live.control.as_ref().filter(|_| wants.order).map(|to| (to, PollFlags::OUT, Which::Order)));
         let mut polled: Vec<_> = descriptors.iter().map(|(fd, flags, _)| PollFd::new(*fd, *flags)).collect();
         let timeout = Timespec {
@@ -243,6 +247,7 @@ impl<'a> Watch<'a> {
                 Which::Process => ready.process = true,
                 Which::Stream(index) => ready.streams[*index] = true,
                 Which::Status => ready.status = true,
+                Which::Door => ready.door = true,
                 Which::Order => ready.order = true,
                 Which::Nothing => {}
             }
@@ -273,6 +278,12 @@ impl<'a> Watch<'a> {
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
                 Err(_) => live.streams[index] = None,
             }
+        }
+        if ready.door
+            && let Some(door) = live.door.take()
+            && let Err(error) = door.pass_on()
+        {
+            tracing::warn!(%error, "the network of a program cannot be opened");
         }
         let Some(status) = live.status.as_ref().filter(|_| ready.status) else { return };
         match rustix::io::read(status, &mut buffer) {
@@ -434,6 +445,7 @@ struct Ready {
     process: bool,
     streams: [bool; 2],
     status: bool,
+    door: bool,
     order: bool,
 }
 
@@ -442,6 +454,7 @@ enum Which {
     Process,
     Stream(usize),
     Status,
+    Door,
     Order,
     Nothing,
 }

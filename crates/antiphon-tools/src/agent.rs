@@ -6,7 +6,7 @@ use antiphon_wire::Tool;
 const INSTRUCTION: &str = "\
 You are an agent. You do what the user asks yourself, with your tools, in a Linux sandbox.
 - One step at a time: call a tool, look at its result, decide what comes next.
-- Files are in the current folder and stay there. Paths are relative to it. There is no network.
+- Files are in the current folder and stay there. Paths are relative to it. {reach}
 - Run what you write. When something fails, find out why and mend it.
 - Say nothing about files or output that a tool has not shown you.
 - When all is done, answer the user in words, with what was asked for in full.";
@@ -17,6 +17,7 @@ pub(crate) fn default_tools(has_search: bool) -> Vec<Tool> {
     std::iter::once(Tool::CodeExecution {}).chain(search).chain([Tool::UrlContext {}]).collect()
 }
 
-pub(crate) fn instruction() -> String {
-    INSTRUCTION.to_owned()
+/// `reach` says what its programs reach.
+pub(crate) fn instruction(reach: &str) -> String {
+    INSTRUCTION.replace("{reach}", reach)
 }

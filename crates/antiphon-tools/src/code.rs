@@ -36,21 +36,23 @@ pub(crate) fn open(sandbox: Sandbox, limits: Limits, place: Option<Arc<Workplace
         "required": ["language", "code"],
         "additionalProperties": false,
     });
-    let description = match place {
+    let description = match &place {
         None => {
             "Runs a program and gives its output. There is no network, and nothing is kept between calls. Pictures \
-             that it writes into the current folder are shown to the user."
+                 that it writes into the current folder are shown to the user."
+                .to_owned()
         }
-        Some(_) => {
-            "Runs a program and gives its output. There is no network. Files in the current folder stay there. \
-             Pictures that it writes there are shown to the user."
-        }
+        Some(place) => format!(
+            "Runs a program and gives its output. {} Files in the current folder stay there. Pictures that it writes \
+             there are shown to the user.",
+            place.reach()
+        ),
     };
     Ok(OpenTool {
         kind: Some(ServerTool::CodeExecution),
         name: None,
         server_name: None,
-        declaration: declaration("code_execution", description, parameters)?,
+        declaration: declaration("code_execution", &description, parameters)?,
         reads: false,
         run: Arc::new(Code { sandbox, limits, place }),
     })
@@ -70,11 +72,11 @@ impl ServerFunction for Code {
         };
         let program = Program::new(language, text("code"));
         let program = match &place {
-            None => program,
+            None => program.map(|program| (program, None)),
             Some(place) => program.and_then(|program| place.equip(program)),
         };
-        let program = match program {
-            Ok(program) => program,
+        let (program, reach) = match program {
+            Ok(equipped) => equipped,
             Err(refused) => {
                 let why = format!("{refused}\n");
                 return Ok(ToolOutput::failed(why.clone(), json!(why)));
@@ -100,6 +102,7 @@ impl ServerFunction for Code {
         let pictures = tokio::task::spawn_blocking(move || finished.pictures(MOST_PICTURES, MOST_PICTURE_BYTES));
         let pictures = pictures.await.map_err(|error| ToolError::Broken(error.to_string()))?;
         let mut note = end_of(&exit);
+        note.extend(reach.map(|reach| reach.note()));
         if !pictures.taken.is_empty() {
             note.push_str(&format!("[{} pictures were made and are shown to the user]\n", pictures.taken.len()));
         }

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use antiphon_agents::Agents;
+use antiphon_egress::Egress;
 use antiphon_engine::{OpenTool, Opened, ProjectId, Schema, Toolbox};
 use antiphon_environments::Environments;
 use antiphon_fetch::Fetcher;
@@ -49,6 +50,8 @@ pub struct Tools {
     pub limits: Limits,
     pub environments: Environments,
     pub agents: Agents,
+    /// None: programs reach no network.
+    pub egress: Option<Egress>,
     pub files: Files,
     pub mcp: McpServers,
     /// Processes that requests may name, by their names.
@@ -92,7 +95,10 @@ impl Toolbox for Tools {
         // After what may be refused: it changes something.
         let place = match &request.environment {
             None => None,
-            Some(choice) => Some(Arc::new(Workplace::open(&self.environments, project, choice).await?)),
+            Some(choice) => {
+                let opened = Workplace::open(&self.environments, self.egress.as_ref(), project, choice).await?;
+                Some(Arc::new(opened))
+            }
         };
         for (at, tool) in programs {
             opened.push((at, self.open_one(project, request, at, tool, place.as_ref()).await?));
@@ -104,7 +110,10 @@ impl Toolbox for Tools {
         }
         Ok(Opened {
             tools,
-            instruction: agent.map(|_| agent::instruction()),
+            instruction: agent.map(|_| {
+                let reach = place.as_ref().map_or_else(|| "There is no network.".to_owned(), |place| place.reach());
+                agent::instruction(&reach)
+            }),
             environment: place.map(|place| place.id().clone()),
         })
     }

@@ -1,7 +1,9 @@
 //! Environments, the workspaces that agents keep between interactions (spec 06, "Environments"):
 //! what requests say of them. How they are shown is in `resource`, what is placed in them in
-//! `source`.
+//! `source`, what they reach in `network`, by names of `host`.
 
+mod host;
+mod network;
 mod resource;
 mod source;
 
@@ -17,6 +19,8 @@ use crate::error::Error;
 use crate::fields::{Fields, describe, excerpt};
 use crate::request::{RequestField, honoured, refused};
 
+pub use host::{Domain, Host};
+pub use network::{AllowedHost, Network};
 pub use resource::{Environment, EnvironmentFile, EnvironmentFileKind, EnvironmentStatus, ShownSource};
 pub use source::{Source, WorkspacePath};
 
@@ -111,18 +115,10 @@ pub struct EnvironmentSpec {
     pub from_environment: Option<EnvironmentId>,
     /// Placed in the workspace; in an existing one they replace what has their names.
     pub sources: Vec<Source>,
-    pub network: Network,
+    /// Absent, a new one gets the operator's default, and an existing one keeps what it has.
+    pub network: Option<Network>,
     /// Variables of its programs, besides those it has.
     pub env: BTreeMap<String, String>,
-}
-
-/// What an environment's programs reach. Nothing, unless it is asked for; and nothing can be asked for
-/// yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Network {
-    #[default]
-    Disabled,
 }
 
 /// `POST /environments`: a new environment, or a copy of one.
@@ -131,7 +127,8 @@ pub struct CreateEnvironment {
     /// Excludes `sources` and `env`.
     pub from_environment: Option<EnvironmentId>,
     pub sources: Vec<Source>,
-    pub network: Network,
+    /// Absent, a copy gets that of the other.
+    pub network: Option<Network>,
     pub env: BTreeMap<String, String>,
 }
 
@@ -177,7 +174,10 @@ impl From<EnvironmentChoice> for Value {
             EnvironmentChoice::Remote => "remote".into(),
             EnvironmentChoice::Existing(id) => id.as_str().into(),
             EnvironmentChoice::Described(spec) => {
-                let mut value = json!({"type": "remote", "network": "disabled"});
+                let mut value = json!({"type": "remote"});
+                if let Some(network) = spec.network {
+                    value["network"] = network.to_wire();
+                }
                 let ids = [("environment_id", spec.environment_id), ("from_environment", spec.from_environment)];
                 for (name, id) in ids {
                     if let Some(id) = id {
@@ -204,7 +204,7 @@ impl EnvironmentSpec {
             environment_id: EnvironmentId::read(&mut fields, "environment_id")?,
             from_environment: None,
             sources: Source::read_list(&mut fields)?,
-            network: Network::read(&mut fields)?,
+            network: Network::read_field(&mut fields)?,
             env: read_variables(&mut fields)?,
         };
         fields.finish()?;
@@ -220,7 +220,7 @@ impl CreateEnvironment {
         let read = Self {
             from_environment: EnvironmentId::read(&mut fields, "from_environment")?,
             sources: Source::read_list(&mut fields)?,
-            network: Network::read(&mut fields)?,
+            network: Network::read_field(&mut fields)?,
             env: read_variables(&mut fields)?,
         };
         fields.finish()?;
@@ -231,32 +231,6 @@ impl CreateEnvironment {
             }
         }
         Ok(read)
-    }
-}
-
-impl Network {
-    fn read(fields: &mut Fields) -> Result<Self, Error> {
-        const EXPECTED: &str = "`disabled` (programs reach no network on this server yet)";
-        let Some(value) = fields.take("network") else { return Ok(Self::Disabled) };
-        match value {
-            Value::String(text) if text == "disabled" => Ok(Self::Disabled),
-            Value::Object(_) => {
-                let mut rules = Fields::new(value, &fields.path_of("network"))?;
-                match rules.take("allowlist") {
-                    None => {}
-                    Some(Value::String(text)) if text == "disabled" => {}
-                    Some(Value::Array(entries)) if entries.is_empty() => {}
-                    Some(Value::Array(_)) => {
-                        let message = "programs reach no network on this server yet, so that nothing can be allowed";
-                        return Err(Error::invalid(&rules.path_of("allowlist[0]"), message));
-                    }
-                    Some(other) => return Err(rules.mismatch("allowlist", EXPECTED, &other)),
-                }
-                rules.finish()?;
-                Ok(Self::Disabled)
-            }
-            other => Err(fields.mismatch("network", EXPECTED, &other)),
-        }
     }
 }
 
@@ -324,10 +298,19 @@ pub const ENVIRONMENT_FIELDS: &[RequestField] = &[
     refused("sources[0].type", r#"[{"type":"repository","source":"https://example.com/a"}]"#, "needs a network"),
     refused("sources[0].type", r#"[{"type":"gcs","source":"gs://a/b"}]"#, "needs a network"),
     refused("sources[0].type", r#"[{"type":"skill_registry","source":"a"}]"#, "needs a network"),
-    honoured("network", r#""disabled""#, "also when it is absent; the resource says so"),
+    honoured("network", r#""disabled""#, "the operator's default when it is absent; the resource says what holds"),
     honoured("network", r#"{"allowlist":"disabled"}"#, ""),
-    refused("network.allowlist[0]", r#"{"allowlist":[{"domain":"example.com"}]}"#, "the network comes later"),
-    refused("network", r#""enabled""#, "the network comes later"),
+    honoured("network", r#"{"allowlist":[{"domain":"example.com"},{"domain":"*.example.com"}]}"#, "in tier 1"),
+    honoured("network", r#"{"allowlist":[{"domain":"*"}]}"#, "where the operator allows any host"),
+    honoured("network", r#"{"allowlist":[{"domain":"a.com","transform":{"x-key":"k"}}]}"#, "or a list; https alone"),
+    honoured("network", r#"{"allowlist":[{"domain":"a.com","credential":"c"}]}"#, "where there are credentials"),
+    refused("network.allowlist[0].domain", r#"{"allowlist":[{"domain":"10.0.0.1"}]}"#, "an address"),
+    refused(
+        "network.allowlist[0].transform.Host",
+        r#"{"allowlist":[{"domain":"a.com","transform":{"Host":"b"}}]}"#,
+        "",
+    ),
+    refused("network", r#""enabled""#, "nothing of this name"),
     honoured("env", r#"{"STAGE":"test","LEVEL":{"value":"3"}}"#, "variables of its programs"),
     refused("env.KEY.credential", r#"{"KEY":{"credential":"c"}}"#, "credentials come later"),
     refused("env.PATH", r#"{"PATH":"/bin"}"#, "the sandbox's own"),

@@ -34,8 +34,9 @@ pub use agent::{AGENTS, AgentConfig};
 pub use content::{Content, MediaContent, TextContent};
 pub use custom_agent::{AGENT_FIELDS, Agent};
 pub use environment::{
-    CreateEnvironment, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile, EnvironmentFileKind,
-    EnvironmentId, EnvironmentSpec, EnvironmentStatus, Network, ShownSource, Source, WorkspacePath,
+    AllowedHost, CreateEnvironment, Domain, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile,
+    EnvironmentFileKind, EnvironmentId, EnvironmentSpec, EnvironmentStatus, Host, Network, ShownSource, Source,
+    WorkspacePath,
 };
 pub use error::{Code, Error, ErrorBody, Failure};
 pub use event::{

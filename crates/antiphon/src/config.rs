@@ -18,7 +18,9 @@ mod tools;
 pub(crate) use model::{
     Backend, DEFAULT_ATTEMPTS, DEFAULT_CONCURRENCY, DEFAULT_UPSTREAM_CONTEXT, HeaderValue, Kept, Model,
 };
-pub(crate) use tools::{Environments, Fetch, Files, McpProcess, ProviderName, Sandbox, SandboxMode, Search};
+pub(crate) use tools::{
+    DefaultNetwork, Environments, Fetch, Files, McpProcess, ProviderName, Sandbox, SandboxMode, Search,
+};
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]

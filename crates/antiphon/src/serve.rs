@@ -86,14 +86,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     }
     let served = bare.iter().map(|(model, built)| Arc::new(serve_model(model, built, &bare, &config))).collect();
     let key = first_key(&data, &*store, &address).await?;
-    let environments = tools::environments(&config, &data).await?;
+    let sandbox = tools::sandbox(&config).await;
+    let environments = tools::environments(&config, &data, &sandbox).await?;
     let files = tools::files(&config, data.path(), environments.clone()).await?;
     let agents = tools::agents(&config, data.path()).await?;
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models),
         tools: Arc::new(
-            tools::open(&config, data.path(), address, files.clone(), environments.clone(), agents.clone()).await?,
+            tools::open(&config, data.path(), address, sandbox, files.clone(), environments.clone(), agents.clone())
+                .await?,
         ),
         ambient: Arc::new(Machine),
         seal: data.seal(),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agents::Agents;
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
+use antiphon_egress::{Egress, EgressLimits, EgressOptions, Roots};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_fetch::extract::{Bounds, extract};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
@@ -15,11 +16,12 @@ use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
 use antiphon_search::{Brave, Corpus, Exa, Extracted, Key, MediaWiki, Provider, Searxng, Tavily};
 use antiphon_tools::Tools;
+use antiphon_wire::{AllowedHost, Domain, Network};
 use jiff::SignedDuration;
 use tracing::{info, warn};
 
 use crate::ambient::Machine;
-use crate::config::{Config, Kept, ProviderName, SandboxMode};
+use crate::config::{Config, DefaultNetwork, Kept, ProviderName, SandboxMode};
 use crate::data::DataFolder;
 use crate::{Failed, paths, secrets};
 
@@ -31,6 +33,7 @@ pub(crate) async fn open(
     config: &Config,
     data: &Path,
     address: SocketAddr,
+    sandbox: Result<Sandbox, String>,
     files: Files,
     environments: Environments,
     agents: Agents,
@@ -41,11 +44,14 @@ pub(crate) async fn open(
         checking.check(url.as_str(), Purpose::Mcp).map(|_| ()).map_err(|refusal| format!("{refusal:?}"))
     };
     let mcp = McpServers::new(McpOptions::new(fetcher.client(Purpose::Mcp), check));
-    let sandbox = sandbox(config).await;
     match &sandbox {
         Ok(sandbox) => info!(tier = %sandbox.tier(), "Programs run in a sandbox"),
         Err(why) => warn!(why, "Programs are not run"),
     }
+    let egress = match &sandbox {
+        Ok(sandbox) if sandbox.has_networks() => Some(egress(config)?),
+        Ok(_) | Err(_) => None,
+    };
     let processes: Result<BTreeMap<_, _>, Failed> = config
         .mcp_servers
         .iter()
@@ -71,13 +77,18 @@ pub(crate) async fn open(
         files,
         environments,
         agents,
+        egress,
         mcp,
         processes: processes?,
     })
 }
 
-/// The workspaces of agents.
-pub(crate) async fn environments(config: &Config, data: &DataFolder) -> Result<Environments, Failed> {
+/// The workspaces of agents, which `sandbox` runs programs in.
+pub(crate) async fn environments(
+    config: &Config,
+    data: &DataFolder,
+    sandbox: &Result<Sandbox, String>,
+) -> Result<Environments, Failed> {
     let wanted = &config.environments;
     let programs = limits(config);
     let limits = EnvironmentLimits {
@@ -88,7 +99,8 @@ pub(crate) async fn environments(config: &Config, data: &DataFolder) -> Result<E
     };
     let folder = data.path().join("environments");
     let workspaces = data.workspaces(wanted.folder.as_deref());
-    let options = EnvironmentsOptions { folder, workspaces, limits, ambient: Arc::new(Machine) };
+    let network = network_policy(config, sandbox);
+    let options = EnvironmentsOptions { folder, workspaces, limits, network, ambient: Arc::new(Machine) };
     Environments::open(options).await.map_err(|error| Failed::new(format!("the environments: {error}")))
 }
 
@@ -96,6 +108,54 @@ pub(crate) async fn environments(config: &Config, data: &DataFolder) -> Result<E
 pub(crate) async fn agents(config: &Config, data: &Path) -> Result<Agents, Failed> {
     let opened = Agents::open(&data.join("agents.sqlite"), config.agents.count as usize).await;
     opened.map_err(|error| Failed::new(format!("the agents: {error}")))
+}
+
+fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>) -> NetworkPolicy {
+    let wanted = &config.environments;
+    let unavailable = match sandbox {
+        Ok(sandbox) if sandbox.has_networks() => None,
+        Ok(sandbox) => Some(format!("{} has none, since its programs make no sockets", sandbox.tier())),
+        Err(why) => Some(format!("programs are not run: {why}")),
+    };
+    let default = match (wanted.default_network, &unavailable) {
+        (DefaultNetwork::Disabled, _) => Network::Disabled,
+        (DefaultNetwork::Public, None) => Network::Allowlist(vec![AllowedHost::new(Domain::Any)]),
+        (DefaultNetwork::Public, Some(why)) => {
+            warn!(why, "Environments have no network, although `environments.default_network` gives them one");
+            Network::Disabled
+        }
+    };
+    NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: false, unavailable }
+}
+
+/// The way out of environments that have a network.
+fn egress(config: &Config) -> Result<Egress, Failed> {
+    let wrong = |why: String| Failed::new(format!("`environments`: {why}"));
+    let wanted = &config.environments;
+    for (from, to) in &wanted.rewrite {
+        info!(from, to, "A host is dialled elsewhere for environments");
+    }
+    let options = EgressOptions {
+        lookup: Arc::new(SystemLookup),
+        networks: wanted.networks().map_err(wrong)?,
+        rewrites: wanted.rewrites().map_err(wrong)?,
+        roots: Roots::Platform,
+        trusted: authorities(),
+        secrets: None,
+        limits: EgressLimits::default(),
+        dialed: None,
+    };
+    Egress::new(options).map_err(|error| Failed::new(error.to_string()))
+}
+
+/// Those that this machine trusts, where Linux distributions keep them: programs in a sandbox do not see
+/// the machine's own file.
+fn authorities() -> Vec<u8> {
+    let files = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    files.into_iter().find_map(|file| std::fs::read(file).ok()).unwrap_or_else(|| {
+        warn!("This machine has no file of authorities: programs of environments know no host by its certificate");
+        Vec::new()
+    })
 }
 
 /// What projects keep in a data folder.
@@ -184,7 +244,7 @@ fn fetcher(config: &Config, address: SocketAddr) -> Result<Fetcher, Failed> {
 }
 
 /// The sandbox, or why there is none.
-async fn sandbox(config: &Config) -> Result<Sandbox, String> {
+pub(crate) async fn sandbox(config: &Config) -> Result<Sandbox, String> {
     let wanted = &config.sandbox;
     let minimum = match wanted.backend {
         SandboxMode::Off => return Err("the operator has switched it off".to_owned()),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_wire::{Code, CreateEnvironment, EnvironmentChoice, EnvironmentId, EnvironmentStatus};
 use jiff::SignedDuration;
 use pretty_assertions::assert_eq;
@@ -235,7 +235,8 @@ async fn a_folder_has_one_server() {
     let (known, workspaces) = (site.folder.path().join("environments"), site.folder.path().join("others"));
     for (folder, workspaces) in [(known.clone(), workspaces.clone()), (workspaces, known)] {
         let limits = EnvironmentLimits::default();
-        let options = EnvironmentsOptions { folder, workspaces, limits, ambient: site.clock.clone() };
+        let network = NetworkPolicy::default();
+        let options = EnvironmentsOptions { folder, workspaces, limits, network, ambient: site.clock.clone() };
         let error = Environments::open(options).await.unwrap_err();
         assert!(error.to_string().contains("another server"), "{error}");
     }

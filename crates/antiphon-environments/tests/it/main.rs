@@ -7,5 +7,6 @@ mod archives;
 mod hostile;
 mod leases;
 mod lifecycle;
+mod network;
 mod support;
 mod uploads;

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use antiphon_engine::{Ambient, ProjectId};
-use antiphon_environments::{ByteStream, EnvironmentLimits, Environments, EnvironmentsOptions, Upload};
+use antiphon_environments::{ByteStream, EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy, Upload};
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::{CreateEnvironment, EnvironmentFile, EnvironmentId, Error, WorkspacePath};
 use futures_util::TryStreamExt as _;
@@ -40,10 +40,15 @@ impl Site {
 
     /// As if the server had died and was started again.
     pub(crate) async fn restart(&mut self) {
+        self.restart_under(NetworkPolicy::default()).await;
+    }
+
+    /// As [`Site::restart`], by an operator with another policy.
+    pub(crate) async fn restart_under(&mut self, network: NetworkPolicy) {
         let other = tempfile::tempdir().unwrap();
         // The lock has to be free before it is taken again.
         drop(std::mem::replace(&mut self.environments, open(other.path(), self.limits, &self.clock).await));
-        self.environments = open(self.folder.path(), self.limits, &self.clock).await;
+        self.environments = open_under(network, self.folder.path(), self.limits, &self.clock).await;
     }
 
     /// Goes on with what is on the disk at this moment, as if the server had been killed.
@@ -119,9 +124,18 @@ impl Site {
 }
 
 async fn open(folder: &Path, limits: EnvironmentLimits, clock: &Arc<FixedAmbient>) -> Environments {
+    open_under(NetworkPolicy::default(), folder, limits, clock).await
+}
+
+async fn open_under(
+    network: NetworkPolicy,
+    folder: &Path,
+    limits: EnvironmentLimits,
+    clock: &Arc<FixedAmbient>,
+) -> Environments {
     let ambient = Arc::clone(clock) as Arc<dyn Ambient>;
     let folder = folder.join("environments");
-    let options = EnvironmentsOptions { workspaces: folder.clone(), folder, limits, ambient };
+    let options = EnvironmentsOptions { workspaces: folder.clone(), folder, limits, network, ambient };
     Environments::open(options).await.unwrap()
 }
 

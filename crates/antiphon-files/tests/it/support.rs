@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use antiphon_engine::{Ambient, ProjectId};
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_files::{Begun, FileLimits, Files, FilesOptions, Received, Target};
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::{CreateFile, CreateFileSearchStore, Operation, UploadToFileSearchStore};
@@ -31,6 +31,7 @@ pub(crate) async fn open_with(folder: &TempDir, limits: FileLimits, ambient: Arc
         folder: tempfile::tempdir_in(folder.path()).unwrap().keep(),
         workspaces: folder.path().join("workspaces"),
         limits: EnvironmentLimits::default(),
+        network: NetworkPolicy::default(),
         ambient: Arc::clone(&ambient),
     });
     let environments = environments.await.unwrap();

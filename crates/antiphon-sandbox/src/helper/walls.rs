@@ -10,6 +10,7 @@ use landlock::{
 
 use crate::host::Tier;
 use crate::launch;
+use crate::network::CERTIFICATES;
 use crate::order::Order;
 
 /// The version that tier 2 needs whole: it is the first that confines signals and abstract sockets.
@@ -71,6 +72,8 @@ fn allowed(order: &Order) -> Vec<(String, BitFlags<AccessFs>)> {
     match order.tier {
         Tier::Bwrap => {
             rules.extend([("/tmp".to_owned(), work), ("/proc".to_owned(), only_read)]);
+            // Of a program that has a network.
+            rules.push((CERTIFICATES.to_owned(), only_read));
             // All that `bwrap` puts there are harmless devices, and new pseudo terminals of the program's own.
             let terminals = only_read | AccessFs::WriteFile | AccessFs::IoctlDev;
             rules.extend([("/dev".to_owned(), terminals), ("/dev/shm".to_owned(), work)]);

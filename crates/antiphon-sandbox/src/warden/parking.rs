@@ -35,7 +35,7 @@ pub(super) fn take(parts: &Arc<Parts>) -> Result<Parked, String> {
     refill(parts);
     match parked.filter(Parked::is_alive) {
         Some(parked) => Ok(parked),
-        None => park(parts, &Workspace::Fresh),
+        None => park(parts, &Workspace::Fresh, None),
     }
 }
 
@@ -46,7 +46,7 @@ fn refill(parts: &Arc<Parts>) {
     }
     let theirs = Arc::clone(parts);
     let started = thread::Builder::new().name("sandbox-parker".to_owned()).spawn(move || {
-        theirs.parking.arrive(match park(&theirs, &Workspace::Fresh) {
+        theirs.parking.arrive(match park(&theirs, &Workspace::Fresh, None) {
             Ok(parked) => Space::Taken(Box::new(parked)),
             Err(reason) => {
                 tracing::warn!(reason, "no sandbox can be set up in advance");

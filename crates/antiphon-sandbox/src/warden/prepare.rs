@@ -2,7 +2,7 @@
 //! before there is one.
 
 use std::fs;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -18,6 +18,7 @@ use crate::host::Tier;
 use crate::kernel::{self, Birth};
 use crate::launch;
 use crate::limits::Limits;
+use crate::network::Network;
 use crate::order::Order;
 use crate::program::{Language, Work, Workspace};
 use crate::sandbox::Parts;
@@ -35,8 +36,11 @@ pub(crate) struct Parked {
 }
 
 /// Sets a sandbox up, all but the program.
-pub(crate) fn park(parts: &Parts, workspace: &Workspace) -> Result<Parked, String> {
+pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Network>) -> Result<Parked, String> {
     let failed = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
+    if network.is_some() && parts.tier != Tier::Bwrap {
+        return Err(format!("in {} programs have no network", parts.tier));
+    }
     let (place, path) = match workspace {
         Workspace::Fresh => {
             let fresh = parts.workspaces.fresh().map_err(failed("no workspace can be made"))?;
@@ -82,17 +86,27 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace) -> Result<Parked, Strin
         }
     }
 
+    let door = network.map(Network::door).transpose().map_err(failed("no network can be made"))?;
+    let (door, door_end) = door.unzip();
+    let certificates = network.map(Network::certificates).transpose();
+    let certificates = certificates.map_err(failed("the certificates cannot be passed"))?;
+
     let helper = parts.helper.as_raw_fd();
     let mut command = match parts.tier {
         Tier::Bwrap => {
             let mut command = Command::new(&parts.bwrap);
-            command.args(launch::bwrap_arguments(&path)).arg(launch::helper_path(helper));
+            let certificates = certificates.as_ref().map(AsRawFd::as_raw_fd);
+            command.args(launch::bwrap_arguments(&path, certificates)).arg(launch::helper_path(helper));
             command
         }
         Tier::Landlock => Command::new(launch::helper_path(helper)),
     };
     command
-        .args(launch::helper_arguments(control_end.as_raw_fd(), status_end.as_raw_fd()))
+        .args(launch::helper_arguments(
+            control_end.as_raw_fd(),
+            status_end.as_raw_fd(),
+            door_end.as_ref().map(AsRawFd::as_raw_fd),
+        ))
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::null())
@@ -100,7 +114,11 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace) -> Result<Parked, Strin
         .stderr(Stdio::from(stderr_end));
     let birth = Birth {
         identity: lease.identity(),
-        inherits: vec![helper, control_end.as_raw_fd(), status_end.as_raw_fd()],
+        inherits: [Some(helper), Some(control_end.as_raw_fd()), Some(status_end.as_raw_fd())]
+            .into_iter()
+            .chain([&door_end, &certificates].map(|passed| passed.as_ref().map(AsRawFd::as_raw_fd)))
+            .flatten()
+            .collect(),
         cgroups: entrance.iter().map(OwnedFd::as_raw_fd).collect(),
         // In tier 2 the helper has to outlive the server for a moment: it ends what would be orphaned.
         dies_with_parent: parts.tier == Tier::Bwrap,
@@ -122,6 +140,7 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace) -> Result<Parked, Strin
         streams: [Some(stdout), Some(stderr)],
         status: Some(status),
         control: Some(control),
+        door,
         order: Vec::new(),
         workspace: top,
         device: about.st_dev,

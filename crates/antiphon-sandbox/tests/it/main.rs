@@ -10,6 +10,7 @@ mod cases;
 mod files;
 mod ground;
 mod machine;
+mod network;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -84,7 +85,7 @@ fn trials() -> Vec<Trial> {
     }
     for (leg, leg_name) in [(Leg::Root, "as_root"), (Leg::User, "as_user")] {
         for (tier, tier_name) in [(Tier::Bwrap, "tier_1"), (Tier::Landlock, "tier_2")] {
-            for (name, run) in cases::CASES.iter().chain(files::CASES) {
+            for (name, run) in cases::CASES.iter().chain(files::CASES).chain(network::CASES) {
                 trials.push(Trial {
                     name: format!("{leg_name}::{tier_name}::{name}"),
                     leg,

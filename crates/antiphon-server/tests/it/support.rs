@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use antiphon_agents::Agents;
 use antiphon_engine::{Ambient, Engine, EngineParts, Limits as EngineLimits, Models, RunLimits, Seal, Served, Store};
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_server::{KeyMaker, Limits, NewKey, Options, router, serve};
 use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
@@ -79,6 +79,7 @@ impl TestServer {
             folder: folder.path().join("environments"),
             workspaces: folder.path().join("workspaces"),
             limits: EnvironmentLimits { environments: 8, ..EnvironmentLimits::default() },
+            network: NetworkPolicy::default(),
             ambient: Arc::clone(&ambient),
         };
         let environments = Environments::open(environments).await.unwrap();

@@ -61,7 +61,7 @@ fn every_form_of_the_field_is_read_and_written_as_it_came() {
         environment_id: Some(id.clone()),
         from_environment: None,
         sources: vec![source(".agents/AGENTS.md", b"Be brief"), source("a/b.bin", b"\xff")],
-        network: Network::Disabled,
+        network: Some(Network::Disabled),
         env: BTreeMap::from([("LEVEL".to_owned(), "3".to_owned())]),
     };
     assert_eq!(described.existing(), Some(&id));

@@ -1,10 +1,12 @@
 //! What models may do here: search, fetch, run programs, use MCP servers.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use antiphon_fetch::{Network, Rewrite};
 use antiphon_search::MediaWiki;
+use antiphon_wire::Host;
 use serde::{Deserialize, Serialize};
 
 use super::{HeaderValue, Kept};
@@ -238,11 +240,36 @@ pub(crate) struct Environments {
     pub(crate) expiry_days: u32,
     /// Of one project, those that have expired apart.
     pub(crate) count: u32,
+    /// What programs reach where a request says nothing of it.
+    pub(crate) default_network: DefaultNetwork,
+    /// Whether a request may ask for `*`, or for all below a top-level name.
+    pub(crate) allow_any_host: bool,
+    /// What else than the public internet may be reached, as `10.1.0.0/16`.
+    pub(crate) networks: Vec<String>,
+    /// Hosts with their ports, and the addresses where they are dialled instead.
+    pub(crate) rewrite: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DefaultNetwork {
+    #[default]
+    Disabled,
+    /// All of the public internet.
+    Public,
 }
 
 impl Default for Environments {
     fn default() -> Self {
-        Self { folder: None, expiry_days: 7, count: 100 }
+        Self {
+            folder: None,
+            expiry_days: 7,
+            count: 100,
+            default_network: DefaultNetwork::Disabled,
+            allow_any_host: false,
+            networks: Vec::new(),
+            rewrite: BTreeMap::new(),
+        }
     }
 }
 
@@ -250,7 +277,28 @@ impl Environments {
     pub(crate) fn problems(&self) -> Vec<String> {
         let wrong =
             [("expiry_days", self.expiry_days), ("count", self.count)].into_iter().filter(|(_, value)| *value == 0);
-        wrong.map(|(key, _)| format!("`environments.{key}`: expected at least 1")).collect()
+        let wrong = wrong.map(|(key, _)| format!("`environments.{key}`: expected at least 1"));
+        let networks = self.networks().err().map(|why| format!("`environments.networks`: {why}"));
+        let rewrites = self.rewrites().err().map(|why| format!("`environments.rewrite`: {why}"));
+        wrong.chain(networks).chain(rewrites).collect()
+    }
+
+    /// # Errors
+    /// The first network that is none.
+    pub(crate) fn networks(&self) -> Result<Vec<Network>, String> {
+        self.networks.iter().map(|text| text.parse().map_err(|error| format!("{error}"))).collect()
+    }
+
+    /// # Errors
+    /// The first that is no host with its port, or leads to no address with one.
+    pub(crate) fn rewrites(&self) -> Result<BTreeMap<(Host, u16), SocketAddr>, String> {
+        let read = |(from, to): (&String, &String)| {
+            let place = from.rsplit_once(':').and_then(|(host, port)| Some((Host::parse(host)?, port.parse().ok()?)));
+            let place = place.ok_or_else(|| format!("`{from}` is no host with its port, such as `example.org:443`"))?;
+            let to = to.parse().map_err(|_| format!("`{to}` is no address with its port, such as `127.0.0.1:8443`"))?;
+            Ok((place, to))
+        };
+        self.rewrite.iter().map(read).collect()
     }
 }
 
