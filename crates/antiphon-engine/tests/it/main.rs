@@ -5,6 +5,7 @@
 mod agent;
 mod calls;
 mod crash;
+mod pictures;
 mod services;
 mod support;
 mod tools;

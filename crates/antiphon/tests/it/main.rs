@@ -9,5 +9,6 @@ mod crash;
 mod environments;
 mod erasure;
 mod files;
+mod images;
 mod server;
 mod upstream;
