@@ -138,7 +138,7 @@ function tagged(tag, variants) {
   };
 }
 
-const byModality = listOf(shape("modality", { modality: oneOf("text"), tokens: count }));
+const byModality = listOf(shape("modality", { modality: oneOf("text", "image"), tokens: count }));
 const usage = shape("usage", {
   ...Object.fromEntries([...COUNTS, ""].map((name) => [`total_${name}_tokens`.replace("__", "_"), count])),
   "input_tokens_by_modality?": byModality,

@@ -3,15 +3,18 @@
 //! * [`Llama`]: a model in a supervised worker process on this machine.
 //! * [`Scripted`]: deterministic replies, events and faults from a file, for people who
 //!   test programs against this server. Never a default.
+//! * [`Artist`]: pictures that a model of any of these draws.
 //!
-//! Both give the raw text of the model to `answer`, so that reasoning and stop sequences
-//! are treated alike.
+//! The first two give the raw text of the model to `answer`, so that reasoning and stop
+//! sequences are treated alike.
 
 mod answer;
+mod artist;
 mod blocks;
 mod llama;
 mod scripted;
 
+pub use artist::{Artist, FAULT, Painter};
 pub use llama::{Llama, LlamaOptions};
 pub use scripted::{Script, ScriptError, Scripted};
 

@@ -129,7 +129,11 @@ impl Llama {
             Calls::Required => dialect::Calls::Required,
         };
         let answer = request.answer.as_ref().map(Schema::grammar);
-        let constraint = worker.template.constraint(&callable, calls, answer, &tail).map(|constraint| {
+        let constraint = match &request.grammar {
+            Some(rules) => worker.template.ruled(rules, &tail),
+            None => worker.template.constraint(&callable, calls, answer, &tail),
+        };
+        let constraint = constraint.map(|constraint| {
             let dialect::Constraint { grammar, markers } = constraint;
             protocol::Constraint { grammar, markers }
         });

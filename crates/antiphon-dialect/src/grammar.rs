@@ -68,6 +68,8 @@ pub(crate) enum Answer<'a> {
     Free,
     /// One value of a schema.
     Json(&'a Value),
+    /// What these rules allow, of which the first is `answer`.
+    Rules(&'a str),
 }
 
 /// The grammar of an answer; `None` when anything goes.
@@ -116,8 +118,13 @@ impl Grammar<'_> {
     fn declare(&mut self, answer: Answer<'_>) {
         self.rule("WS", &format!("/[ \\t\\r\\n]{{0,{SPACE_LIMIT}}}/"));
         self.rule("GAP", &format!("/[ \\t\\r\\n]{{1,{SPACE_LIMIT}}}/"));
-        if let Answer::Json(schema) = answer {
-            self.rule("answer", &format!("%json {schema}"));
+        match answer {
+            Answer::Free => {}
+            Answer::Json(schema) => self.rule("answer", &format!("%json {schema}")),
+            Answer::Rules(rules) => {
+                self.rules.push_str(rules);
+                self.rules.push('\n');
+            }
         }
         for (index, function) in self.callable.iter().enumerate() {
             let arguments = match self.format.shape {
@@ -282,14 +289,14 @@ impl Grammar<'_> {
     ) -> String {
         let native = if self.callable.is_empty() { String::new() } else { self.native() };
         let (body, is_free) = match (calls, answer) {
-            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_)) if self.callable.is_empty() => {
+            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_) | Answer::Rules(_)) if self.callable.is_empty() => {
                 ("GAP? answer".to_owned(), false)
             }
-            (Calls::Required, Answer::Free | Answer::Json(_)) if !self.callable.is_empty() => {
+            (Calls::Required, Answer::Free | Answer::Json(_) | Answer::Rules(_)) if !self.callable.is_empty() => {
                 (format!("GAP? {native} GAP?"), false)
             }
-            (Calls::Required, Answer::Free | Answer::Json(_)) => ("GAP? answer".to_owned(), false),
-            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_)) => {
+            (Calls::Required, Answer::Free | Answer::Json(_) | Answer::Rules(_)) => ("GAP? answer".to_owned(), false),
+            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_) | Answer::Rules(_)) => {
                 let bare = self.bare().map_or_else(String::new, |bare| format!("| {bare}"));
                 (format!("GAP? ({native} GAP? {bare} | answer)"), false)
             }
@@ -417,7 +424,7 @@ impl Grammar<'_> {
                     notes.push(format!("{preamble} {end_thought} {again}"));
                     "TEXT?"
                 }
-                Answer::Json(_) => "GAP? answer",
+                Answer::Json(_) | Answer::Rules(_) => "GAP? answer",
             };
             bodies.push(format!("{last} {said}"));
         }

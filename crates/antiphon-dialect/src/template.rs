@@ -258,6 +258,13 @@ impl ChatTemplate {
         grammar::constraint(format, self.reasoning, self.thinks, prompt_tail, callable, calls, answer)
     }
 
+    /// The same of an answer without calls that follows rules of Lark, of which the first is
+    /// `answer`; the names of all of them begin so.
+    pub fn ruled(&self, rules: &str, prompt_tail: &str) -> Option<Constraint> {
+        let format = self.format_of(&[]);
+        grammar::constraint(format, self.reasoning, self.thinks, prompt_tail, &[], Calls::None, Answer::Rules(rules))
+    }
+
     /// A parser for one answer.
     ///
     /// `prompt_tail` is the prompt's last control text: a generation prompt that opens a

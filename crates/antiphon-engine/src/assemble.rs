@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use antiphon_citation::{Citation, Cited, Citer};
 use antiphon_schema::Schema;
 use antiphon_wire::{
-    Content, Failure, FunctionCallStep, InteractionEvent, MessageStep, ServerCallDelta, ServerCallHead, ServerCallStep,
+    Content, Failure, FunctionCallStep, InteractionEvent, MediaContent, MessageStep, ServerCallDelta, ServerCallHead, ServerCallStep,
     ServerTool, Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, TextContent, ThinkingSummaries,
     ThoughtStep,
 };
 use serde_json::{Map, Value, json};
 
-use crate::backend::{FinishReason, ModelEvent, Signature, Thought, Tool};
+use crate::backend::{FinishReason, Media, ModelEvent, Signature, Thought, Tool};
 use crate::journal::Draft;
 use crate::store::{ClosedStep, Event, PastStep, Trace};
 use crate::tell::Origin;
@@ -104,6 +104,8 @@ struct OpenStep {
     logged_bytes: usize,
     /// What the model wants back with a thought.
     signature: Option<Signature>,
+    /// The answer in place of text.
+    picture: Option<MediaContent>,
     citations: Vec<Citation>,
 }
 
@@ -246,6 +248,15 @@ impl Assembler {
                     }
                 }
             }
+            ModelEvent::Picture(Media { data, mime_type, .. }) => {
+                self.close(false, mint, &mut out)?;
+                self.open(Opening::ModelOutput, mint, &mut out)?;
+                let picture = MediaContent { data, mime_type };
+                out.drafts.push(self.draft(self.next - 1, StepDelta::Image(picture.clone())));
+                if let Some(open) = &mut self.open {
+                    open.picture = Some(picture);
+                }
+            }
             ModelEvent::CallStarted { name, tokens } => {
                 self.take_tokens(tokens);
                 let is_servers = self.is_servers(&name);
@@ -280,7 +291,7 @@ impl Assembler {
                 if let Some(cited) = self.citer.as_mut().map(Citer::finish) {
                     self.cite(cited, &mut out);
                 }
-                let empty = self.open.as_ref().is_some_and(|open| open.text.is_empty());
+                let empty = self.open.as_ref().is_some_and(|open| open.text.is_empty() && open.picture.is_none());
                 if empty && self.logged.get(self.next - 1).is_none_or(|logged| logged.text.is_empty()) {
                     out.drafts.push(self.draft(self.next - 1, StepDelta::Text { text: String::new() }));
                 }
@@ -386,7 +397,7 @@ impl Assembler {
             }
         };
         self.open =
-            Some(OpenStep { place, head, text: String::new(), logged_bytes, signature: None, citations: Vec::new() });
+            Some(OpenStep { place, head, text: String::new(), logged_bytes, signature: None, picture: None, citations: Vec::new() });
         Ok(())
     }
 
@@ -532,7 +543,10 @@ impl Assembler {
                 .collect::<Vec<_>>(),
         };
         let visible = if open.head == StepHead::Thought && !self.summaries { String::new() } else { text };
-        let step = finished_step(&open.head, visible, signature, annotations.clone());
+        let mut step = finished_step(&open.head, visible, signature, annotations.clone());
+        if let (Some(Step::ModelOutput(output)), Some(picture)) = (&mut step, &open.picture) {
+            output.content = vec![Content::Image(picture.clone())];
+        }
         self.finished.extend(step.clone().map(|step| PastStep { step, trace: trace.clone() }));
         if stopped {
             return;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use antiphon_schema::Schema;
-use antiphon_wire::GenerationConfig;
+use antiphon_wire::{GenerationConfig, ImageFormat};
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use serde_json::{Map, Value};
@@ -25,6 +25,11 @@ pub struct ModelRequest {
     pub calls: Calls,
     /// What a final answer conforms to. It binds no calls.
     pub answer: Option<Schema>,
+    /// What it conforms to instead: rules of a Lark grammar, of which `answer` is the first. Not
+    /// every backend can promise it.
+    pub grammar: Option<Arc<str>>,
+    /// Which picture is wanted of a backend that draws.
+    pub picture: ImageFormat,
     /// Whether it works by itself, call by call, until a task is done (an agent).
     pub is_agent: bool,
     /// Whether the model may think before it answers; none leaves it to the model.
@@ -151,6 +156,9 @@ pub struct Signature {
     pub value: String,
 }
 
+/// The origin of a signature whose value is what a picture was made of: to a model, its own words.
+pub const DRAWN: &str = "drawn";
+
 impl ModelTurn {
     /// A turn that is text alone.
     pub fn text(text: impl Into<String>) -> Self {
@@ -227,6 +235,9 @@ pub enum ModelEvent {
     Signed(Signature),
     /// The answer. Always whole characters; the text may be empty while tokens come.
     Text { text: String, tokens: Vec<u32> },
+    /// A whole picture, the answer of a backend that draws. What was signed before it is what it was
+    /// made of.
+    Picture(Media),
     /// A call begins. The one before it, if any, is whole.
     CallStarted { name: String, tokens: Vec<u32> },
     /// A fragment of the JSON text of its arguments.
@@ -268,6 +279,9 @@ pub enum BackendError {
     /// The model began a call that is none; the text is for the caller.
     #[error("{0}")]
     MalformedCall(String),
+    /// Nothing that was drawn can be shown; the text is for the caller.
+    #[error("{0}")]
+    NoImage(String),
     /// The model died while it worked on this call; the text is for the caller.
     #[error("{0}")]
     Died(String),
@@ -302,6 +316,11 @@ pub trait Backend: Send + Sync {
 
     /// Whether messages may hold media of this kind.
     fn takes(&self, _kind: MediaKind) -> bool {
+        false
+    }
+
+    /// Whether it answers with a picture.
+    fn draws(&self) -> bool {
         false
     }
 

@@ -19,6 +19,7 @@ use crate::backend::{MediaKind, Thought};
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
 use crate::models::{Models, Served};
+use crate::output;
 use crate::prompt::{self, Asked, History, Reading};
 use crate::resumption::Resumption;
 use crate::run::{Call, Run, backend_error};
@@ -172,6 +173,7 @@ impl Engine {
         }
         let request = inner.tools.complete(caller.project, request).await?;
         let served = inner.served(&request)?;
+        output::check(&request, served.backend.draws())?;
         let history = match &request.previous_interaction_id {
             None => History::default(),
             Some(previous) => self.history(caller, previous).await?,

@@ -20,6 +20,7 @@ mod guidance;
 mod handle;
 mod journal;
 mod models;
+mod output;
 mod phase;
 mod prompt;
 mod resumption;
@@ -32,7 +33,7 @@ mod tool;
 pub use ambient::{Ambient, wire_time};
 pub use antiphon_schema::Schema;
 pub use backend::{
-    Backend, BackendError, Call, CallResult, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
+    Backend, BackendError, Call, CallResult, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
     ModelStream, ModelTurn, Part, Prepared, Resume, Said, Signature, Thought, Tool, text_of,
 };
 pub use engine::{Caller, Created, Engine, EngineParts, Limits, RunLimits};

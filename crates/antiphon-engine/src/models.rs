@@ -42,16 +42,40 @@ impl Served {
     }
 }
 
+impl Served {
+    /// What draws with this model, in the same queue: `backend` is over the model's own.
+    pub fn drawing(&self, backend: Arc<dyn Backend>) -> Self {
+        Self {
+            name: self.name.clone(),
+            aliases: Vec::new(),
+            description: format!("Vector drawings by `{}`", self.name),
+            context: self.context,
+            output_limit: self.output_limit,
+            result_tokens: None,
+            backend,
+            admission: Arc::clone(&self.admission),
+        }
+    }
+}
+
 /// All served models; the first is the default.
 pub struct Models {
     served: Vec<Arc<Served>>,
+    /// What answers with pictures.
+    draws: Option<Arc<Served>>,
     strict: bool,
 }
 
 impl Models {
     /// `strict` turns off that `gemini-*` names reach the default model.
     pub fn new(served: Vec<Arc<Served>>, strict: bool) -> Self {
-        Self { served, strict }
+        Self { served, draws: None, strict }
+    }
+
+    /// Adds what `gemini-*-image*` names reach.
+    #[must_use]
+    pub fn with_images(self, draws: Served) -> Self {
+        Self { draws: Some(Arc::new(draws)), ..self }
     }
 
     pub fn list(&self) -> &[Arc<Served>] {
@@ -74,6 +98,9 @@ impl Models {
             return Ok(Arc::clone(served));
         }
         if name.starts_with("gemini-") && !self.strict {
+            if let Some(draws) = self.draws.as_ref().filter(|_| name.split('-').any(|word| word == "image")) {
+                return Ok(Arc::clone(draws));
+            }
             for kind in ["image", "tts", "audio", "live", "embedding", "computer-use", "robotics"] {
                 if name.split('-').any(|word| kind.split('-').next() == Some(word)) && name.contains(kind) {
                     let message =

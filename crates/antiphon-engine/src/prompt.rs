@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
-    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, MOST_DECLARED, MediaContent,
+    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, MOST_DECLARED, MediaContent, Output,
     ServerCallStep, ServerTool, Step, ThinkingLevel, ToolMode, ToolSearch,
 };
 use serde_json::{Value, json};
 
 use crate::backend::{
-    Call, CallResult, Calls, Media, MediaKind, Message, ModelRequest, ModelTurn, Part, Said, Thought, Tool,
+    Call, CallResult, Calls, DRAWN, Media, MediaKind, Message, ModelRequest, ModelTurn, Part, Said, Thought, Tool,
 };
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
@@ -89,6 +89,11 @@ pub(crate) fn model_request(
         tools,
         calls,
         answer,
+        grammar: None,
+        picture: match request.output {
+            Some(Output::Image(format)) => format,
+            Some(Output::Text) | None => request.generation_config.image_config.unwrap_or_default().into(),
+        },
         is_agent: request.agent.is_some(),
         // A level is a ceiling. What is below the lowest that a template knows is none.
         thinking: (request.generation_config.thinking_level == Some(ThinkingLevel::Minimal)).then_some(false),
@@ -325,9 +330,13 @@ impl<'a> Conversation<'a> {
                 self.messages.push(Message::User(parts));
             }
             Step::ModelOutput(step) => {
-                // Pictures that its tools made are no words of the model's.
                 if step.content.iter().any(|part| part.as_text().is_some()) {
                     self.say(Said::Text(said_text(&step.content)?), trace);
+                } else if let Some(source) = self.thoughts.last_mut().and_then(drawn) {
+                    // What the model has drawn is what it has written; pictures that its tools made are
+                    // no words of its.
+                    self.thoughts.pop();
+                    self.say(Said::Text(source), None);
                 }
             }
             Step::FunctionCall(FunctionCallStep { id, name, arguments, .. }) => {
@@ -499,6 +508,12 @@ impl<'a> Conversation<'a> {
         self.end_turn();
         Ok(self.messages)
     }
+}
+
+/// What a thought says that a picture was made of.
+fn drawn(thought: &mut Thought) -> Option<String> {
+    let signature = thought.signature.take_if(|signature| signature.origin.as_deref() == Some(DRAWN))?;
+    Some(signature.value)
 }
 
 /// What the model said, where pictures that its tools made may stand between.

@@ -74,7 +74,8 @@ impl Resumption {
         }
         let (mut turns, mut turn_start, mut calls, mut results, mut in_tools) = (0, 0, 0usize, 0usize, false);
         for (index, step) in logged.iter().enumerate() {
-            let of_tools = is_result(&step.head) || step.is_picture;
+            // Pictures that tools made follow their results; others are the model's.
+            let of_tools = is_result(&step.head) || (step.is_picture && in_tools);
             if of_tools && !in_tools {
                 in_tools = true;
                 turns += 1;

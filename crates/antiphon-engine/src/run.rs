@@ -48,6 +48,9 @@ use counts::{Counts, TurnCounts};
 /// together: half as many commits, and nobody reads faster.
 const COALESCE: Duration = Duration::from_millis(20);
 
+/// The code of a run whose model has drawn nothing that can be shown (spec 00 §5).
+const NO_IMAGE: &str = "no_image";
+
 /// How long to wait before trying again to write the end of a run.
 const RETRY_WRITE: Duration = Duration::from_secs(1);
 
@@ -209,6 +212,7 @@ impl Run {
                 }
                 let client_calls = call.resumption.client_calls();
                 let in_tools = call.resumption.in_tools;
+                counts.drawn = call.served.backend.draws();
                 let mut work = Work::new(call);
                 let functions = work.tools.iter().filter(|tool| tool.kind.is_none());
                 self.functions = functions.map(|tool| tool.declaration.name.clone()).collect();
@@ -302,7 +306,8 @@ impl Run {
         counts.turn = TurnCounts { input: prepared.input_tokens, ..TurnCounts::default() };
         let cites = !work.sources.list.is_empty() && request.answer.is_none();
         let setting = TurnSetting {
-            summaries: self.summaries,
+            // A picture says what it is, unless that is not wanted.
+            summaries: if counts.drawn { self.summaries.or(Some(ThinkingSummaries::Auto)) } else { self.summaries },
             fingerprint: prepared.fingerprint.clone(),
             tools: request.tools.clone(),
             server_tools: work.tools.clone(),
@@ -465,6 +470,7 @@ fn failed_call(id: &InteractionId, error: BackendError) -> Failure {
     warn!(interaction.id = %id, %error, "A model call failed");
     match error {
         BackendError::MalformedCall(message) => Failure { code: MALFORMED_CALL.to_owned(), message },
+        BackendError::NoImage(message) => Failure { code: NO_IMAGE.to_owned(), message },
         BackendError::Upstream { code, message, .. } => Failure { code: code.to_owned(), message },
         error => backend_error(error).failure(),
     }
@@ -619,7 +625,7 @@ pub(crate) fn backend_error(error: BackendError) -> Error {
         BackendError::Unavailable(message) | BackendError::Died(message) | BackendError::Upstream { message, .. } => {
             Error::new(Code::ServiceUnavailable, message)
         }
-        BackendError::MalformedCall(_) | BackendError::Internal(_) => Error::internal(),
+        BackendError::MalformedCall(_) | BackendError::NoImage(_) | BackendError::Internal(_) => Error::internal(),
     }
 }
 

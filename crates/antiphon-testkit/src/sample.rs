@@ -61,6 +61,7 @@ fn request(input: &str, previous: Option<&InteractionId>) -> CreateInteraction {
         tools: Vec::new(),
         response_format: None,
         answer_schema: None,
+        output: None,
     }
 }
 

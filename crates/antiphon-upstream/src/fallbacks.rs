@@ -107,7 +107,7 @@ fn is_passing(error: &BackendError) -> bool {
         BackendError::Upstream { code, .. } => {
             matches!(*code, "rate_limit_exceeded" | "service_unavailable" | "deadline_exceeded" | "api_error")
         }
-        BackendError::TooLong { .. } | BackendError::Rejected(_) | BackendError::MalformedCall(_) => false,
+        BackendError::TooLong { .. } | BackendError::Rejected(_) | BackendError::MalformedCall(_) | BackendError::NoImage(_) => false,
     }
 }
 
@@ -125,6 +125,7 @@ fn without_tokens(event: ModelEvent) -> ModelEvent {
         ModelEvent::Started { .. }
         | ModelEvent::Counted { .. }
         | ModelEvent::ServedBy { .. }
-        | ModelEvent::Signed(_) => event,
+        | ModelEvent::Signed(_)
+        | ModelEvent::Picture(_) => event,
     }
 }

@@ -178,6 +178,7 @@ fn cut(stops: &mut Stops, event: ModelEvent) -> Vec<ModelEvent> {
         }
         ModelEvent::Thought { .. }
         | ModelEvent::Signed(_)
+        | ModelEvent::Picture(_)
         | ModelEvent::CallStarted { .. }
         | ModelEvent::CallArguments { .. }
             if stops.stopped() =>
@@ -186,6 +187,7 @@ fn cut(stops: &mut Stops, event: ModelEvent) -> Vec<ModelEvent> {
         }
         ModelEvent::Thought { .. }
         | ModelEvent::Signed(_)
+        | ModelEvent::Picture(_)
         | ModelEvent::CallStarted { .. }
         | ModelEvent::CallArguments { .. }
         | ModelEvent::Finished { .. } => text(stops.flush()).into_iter().chain([event]).collect(),

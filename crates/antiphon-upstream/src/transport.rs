@@ -299,6 +299,7 @@ pub(crate) fn is_piece(event: &ModelEvent) -> bool {
     match event {
         ModelEvent::Thought { .. }
         | ModelEvent::Signed(_)
+        | ModelEvent::Picture(_)
         | ModelEvent::Text { .. }
         | ModelEvent::CallStarted { .. }
         | ModelEvent::CallArguments { .. }

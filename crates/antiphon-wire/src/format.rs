@@ -5,12 +5,21 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::fields::{Fields, describe};
+use crate::image::ImageFormat;
 
 /// The JSON Schema the answer must conform to, as it came, and the JSON path of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnswerSchema {
     pub path: String,
     pub schema: Value,
+}
+
+/// What an answer is to consist of, where the request says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    Text,
+    Image(ImageFormat),
 }
 
 /// A key that tells a bare JSON Schema without `type` from something else.
@@ -21,48 +30,75 @@ const SCHEMA_TYPES: [&str; 7] = ["object", "array", "string", "number", "integer
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain";
 
-/// Reads `response_format`, `response_mime_type` and `response_modalities`; `None` asks
-/// for plain text.
-pub(crate) fn read(fields: &mut Fields, format: Option<Value>) -> Result<Option<AnswerSchema>, Error> {
-    let mut text = TextFormat::default();
+/// Reads `response_format`, `response_mime_type` and `response_modalities`: the schema of the
+/// answer, and what it consists of.
+pub(crate) fn read(
+    fields: &mut Fields,
+    format: Option<Value>,
+) -> Result<(Option<AnswerSchema>, Option<Output>), Error> {
+    let mut said = Said::default();
     if let Some(format) = format {
         match format {
             Value::Array(formats) => {
                 for (at, format) in formats.into_iter().enumerate() {
-                    text.read(format, &format!("response_format[{at}]"))?;
+                    said.read(format, &format!("response_format[{at}]"))?;
                 }
             }
-            format => text.read(format, "response_format")?,
+            format => said.read(format, "response_format")?,
         }
     }
     match fields.take("response_mime_type") {
         None => {}
-        Some(Value::String(mime)) if mime == JSON || mime == PLAIN => text.mime("response_mime_type", &mime)?,
+        Some(Value::String(mime)) if mime == JSON || mime == PLAIN => said.mime("response_mime_type", &mime)?,
         Some(other) => {
             return Err(fields.mismatch("response_mime_type", "`text/plain` or `application/json`", &other));
         }
     }
+    let (mut says_text, mut says_image) = (false, false);
     for (at, modality) in fields.list("response_modalities")?.unwrap_or_default().into_iter().enumerate() {
-        if !modality.as_str().is_some_and(|name| name.eq_ignore_ascii_case("text")) {
-            return Err(Error::invalid(
-                &format!("response_modalities[{at}]"),
-                format!("expected `text`, the only output supported by this server yet, got {}", describe(&modality)),
-            ));
+        match modality.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("text") => says_text = true,
+            Some("image") => says_image = true,
+            _ => {
+                return Err(Error::invalid(
+                    &format!("response_modalities[{at}]"),
+                    format!("expected `text` or `image`, the outputs of this server, got {}", describe(&modality)),
+                ));
+            }
         }
     }
-    Ok(text.schema())
+    let is_text = said.seen || said.json.is_some() || said.schema.is_some();
+    let output = match said.image {
+        Some(_) if is_text => {
+            let message = "text and a picture in one answer are not supported by this server yet";
+            return Err(Error::invalid("response_format", message));
+        }
+        Some(_) if says_text && !says_image => {
+            return Err(Error::invalid("response_modalities", "`response_format` asks for a picture, this for text"));
+        }
+        Some(image) => Some(Output::Image(image)),
+        None if is_text && says_image => {
+            return Err(Error::invalid("response_modalities", "`response_format` asks for text, this for a picture"));
+        }
+        // Both together are a hint: whatever the model answers with is one of them.
+        None if says_image => Some(Output::Image(ImageFormat::default())),
+        None => (is_text || says_text).then_some(Output::Text),
+    };
+    Ok((said.schema(), output))
 }
 
-/// What has been said of the answer's text so far.
+/// What has been said of the answer so far.
 #[derive(Default)]
-struct TextFormat {
+struct Said {
+    /// Whether a format of text came.
     seen: bool,
     /// Whether it is to be JSON, if that was said.
     json: Option<bool>,
     schema: Option<AnswerSchema>,
+    image: Option<ImageFormat>,
 }
 
-impl TextFormat {
+impl Said {
     /// One format, tagged by `type`, or a bare schema: the tags are no types of JSON
     /// Schema, so `type` decides.
     fn read(&mut self, value: Value, path: &str) -> Result<(), Error> {
@@ -72,12 +108,18 @@ impl TextFormat {
         let mut format = Fields::new(value, path)?;
         match format.string("type")?.as_deref() {
             Some("text") => {}
-            Some(other @ ("image" | "audio" | "video")) => {
-                let message = format!("{other} output is not supported by this server yet; supported: text");
+            Some("image") => {
+                if self.image.replace(ImageFormat::read(format)?).is_some() {
+                    return Err(Error::invalid(path, "an answer has one picture only, a second format came"));
+                }
+                return Ok(());
+            }
+            Some(other @ ("audio" | "video")) => {
+                let message = format!("{other} output is not supported by this server yet; supported: text, image");
                 return Err(Error::invalid(&format.path_of("type"), message));
             }
             Some(_) => {
-                let message = "expected `text`, or a JSON Schema with one of its types";
+                let message = "expected `text`, `image`, or a JSON Schema with one of its types";
                 return Err(Error::invalid(&format.path_of("type"), message));
             }
             None => return Err(Error::invalid(path, "expected an object with `type`, or a JSON Schema")),

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::fields::{Fields, describe};
+use crate::image::ImageConfig;
 use crate::tool::ToolChoice;
 
 /// How the answer is to be generated. Absent fields take the model's own defaults.
@@ -33,6 +34,9 @@ pub struct GenerationConfig {
     /// Absent is `auto`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
+    /// Of models that answer with a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_config: Option<ImageConfig>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,9 +87,12 @@ impl GenerationConfig {
                 &[("auto", ThinkingSummaries::Auto), ("none", ThinkingSummaries::None)],
             )?,
             tool_choice: ToolChoice::read(&mut fields)?,
+            image_config: fields
+                .take("image_config")
+                .map(|value| ImageConfig::read(value, "generation_config.image_config"))
+                .transpose()?,
         };
         fields.refuse("speech_config", "audio output is not supported by this server yet")?;
-        fields.refuse("image_config", "image output is not supported by this server yet")?;
         fields.refuse("video_config", "video output is not supported by this server yet")?;
         fields.refuse("transcription_config", "audio input is not supported by this server yet")?;
         fields.finish()?;

@@ -21,6 +21,7 @@ mod fold;
 mod format;
 mod generation;
 mod id;
+mod image;
 mod interaction;
 mod request;
 mod server_tool;
@@ -49,9 +50,10 @@ pub use file_search::{
     ImportFile, Operation, UploadToFileSearchStore, WhiteSpaceConfig,
 };
 pub use fold::EventFold;
-pub use format::AnswerSchema;
+pub use format::{AnswerSchema, Output};
 pub use generation::{GenerationConfig, ThinkingLevel, ThinkingSummaries};
 pub use id::{EventId, InteractionId};
+pub use image::{AspectRatio, ImageConfig, ImageFormat, ImageSize, ImageType};
 pub use interaction::Interaction;
 pub use request::{CreateInteraction, REQUEST_FIELDS, RequestField, ServiceTier, Treatment};
 pub use server_tool::{ServerCallStep, ServerResultStep, ServerTool};

@@ -10,7 +10,7 @@ use crate::content::Content;
 use crate::environment::EnvironmentChoice;
 use crate::error::Error;
 use crate::fields::{Fields, describe, excerpt};
-use crate::format::{self, AnswerSchema};
+use crate::format::{self, AnswerSchema, Output};
 use crate::generation::GenerationConfig;
 use crate::id::InteractionId;
 use crate::step::Step;
@@ -52,6 +52,9 @@ pub struct CreateInteraction {
     /// What the answer must conform to, out of `response_format` and its relatives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_schema: Option<AnswerSchema>,
+    /// What the answer is to consist of; none leaves it to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Output>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_interaction_id: Option<InteractionId>,
     pub store: bool,
@@ -93,6 +96,7 @@ impl CreateInteraction {
             return Err(Error::invalid("background", "a background interaction must be stored, but `store` is false"));
         }
         let response_format = fields.take("response_format");
+        let (answer_schema, output) = format::read(&mut fields, response_format.clone())?;
         let request = Self {
             model,
             agent,
@@ -109,8 +113,9 @@ impl CreateInteraction {
                 Some(value) => GenerationConfig::read(value, "generation_config")?,
             },
             tools: Tool::read_list(fields.list("tools")?.unwrap_or_default())?,
-            response_format: response_format.clone(),
-            answer_schema: format::read(&mut fields, response_format)?,
+            response_format,
+            answer_schema,
+            output,
             previous_interaction_id: read_previous(&mut fields)?,
             store,
             background,
@@ -139,6 +144,10 @@ impl CreateInteraction {
         }
         if let Some(choice) = &request.generation_config.tool_choice {
             choice.check(&request.tools)?;
+        }
+        if request.generation_config.image_config.is_some() && request.response_format.is_some() {
+            let message = "what the answer is to be is said in `response_format` already";
+            return Err(Error::invalid("generation_config.image_config", message));
         }
         read_safety_settings(&mut fields)?;
         fields.refuse("webhook_config", "webhooks are not supported by this server yet")?;
@@ -501,7 +510,11 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
         "no such function is declared",
     ),
     refused("generation_config.speech_config", r#"[{"voice":"kore"}]"#, "audio output is not there yet"),
-    refused("generation_config.image_config", r#"{"aspect_ratio":"1:1"}"#, "image output is not there yet"),
+    honoured(
+        "generation_config.image_config",
+        r#"{"aspect_ratio":"16:9","image_size":"512"}"#,
+        "deprecated; of models that answer with a picture",
+    ),
     refused("generation_config.video_config", r#"{"task":"edit"}"#, "video output is not there yet"),
     refused("generation_config.transcription_config", r#"{"mode":"smart"}"#, "audio input is not there yet"),
     refused("generation_config.top_k", "40", "not part of the API: `parameter_unknown`"),
@@ -513,11 +526,25 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     ),
     honoured("response_format", r#"{"type":"object","properties":{}}"#, "a bare JSON Schema"),
     honoured("response_format", r#"[{"type":"text"}]"#, "a list, of one text format"),
-    refused("response_format.type", r#"{"type":"image"}"#, "image output is not there yet"),
+    honoured(
+        "response_format",
+        r#"{"type":"image","mime_type":"image/jpeg","aspect_ratio":"16:9","image_size":"2K","delivery":"inline"}"#,
+        "of models that answer with a picture: `docs/images.md`",
+    ),
+    refused("response_format.delivery", r#"{"type":"image","delivery":"uri"}"#, "pictures come with the answer"),
+    refused("response_format.mime_type", r#"{"type":"image","mime_type":"image/webp"}"#, "PNG and JPEG are written"),
+    refused("response_format", r#"[{"type":"text"},{"type":"image"}]"#, "text and a picture in one answer come later"),
+    refused("response_format.type", r#"{"type":"audio"}"#, "audio output is not there yet"),
+    refused("response_format.type", r#"{"type":"video"}"#, "video output is not there yet"),
     honoured("response_mime_type", r#""text/plain""#, "deprecated"),
     honoured("response_mime_type", r#""application/json""#, "deprecated; without a schema an object or a list"),
     honoured("response_modalities", r#"["TEXT"]"#, "deprecated; any case"),
-    refused("response_modalities[0]", r#"["image"]"#, "text is the only output yet"),
+    honoured(
+        "response_modalities",
+        r#"["TEXT","IMAGE"]"#,
+        "deprecated; both are a hint: the answer is what the model gives",
+    ),
+    refused("response_modalities[0]", r#"["audio"]"#, "text and images are the only outputs yet"),
     refused("environment", r#""remote""#, "for agents, and for `code_execution`"),
     refused("agent_config", r#"{"type":"antigravity"}"#, "for agents alone"),
     refused("webhook_config", r#"{"uris":["https://example.com"]}"#, "webhooks come later"),

@@ -57,4 +57,5 @@ pub struct ModalityTokens {
 #[serde(rename_all = "snake_case")]
 pub enum Modality {
     Text,
+    Image,
 }

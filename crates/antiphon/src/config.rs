@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) agents: Agents,
     pub(crate) models: Vec<Model>,
+    pub(crate) images: Images,
     pub(crate) search: Search,
     pub(crate) fetch: Fetch,
     pub(crate) sandbox: Sandbox,
@@ -72,6 +73,14 @@ pub(crate) struct Agents {
     pub(crate) turns: u32,
     pub(crate) tool_calls: u32,
     pub(crate) run_seconds: u32,
+}
+
+/// How pictures are made.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Images {
+    /// The model that draws them; without it, the default one.
+    pub(crate) model: Option<String>,
 }
 
 impl Default for Store {

@@ -13,6 +13,7 @@ mod config;
 mod configuration;
 mod corpus;
 mod data;
+mod drawing;
 mod keys;
 mod models;
 mod paths;
@@ -40,6 +41,9 @@ enum Command {
     Models(models::Arguments),
     /// Add, list and remove folders that can be searched.
     Corpus(corpus::Arguments),
+    /// Make a picture of a drawing; the server starts it.
+    #[command(hide = true)]
+    PaintDrawing(drawing::Arguments),
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -53,14 +57,15 @@ impl Failed {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(arguments) => serve::run(arguments).await,
-        Command::Keys(arguments) => keys::run(arguments).await,
+        Command::Serve(arguments) => wait(serve::run(arguments)),
+        Command::Keys(arguments) => wait(keys::run(arguments)),
         Command::Config(arguments) => configuration::run(&arguments),
-        Command::Models(arguments) => models::run(arguments).await,
-        Command::Corpus(arguments) => corpus::run(arguments).await,
+        Command::Models(arguments) => wait(models::run(arguments)),
+        Command::Corpus(arguments) => wait(corpus::run(arguments)),
+        // It bounds its process, in which nothing else may be.
+        Command::PaintDrawing(arguments) => return drawing::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,6 +74,11 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[tokio::main]
+async fn wait<T>(work: impl Future<Output = T>) -> T {
+    work.await
 }
 
 /// Words for a person go to standard error; results go to standard output. That nobody

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use antiphon_backends::{Llama, LlamaOptions, Script, ScriptError, Scripted};
+use antiphon_backends::{Artist, Llama, LlamaOptions, Painter, Script, ScriptError, Scripted};
 use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, RunLimits, Served, Store, StoreError};
 use antiphon_environments::Environments;
 use antiphon_files::Files;
@@ -84,7 +84,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         };
         bare.push((model, built));
     }
-    let served = bare.iter().map(|(model, built)| Arc::new(serve_model(model, built, &bare, &config))).collect();
+    let served: Vec<_> =
+        bare.iter().map(|(model, built)| Arc::new(serve_model(model, built, &bare, &config))).collect();
+    let artist = artist(&served, &config)?;
     let key = first_key(&data, &*store, &address).await?;
     let sandbox = tools::sandbox(&config).await;
     let environments = tools::environments(&config, &data, &sandbox).await?;
@@ -92,7 +94,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let agents = tools::agents(&config, data.path()).await?;
     let engine = Engine::new(EngineParts {
         store,
-        models: Models::new(served, config.server.strict_models),
+        models: Models::new(served, config.server.strict_models).with_images(artist),
         tools: Arc::new(
             tools::open(&config, data.path(), address, sandbox, files.clone(), environments.clone(), agents.clone())
                 .await?,
@@ -201,6 +203,19 @@ fn serve_model(model: &config::Model, built: &Built, all: &[(config::Model, Buil
     served.description.clone_from(&built.description);
     served.aliases = built.aliases.iter().chain(&model.aliases).cloned().collect();
     served
+}
+
+/// The model that draws.
+fn artist(served: &[Arc<Served>], config: &Config) -> Result<Served, Failed> {
+    let chosen = match &config.images.model {
+        None => served.first(),
+        Some(name) => served.iter().find(|model| model.name == *name || model.aliases.contains(name)),
+    };
+    let model = chosen.ok_or_else(|| Failed::new("`images.model`: no model that is served has this name"))?;
+    let executable = std::env::current_exe()
+        .map_err(|error| Failed::new(format!("where this executable is cannot be found: {error}")))?;
+    let painter = Painter { executable, arguments: vec!["paint-drawing".to_owned()] };
+    Ok(model.drawing(Arc::new(Artist::new(Arc::clone(&model.backend), &model.name, painter))))
 }
 
 /// The backend of a model behind a service; none when it is on this machine.

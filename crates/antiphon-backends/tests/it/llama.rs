@@ -45,6 +45,8 @@ fn request(messages: Vec<Message>, most: u32) -> ModelRequest {
         tools: Vec::new(),
         calls: Calls::None,
         answer: None,
+        grammar: None,
+        picture: Default::default(),
         thinking: None,
         messages,
         generation: GenerationConfig::default(),
@@ -92,7 +94,10 @@ async fn turn(llama: &Llama, request: ModelRequest, prepared: Prepared) -> Resul
     while let Some(event) = stream.next().await {
         match event? {
             ModelEvent::Started { cached_tokens } => turn.cached = cached_tokens,
-            ModelEvent::Counted { .. } | ModelEvent::ServedBy { .. } | ModelEvent::Signed(_) => {}
+            ModelEvent::Counted { .. }
+            | ModelEvent::ServedBy { .. }
+            | ModelEvent::Signed(_)
+            | ModelEvent::Picture(_) => {}
             ModelEvent::Thought { text, tokens } | ModelEvent::Text { text, tokens } => {
                 turn.text += &text;
                 turn.tokens.extend(tokens);

@@ -1,6 +1,6 @@
 //! What a run costs, turn by turn.
 
-use antiphon_wire::{GroundingToolCount, ServerTool, Usage};
+use antiphon_wire::{GroundingToolCount, Modality, ModalityTokens, ServerTool, Usage};
 
 use crate::backend::{FinishReason, ModelEvent};
 
@@ -16,6 +16,8 @@ pub(super) struct Counts {
     pub(super) searches: u64,
     /// Whether the input holds media.
     pub(super) mixed: bool,
+    /// Whether the output is a picture.
+    pub(super) drawn: bool,
     /// Of the turn at hand.
     pub(super) turn: TurnCounts,
 }
@@ -67,6 +69,9 @@ impl Counts {
             // How much of the input is text nobody has said.
             usage.input_tokens_by_modality.clear();
         }
+        if self.drawn {
+            usage.output_tokens_by_modality = vec![ModalityTokens { modality: Modality::Image, tokens: self.output }];
+        }
         if self.searches > 0 {
             let kind = ServerTool::GoogleSearch.as_str().to_owned();
             usage.grounding_tool_count = vec![GroundingToolCount { kind, count: self.searches }];
@@ -85,7 +90,7 @@ impl TurnCounts {
                 self.cached = *cached_tokens;
                 self.output = *output_tokens;
             }
-            ModelEvent::ServedBy { .. } | ModelEvent::Signed(_) => {}
+            ModelEvent::ServedBy { .. } | ModelEvent::Signed(_) | ModelEvent::Picture(_) => {}
             ModelEvent::Thought { tokens, .. } => self.thought += tokens.len() as u64,
             ModelEvent::Text { tokens, .. }
             | ModelEvent::CallStarted { tokens, .. }

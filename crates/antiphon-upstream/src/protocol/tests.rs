@@ -37,6 +37,8 @@ fn request(messages: Vec<Message>) -> ModelRequest {
         calls: Calls::None,
         is_agent: false,
         answer: None,
+        grammar: None,
+        picture: Default::default(),
         thinking: None,
         messages,
         generation: GenerationConfig::default(),
@@ -344,6 +346,7 @@ fn heard(protocol: &dyn Protocol, events: &[Value]) -> Vec<Said> {
             ModelEvent::Started { .. }
             | ModelEvent::Counted { .. }
             | ModelEvent::ServedBy { .. }
+            | ModelEvent::Picture(_)
             | ModelEvent::Finished { .. } => {}
         }
     }

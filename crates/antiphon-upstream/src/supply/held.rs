@@ -98,7 +98,7 @@ impl Held {
                     self.ready.push_back(event);
                 }
             }
-            ModelEvent::ServedBy { .. } => self.ready.push_back(event),
+            ModelEvent::ServedBy { .. } | ModelEvent::Picture(_) => self.ready.push_back(event),
             ModelEvent::Counted { input_tokens, cached_tokens, output_tokens } => {
                 self.ready.push_back(self.cost.counted(input_tokens, cached_tokens, output_tokens));
             }

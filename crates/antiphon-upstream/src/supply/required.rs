@@ -63,6 +63,7 @@ async fn until_a_call(mut stream: ModelStream, cost: &mut Cost) -> Said {
                 | ModelEvent::ServedBy { .. }
                 | ModelEvent::Thought { .. }
                 | ModelEvent::Signed(_)
+                | ModelEvent::Picture(_)
                 | ModelEvent::CallArguments { .. },
             ) => false,
         };

@@ -52,6 +52,8 @@ fn request() -> ModelRequest {
         calls: Calls::None,
         is_agent: false,
         answer: None,
+        grammar: None,
+        picture: Default::default(),
         thinking: None,
         messages: vec![Message::user("Hello")],
         generation: GenerationConfig::default(),
@@ -114,7 +116,8 @@ fn told(events: &[ModelEvent]) -> (String, (u64, u64), (u64, u64)) {
             ModelEvent::Started { .. }
             | ModelEvent::ServedBy { .. }
             | ModelEvent::Thought { .. }
-            | ModelEvent::Signed(_) => {}
+            | ModelEvent::Signed(_)
+            | ModelEvent::Picture(_) => {}
         }
     }
     (said, input, output)

@@ -211,6 +211,7 @@ impl Reader {
             | ModelEvent::ServedBy { .. }
             | ModelEvent::Thought { .. }
             | ModelEvent::Signed(_)
+            | ModelEvent::Picture(_)
             | ModelEvent::CallStarted { .. }
             | ModelEvent::CallArguments { .. } => self.ready.push_back(event),
         }

@@ -341,6 +341,8 @@ fn request() -> ModelRequest {
         tools: Vec::new(),
         calls: Calls::None,
         answer: None,
+        grammar: None,
+        picture: Default::default(),
         thinking: None,
         messages: vec![Message::user("Hello")],
         generation: GenerationConfig::default(),
@@ -404,6 +406,7 @@ fn said(events: &[ModelEvent]) -> Vec<String> {
             | ModelEvent::Counted { .. }
             | ModelEvent::ServedBy { .. }
             | ModelEvent::Signed(_)
+            | ModelEvent::Picture(_)
             | ModelEvent::Finished { .. } => {}
         }
     }

@@ -104,6 +104,8 @@ pub(crate) fn request(text: &str) -> ModelRequest {
         tools: Vec::new(),
         calls: Calls::None,
         answer: None,
+        grammar: None,
+        picture: Default::default(),
         thinking: None,
         messages: vec![Message::user(text)],
         generation: GenerationConfig::default(),

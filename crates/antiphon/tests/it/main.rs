@@ -10,5 +10,6 @@ mod crash;
 mod environments;
 mod erasure;
 mod files;
+mod images;
 mod server;
 mod upstream;

@@ -1,0 +1,278 @@
+//! A language model that draws: it writes a picture as SVG, which is painted for it.
+//!
+//! It is a backend over the model's own, so that a drawing is a run like any other. Nothing is said
+//! before there is a picture: a run that is cut before is drawn again, and one picture is all that
+//! can come. What cannot be shown is told to the model, which may draw once more. There is no
+//! picture but what it has drawn.
+
+use std::sync::Arc;
+
+use antiphon_drawing::{Drawing, View, grammar};
+use antiphon_engine::{
+    Backend, BackendError, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
+    ModelStream, ModelTurn, Part, Prepared, Signature,
+};
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{StreamExt as _, stream};
+use tracing::info;
+
+mod painter;
+
+pub use painter::{FAULT, Painter};
+use painter::{Order, Unpainted};
+
+/// How often the model may draw for one answer.
+const TRIES: u64 = 2;
+
+/// The tokens of one drawing: more take a small model minutes, and make it no better.
+const DRAWING_TOKENS: u32 = 500;
+
+/// About the sides of a square drawing, in units of its own: small numbers are few tokens.
+const SIDE: u32 = 100;
+
+/// Said once there is a drawing that can be changed.
+const CHANGE: &str = "Write the whole picture again as one <svg>, changed so. Keep everything else as it was.";
+const DRAW: &str = "Draw this as one <svg>.";
+
+/// The backend that draws with another.
+pub struct Artist {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    model: Arc<dyn Backend>,
+    /// The model's.
+    name: String,
+    painter: Painter,
+}
+
+/// What all tries cost so far.
+#[derive(Default)]
+struct Cost {
+    input: u64,
+    cached: u64,
+    output: u64,
+    thought: u64,
+}
+
+/// A drawing that can be shown.
+struct Shown {
+    source: String,
+    picture: Vec<u8>,
+}
+
+impl Artist {
+    /// `name` is what the model is called.
+    pub fn new(model: Arc<dyn Backend>, name: impl Into<String>, painter: Painter) -> Self {
+        Self { inner: Arc::new(Inner { model, name: name.into(), painter }) }
+    }
+}
+
+#[async_trait]
+impl Backend for Artist {
+    fn slots(&self) -> usize {
+        self.inner.model.slots()
+    }
+
+    /// What was drawn before is drawn otherwise the second time.
+    fn resumes(&self) -> bool {
+        false
+    }
+
+    fn is_ready(&self) -> bool {
+        self.inner.model.is_ready()
+    }
+
+    fn draws(&self) -> bool {
+        true
+    }
+
+    async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
+        self.inner.model.prepare(&asked(request)).await
+    }
+
+    async fn generate(&self, request: ModelRequest, prepared: Prepared) -> Result<ModelStream, BackendError> {
+        let call = asked(&request);
+        // The first drawing begins at once.
+        let first = self.inner.model.generate(call.clone(), prepared.clone()).await?;
+        let inner = Arc::clone(&self.inner);
+        let events = stream::once(async move { stream::iter(inner.draw(call, prepared, first).await) });
+        Ok(events.flatten().boxed())
+    }
+}
+
+impl Inner {
+    /// All that comes of a request, at its end.
+    async fn draw(
+        &self,
+        mut call: ModelRequest,
+        mut prepared: Prepared,
+        mut stream: ModelStream,
+    ) -> Vec<Result<ModelEvent, BackendError>> {
+        let most = call.max_output_tokens;
+        let (mut cost, mut name, mut faults) = (Cost::default(), self.name.clone(), Vec::new());
+        for attempt in 1.. {
+            cost.input += prepared.input_tokens;
+            let answer = match listen(stream, &mut cost, &mut name).await {
+                Ok(answer) => answer,
+                Err(error) => return vec![Ok(cost.counted()), Err(error)],
+            };
+            let fault = match self.show(&answer, &call).await {
+                Ok(shown) => return cost.told(&call, shown, &summary(&name, &faults)),
+                Err(Unpainted::Fault(fault)) => fault,
+                Err(Unpainted::Broken(error)) => return vec![Ok(cost.counted()), Err(BackendError::Internal(error))],
+            };
+            info!(model = name, attempt, fault, "A drawing cannot be shown");
+            faults.push(fault);
+            call.max_output_tokens = left(most, cost.output + cost.thought);
+            if attempt == TRIES || call.max_output_tokens == 0 {
+                break;
+            }
+            call.seed = call.seed.wrapping_add(1);
+            call.messages.push(Message::Model(ModelTurn::text(answer)));
+            call.messages.push(Message::user(again(faults.last().map_or("", String::as_str))));
+            match self.begin(&call).await {
+                Ok(begun) => (prepared, stream) = begun,
+                // There was no room for a second one.
+                Err(BackendError::TooLong { .. }) => break,
+                Err(error) => return vec![Ok(cost.counted()), Err(error)],
+            }
+        }
+        let tries = faults.len();
+        let fault = faults.pop().unwrap_or_default();
+        let message = format!("The model `{name}` drew {tries} times, and nothing that can be shown: {fault}");
+        vec![Ok(cost.counted()), Err(BackendError::NoImage(message))]
+    }
+
+    async fn begin(&self, call: &ModelRequest) -> Result<(Prepared, ModelStream), BackendError> {
+        let prepared = self.model.prepare(call).await?;
+        Ok((prepared.clone(), self.model.generate(call.clone(), prepared).await?))
+    }
+
+    async fn show(&self, answer: &str, call: &ModelRequest) -> Result<Shown, Unpainted> {
+        let drawing = Drawing::read(answer, view(call)).map_err(|refused| Unpainted::Fault(refused.to_string()))?;
+        let (width, height) = call.picture.pixels();
+        let order = Order { width, height, mime_type: call.picture.mime_type.as_str(), view: drawing.view() };
+        let picture = self.painter.paint(drawing.source(), order).await?;
+        Ok(Shown { source: drawing.source().to_owned(), picture })
+    }
+}
+
+impl Cost {
+    fn counted(&self) -> ModelEvent {
+        ModelEvent::Counted {
+            input_tokens: self.input,
+            cached_tokens: self.cached,
+            output_tokens: self.output + self.thought,
+        }
+    }
+
+    /// The events of a picture.
+    fn told(&self, call: &ModelRequest, shown: Shown, summary: &str) -> Vec<Result<ModelEvent, BackendError>> {
+        let signature = Signature { origin: Some(DRAWN.to_owned()), value: shown.source };
+        let picture = Media {
+            kind: MediaKind::Image,
+            mime_type: call.picture.mime_type.as_str().to_owned(),
+            data: STANDARD.encode(&shown.picture).into(),
+        };
+        let events = [
+            self.counted(),
+            ModelEvent::Thought { text: summary.to_owned(), tokens: Vec::new() },
+            ModelEvent::Signed(signature),
+            ModelEvent::Picture(picture),
+            ModelEvent::Finished {
+                reason: FinishReason::Stop,
+                exact: false,
+                thought_tokens: self.thought,
+                output_tokens: self.output,
+            },
+        ];
+        events.into_iter().map(Ok).collect()
+    }
+}
+
+/// All that the model writes in one try.
+async fn listen(mut stream: ModelStream, cost: &mut Cost, name: &mut String) -> Result<String, BackendError> {
+    let mut answer = String::new();
+    let (mut thought, mut output) = (0, 0);
+    while let Some(event) = stream.next().await {
+        match event? {
+            ModelEvent::Started { cached_tokens } => cost.cached += cached_tokens,
+            ModelEvent::Counted { output_tokens, .. } => output = output_tokens,
+            ModelEvent::ServedBy { name: other } => *name = other,
+            ModelEvent::Text { text, .. } => answer.push_str(&text),
+            ModelEvent::Finished { thought_tokens, output_tokens, .. } => {
+                (thought, output) = (thought_tokens, output_tokens);
+                break;
+            }
+            ModelEvent::Thought { .. }
+            | ModelEvent::Signed(_)
+            | ModelEvent::Picture(_)
+            | ModelEvent::CallStarted { .. }
+            | ModelEvent::CallArguments { .. } => {}
+        }
+    }
+    cost.thought += thought;
+    cost.output += output;
+    Ok(answer)
+}
+
+/// What the model is asked for a request.
+fn asked(request: &ModelRequest) -> ModelRequest {
+    let view = view(request);
+    let told = instruction(view);
+    let system = match &request.system_instruction {
+        None => told,
+        Some(own) => format!("{told}\n\n{own}"),
+    };
+    let mut call = request.clone();
+    call.system_instruction = Some(system);
+    call.calls = Calls::None;
+    // Its tokens are for the drawing.
+    call.thinking = Some(false);
+    call.grammar = Some(grammar(view).into());
+    call.max_output_tokens = left(request.max_output_tokens, 0);
+    let has_drawn = request.messages.iter().any(|message| matches!(message, Message::Model(turn) if turn.joined_text().contains("<svg")));
+    if let Some(Message::User(parts)) = call.messages.last_mut() {
+        parts.push(Part::Text(if has_drawn { CHANGE } else { DRAW }.to_owned()));
+    }
+    call
+}
+
+fn instruction(View { width, height }: View) -> String {
+    format!(
+        "You are an illustrator who draws in SVG. Answer with one <svg> and nothing else. The picture is {width} wide \
+         and {height} high; 0,0 is at the left and the top. Begin with the ground: a sky or a colour that covers \
+         everything. Go on with what is far away, then what is near, and make what was asked for large, in the middle \
+         and easy to recognise. Give neighbours different colours. Draw 8 to 14 shapes, each in another place."
+    )
+}
+
+fn again(fault: &str) -> String {
+    format!("That drawing cannot be shown: {fault}. Draw the whole picture again as one <svg>, otherwise.")
+}
+
+/// What the thought says of a picture.
+fn summary(name: &str, faults: &[String]) -> String {
+    let mut summary = format!(
+        "This picture is a vector drawing: the language model `{name}` wrote it as SVG. No image model has made it."
+    );
+    for fault in faults {
+        summary.push_str(&format!(" An earlier drawing could not be shown: {fault}."));
+    }
+    summary
+}
+
+/// The size of a drawing for the picture that is wanted.
+fn view(request: &ModelRequest) -> View {
+    let (width, height) = request.picture.aspect_ratio.ratio();
+    let unit = (SIDE / (width * height).isqrt()).max(1);
+    View { width: width * unit, height: height * unit }
+}
+
+/// The tokens of the next drawing.
+fn left(most: u32, spent: u64) -> u32 {
+    most.saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX)).min(DRAWING_TOKENS)
+}

@@ -1,0 +1,39 @@
+//! Whether a drawing is a picture at all: a blank one is asked for again.
+
+use std::collections::HashMap;
+
+use resvg::tiny_skia::Pixmap;
+
+use crate::read::Drawing;
+
+/// The fewest colours, each on at least this part of the picture, and the fewest shapes in sight.
+const LEAST_COLOURS: usize = 4;
+const LEAST_PART: f64 = 0.005;
+const LEAST_SHAPES: usize = 5;
+
+/// What a drawing lacks, in words for who drew it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    #[error("only {0} shapes are in sight, at least {LEAST_SHAPES} are wanted")]
+    Shapes(usize),
+    #[error("only {0} colours can be seen, each on a small part of the picture at least; {LEAST_COLOURS} are wanted")]
+    Colours(usize),
+    #[error("its text has characters that cannot be drawn here; use Latin letters or none")]
+    Letters,
+}
+
+/// Holds a small painting of a drawing against what a picture is.
+pub(crate) fn judge(drawing: &Drawing, small: &Pixmap) -> Result<(), Lack> {
+    if drawing.shapes() < LEAST_SHAPES {
+        return Err(Lack::Shapes(drawing.shapes()));
+    }
+    let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
+    for pixel in small.pixels() {
+        // What is nearly the same colour is the same: edges and gradients have many.
+        let near = [pixel.red() >> 4, pixel.green() >> 4, pixel.blue() >> 4];
+        *counts.entry(near).or_default() += 1;
+    }
+    let least = (small.pixels().len() as f64 * LEAST_PART).max(1.0);
+    let colours = counts.values().filter(|count| **count as f64 >= least).count();
+    if colours < LEAST_COLOURS { Err(Lack::Colours(colours)) } else { Ok(()) }
+}

@@ -1,0 +1,108 @@
+use std::sync::{Arc, LazyLock};
+
+use antiphon_drawing::{Drawing, Refused, View, grammar};
+use llguidance::api::TopLevelGrammar;
+use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
+use llguidance::{Matcher, ParserFactory};
+use proptest::prelude::*;
+
+const END: u32 = 256;
+
+/// A vocabulary of single bytes.
+static FACTORY: LazyLock<ParserFactory> = LazyLock::new(|| {
+    let mut words: Vec<Vec<u8>> = (0..=u8::MAX).map(|byte| vec![byte]).collect();
+    words.push([&[TokTrie::SPECIAL_TOKEN_MARKER], &b"<end>"[..]].concat());
+    let tokens: TokEnv = Arc::new(ApproximateTokEnv::new(TokTrie::from(&TokRxInfo::new(END + 1, END), &words)));
+    let mut factory = ParserFactory::new_simple(&tokens).unwrap();
+    factory.quiet();
+    factory
+});
+
+fn matcher(view: View) -> Matcher {
+    let grammar = format!("start: answer\n{}", grammar(view));
+    let matcher = Matcher::new(FACTORY.create_parser(TopLevelGrammar::from_lark(grammar.clone())));
+    assert_eq!(matcher.get_error(), None, "{grammar}");
+    matcher
+}
+
+/// How much of a text is accepted, and whether it may end there.
+fn accepted(text: &str) -> (&str, bool) {
+    let mut matcher = matcher(View { width: 100, height: 100 });
+    for (at, byte) in text.bytes().enumerate() {
+        if matcher.try_consume_tokens(&[u32::from(byte)]).unwrap() == 0 {
+            return (&text[..at], matcher.is_accepting().unwrap());
+        }
+    }
+    (text, matcher.is_accepting().unwrap())
+}
+
+const GROUND: &str = "<svg>\n<rect width=\"100\" height=\"100\" fill=\"skyblue\"/>";
+
+#[test]
+fn a_drawing_has_a_ground_and_things_on_it() {
+    let things = [
+        "<rect x=\"1\" y=\"2.5\" width=\"30\" height=\"100\" rx=\"2\" fill=\"#00ff7f\" opacity=\"0.5\"/>",
+        "<circle cx=\"1\" cy=\"2\" r=\"30\" fill=\"gold\"/>",
+        "<path d=\"M10,10 L20,20 Q30,30 40,20 C1,2 3,4 5,6 Z\" fill=\"#abc\"/>",
+        "<line x1=\"0\" y1=\"0\" x2=\"9\" y2=\"9\" stroke=\"red\" stroke-width=\"1.5\"/>",
+        "<text x=\"9\" y=\"9\" font-size=\"6\" fill=\"white\">Olá, mar!</text>",
+        "<g fill=\"yellow\"><rect x=\"1\" y=\"2\" width=\"3\" height=\"4\"/>\n<circle cx=\"1\" cy=\"2\" r=\"3\"/></g>",
+        "<polyline points=\"1,2 3,4\" fill=\"none\" stroke=\"red\" stroke-width=\"9\"/>",
+    ];
+    let whole = format!("{GROUND}\n{}\n</svg>", things.join("\n"));
+    assert_eq!(accepted(&whole), (whole.as_str(), true));
+    let sky = "<svg><linearGradient id=\"sky\" x2=\"0\" y2=\"1\"><stop offset=\"0\" stop-color=\"navy\"/>\
+               <stop offset=\"1\" stop-color=\"coral\"/></linearGradient><rect width=\"100\" height=\"100\" fill=\"url(#sky)\"/>";
+    let whole = format!("{sky}{}</svg>", things.join(""));
+    assert_eq!(accepted(&whole), (whole.as_str(), true));
+    // Four things are too few.
+    let few = format!("{GROUND}{}", things[..4].join(""));
+    assert_eq!(accepted(&format!("{few}</svg>")), (format!("{few}<").as_str(), false));
+}
+
+#[test]
+fn what_is_not_drawn_cannot_be_written() {
+    for (text, until) in [
+        ("<svg onload=\"x()\">", "<svg"),
+        ("<svg><script>", "<svg><"),
+        ("<svg><image", "<svg><"),
+        ("Here is a drawing", ""),
+    ] {
+        assert_eq!(accepted(text), (until, false), "{text}");
+    }
+    for more in ["<use", "<script", "<image", "<filter", "<foreignObject", "<style", "<!--", "<!DOCTYPE"] {
+        let (text, _) = (format!("{GROUND}{more}"), ());
+        assert!(accepted(&text).0.len() < text.len(), "{more}");
+    }
+    let href = format!("{GROUND}<rect x=\"1\" y=\"1\" width=\"1\" height=\"1\" fill=\"url(http://h/)\"/>");
+    assert!(accepted(&href).0.ends_with("fill=\""));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_the_grammar_lets_through_is_read(seed in any::<u64>(), wide in 1u32..4, high in 1u32..4) {
+        let view = View { width: 100 * wide, height: 100 * high };
+        let (mut matcher, mut text, mut state) = (matcher(view), Vec::new(), seed | 1);
+        while !matcher.is_stopped() {
+            let mask = matcher.compute_mask().unwrap();
+            let allowed: Vec<u32> = (0..=END).filter(|token| mask.is_allowed(*token)).collect();
+            // Xorshift: any walk will do.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let token = allowed[usize::try_from(state % allowed.len() as u64).unwrap()];
+            if token == END {
+                break;
+            }
+            text.push(u8::try_from(token).unwrap());
+            matcher.consume_token(token).unwrap();
+        }
+        let text = String::from_utf8(text).unwrap();
+        match Drawing::read(&text, view) {
+            Ok(drawing) => prop_assert_eq!(drawing.source(), text.trim()),
+            Err(refused) => prop_assert_eq!(refused, Refused::TooMuchPaint, "{}", text),
+        }
+    }
+}

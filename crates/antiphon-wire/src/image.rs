@@ -1,0 +1,187 @@
+//! Which picture an answer is to be (spec 02, "response_format").
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::fields::{Fields, describe};
+
+/// The shape, the size and the encoding of a picture; what a request does not say is square,
+/// of 1K and PNG.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFormat {
+    pub aspect_ratio: AspectRatio,
+    pub image_size: ImageSize,
+    pub mime_type: ImageType,
+}
+
+/// What `image_config` of `generation_config` says, which is deprecated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aspect_ratio: Option<AspectRatio>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<ImageSize>,
+}
+
+/// Width to height.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AspectRatio {
+    #[default]
+    #[serde(rename = "1:1")]
+    Square,
+    #[serde(rename = "2:3")]
+    TwoThree,
+    #[serde(rename = "3:2")]
+    ThreeTwo,
+    #[serde(rename = "3:4")]
+    ThreeFour,
+    #[serde(rename = "4:3")]
+    FourThree,
+    #[serde(rename = "4:5")]
+    FourFive,
+    #[serde(rename = "5:4")]
+    FiveFour,
+    #[serde(rename = "9:16")]
+    NineSixteen,
+    #[serde(rename = "16:9")]
+    SixteenNine,
+    #[serde(rename = "21:9")]
+    TwentyOneNine,
+    #[serde(rename = "1:8")]
+    OneEight,
+    #[serde(rename = "8:1")]
+    EightOne,
+    #[serde(rename = "1:4")]
+    OneFour,
+    #[serde(rename = "4:1")]
+    FourOne,
+}
+
+/// About how long a side of a square of the same area is, in pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImageSize {
+    #[serde(rename = "512")]
+    Half,
+    #[default]
+    #[serde(rename = "1K")]
+    One,
+    #[serde(rename = "2K")]
+    Two,
+    #[serde(rename = "4K")]
+    Four,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImageType {
+    #[default]
+    #[serde(rename = "image/png")]
+    Png,
+    #[serde(rename = "image/jpeg")]
+    Jpeg,
+}
+
+use AspectRatio::{
+    EightOne, FiveFour, FourFive, FourOne, FourThree, NineSixteen, OneEight, OneFour, SixteenNine, Square, ThreeFour,
+    ThreeTwo, TwentyOneNine, TwoThree,
+};
+
+/// Each ratio with its name and its pixels at 1K.
+const RATIOS: [(&str, AspectRatio, (u32, u32)); 14] = [
+    ("1:1", Square, (1024, 1024)),
+    ("2:3", TwoThree, (848, 1264)),
+    ("3:2", ThreeTwo, (1264, 848)),
+    ("3:4", ThreeFour, (896, 1200)),
+    ("4:3", FourThree, (1200, 896)),
+    ("4:5", FourFive, (928, 1152)),
+    ("5:4", FiveFour, (1152, 928)),
+    ("9:16", NineSixteen, (768, 1376)),
+    ("16:9", SixteenNine, (1376, 768)),
+    ("21:9", TwentyOneNine, (1584, 672)),
+    ("1:8", OneEight, (384, 3072)),
+    ("8:1", EightOne, (3072, 384)),
+    ("1:4", OneFour, (512, 2048)),
+    ("4:1", FourOne, (2048, 512)),
+];
+
+const SIZES: [(&str, ImageSize); 4] =
+    [("512", ImageSize::Half), ("1K", ImageSize::One), ("2K", ImageSize::Two), ("4K", ImageSize::Four)];
+
+const TYPES: [(&str, ImageType); 2] = [("image/png", ImageType::Png), ("image/jpeg", ImageType::Jpeg)];
+
+impl AspectRatio {
+    /// As `16:9`.
+    pub fn as_str(self) -> &'static str {
+        RATIOS.iter().find(|(_, ratio, _)| *ratio == self).map_or("1:1", |(name, _, _)| name)
+    }
+
+    /// Width and height in the smallest whole numbers.
+    pub fn ratio(self) -> (u32, u32) {
+        let (width, height) = self.as_str().split_once(':').unwrap_or(("1", "1"));
+        (width.parse().unwrap_or(1), height.parse().unwrap_or(1))
+    }
+}
+
+impl ImageType {
+    /// As `image/png`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+        }
+    }
+}
+
+impl ImageFormat {
+    /// Width and height in pixels.
+    pub fn pixels(self) -> (u32, u32) {
+        let at_1k = RATIOS.iter().find(|(_, ratio, _)| *ratio == self.aspect_ratio);
+        let (width, height) = at_1k.map_or((1024, 1024), |(_, _, pixels)| *pixels);
+        match self.image_size {
+            ImageSize::Half => (width / 2, height / 2),
+            ImageSize::One => (width, height),
+            ImageSize::Two => (2 * width, 2 * height),
+            ImageSize::Four => (4 * width, 4 * height),
+        }
+    }
+
+    /// Reads what is left of an image format after its `type`.
+    pub(crate) fn read(mut format: Fields) -> Result<Self, Error> {
+        let shape = ImageConfig::take(&mut format)?;
+        let mime_type = format.choice("mime_type", &TYPES)?.unwrap_or_default();
+        if let Some(delivery) = format.take("delivery")
+            && delivery != "inline"
+        {
+            let message = format!("expected `inline`: pictures come with the answer, got {}", describe(&delivery));
+            return Err(Error::invalid(&format.path_of("delivery"), message));
+        }
+        format.finish()?;
+        Ok(Self { mime_type, ..Self::from(shape) })
+    }
+}
+
+impl From<ImageConfig> for ImageFormat {
+    fn from(config: ImageConfig) -> Self {
+        Self {
+            aspect_ratio: config.aspect_ratio.unwrap_or_default(),
+            image_size: config.image_size.unwrap_or_default(),
+            mime_type: ImageType::default(),
+        }
+    }
+}
+
+impl ImageConfig {
+    pub(crate) fn read(value: Value, path: &str) -> Result<Self, Error> {
+        let mut fields = Fields::new(value, path)?;
+        let read = Self::take(&mut fields)?;
+        fields.finish()?;
+        Ok(read)
+    }
+
+    fn take(fields: &mut Fields) -> Result<Self, Error> {
+        Ok(Self {
+            aspect_ratio: fields.choice("aspect_ratio", &RATIOS.map(|(name, ratio, _)| (name, ratio)))?,
+            image_size: fields.choice("image_size", &SIZES)?,
+        })
+    }
+}
