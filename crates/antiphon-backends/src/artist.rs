@@ -234,7 +234,10 @@ fn asked(request: &ModelRequest) -> ModelRequest {
     call.thinking = Some(false);
     call.grammar = Some(grammar(view).into());
     call.max_output_tokens = left(request.max_output_tokens, 0);
-    let has_drawn = request.messages.iter().any(|message| matches!(message, Message::Model(turn) if turn.joined_text().contains("<svg")));
+    let has_drawn = request
+        .messages
+        .iter()
+        .any(|message| matches!(message, Message::Model(turn) if turn.joined_text().contains("<svg")));
     if let Some(Message::User(parts)) = call.messages.last_mut() {
         parts.push(Part::Text(if has_drawn { CHANGE } else { DRAW }.to_owned()));
     }

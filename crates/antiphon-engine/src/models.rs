@@ -52,6 +52,7 @@ impl Served {
             context: self.context,
             output_limit: self.output_limit,
             result_tokens: None,
+            is_guided: false,
             backend,
             admission: Arc::clone(&self.admission),
         }

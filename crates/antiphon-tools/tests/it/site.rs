@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use antiphon_agents::Agents;
 use antiphon_engine::{Ambient, Caller, Engine, EngineParts, Models, ProjectId, RunLimits, Seal, Served, Store};
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_mcp::{McpOptions, McpServers};
@@ -43,6 +43,7 @@ impl Site {
             folder: at("environments"),
             workspaces: at("workspaces"),
             limits: EnvironmentLimits::default(),
+            network: NetworkPolicy::default(),
             ambient: Arc::clone(&ambient),
         };
         let environments = Environments::open(environments).await.unwrap();
@@ -65,6 +66,7 @@ impl Site {
             limits: Limits::default(),
             environments: environments.clone(),
             agents: agents.clone(),
+            egress: None,
             files: Files::open(files).await.unwrap(),
             processes: BTreeMap::new(),
         };

@@ -134,10 +134,8 @@ fn a_later_turn_changes_the_drawing_and_a_text_model_has_read_it() {
     input.push(json!({ "type": "user_input", "content": "Make the sky darker" }));
     let replayed = ask(&server, json!({ "input": input, "store": false }));
     assert_eq!((picture(&replayed), words(&replayed)), (picture(&second), words(&second)));
-    let said = ask(
-        &server,
-        json!({ "model": "gemini-3.5-flash", "input": "Hi", "previous_interaction_id": first["id"] }),
-    );
+    let said =
+        ask(&server, json!({ "model": "gemini-3.5-flash", "input": "Hi", "previous_interaction_id": first["id"] }));
     assert!(words(&said) > of_drawing);
 }
 
