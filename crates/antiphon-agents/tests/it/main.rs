@@ -1,5 +1,7 @@
 //! Agents as they are kept: per project, durable, and gone when they are deleted.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use antiphon_agents::Agents;
 use antiphon_engine::ProjectId;
 use antiphon_wire::{Agent, Code};
