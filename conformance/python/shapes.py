@@ -59,8 +59,8 @@ def assert_typed(value: Any, path: str = "") -> None:
         for index, item in enumerate(value):
             assert_typed(item, f"{path}[{index}]")
     else:
-        # Aliases and enums are open strings to the SDK; `model` is a name of the caller's choice.
-        unknown = isinstance(value, (UnrecognizedStr, UnrecognizedInt)) and not path.endswith(".model")
+        # Aliases and enums are open strings to the SDK; `model` and `agent` are names of the caller's choice.
+        unknown = isinstance(value, (UnrecognizedStr, UnrecognizedInt)) and not path.endswith((".model", ".agent"))
         assert not unknown, f"{path}: the SDK knows no value {value!r}"
 
 

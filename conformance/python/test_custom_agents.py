@@ -86,7 +86,6 @@ def test_an_id_is_given_once(agents, define):
         ({"id": "Mine"}, "`id`"),
         ({"base_agent": "nobody"}, "`base_agent`"),
         ({"tools": [{"type": "file_search", "file_search_store_names": ["fileSearchStores/x"]}]}, "`tools[0].type`"),
-        ({"agent_config": {"type": "dynamic"}}, "`agent_config.type`"),
         ({"base_environment": {"type": "remote", "sources": [{**NOTE, "target": "../a"}]}}, "`base_environment.sources[0].target`"),
     ],
 )

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { assertTyped, scripted, takeRetried } from "./sdk.mjs";
+import { assertTyped, plain, scripted, takeRetried } from "./sdk.mjs";
 
 const BASE = "antigravity-preview-05-2026";
 const NOTE = { type: "inline", content: "The harbour is blue.\n", target: "notes/harbour.txt" };
@@ -35,11 +35,11 @@ test("agents: one is defined, shown, listed and deleted", async (context) => {
   };
   const made = await define(context, definition);
   // The SDK sends int64 as it likes.
-  const { agent_config, ...rest } = made;
+  const { agent_config, ...rest } = plain(made);
   assert.equal(Number(agent_config.max_total_tokens), 5000);
   const { agent_config: _, ...expected } = definition;
   assert.deepEqual(rest, { ...expected, id: made.id, base_agent: BASE });
-  assert.deepEqual(await agents.get(made.id), made);
+  assert.deepEqual(plain(await agents.get(made.id)), plain(made));
   const other = await define(context);
   const listed = [];
   let page_token;

@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Gid, OFlags, Uid};
@@ -35,6 +37,22 @@ pub(crate) struct Parked {
     identity: Identity,
 }
 
+/// How often a workspace that is in use is asked for, and the pause between.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Keeps other runs out of a workspace. A process that another thread has just forked holds copies of all locks until it
+/// executes its program, also of those whose runs have ended, so that one which is taken may be free in a moment.
+fn lock(workspace: &OwnedFd) -> Result<(), String> {
+    for _ in 0..TRIES {
+        if rustix::fs::flock(workspace, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+    Err("the workspace is in use by another run".to_owned())
+}
+
 /// Sets a sandbox up, all but the program.
 pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Network>) -> Result<Parked, String> {
     let failed = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
@@ -54,8 +72,7 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Networ
     };
     let top = workspace::open(&path).map_err(failed("the workspace cannot be opened"))?;
     if let Place::Given(_) = place {
-        rustix::fs::flock(&top, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| "the workspace is in use by another run".to_owned())?;
+        lock(&top)?;
     }
     let about = rustix::fs::fstat(&top).map_err(|error| format!("the workspace cannot be read: {error}"))?;
     let lease = Lease::take(&parts.uids, Some(about.st_uid))?;

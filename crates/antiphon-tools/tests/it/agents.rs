@@ -43,8 +43,8 @@ async fn each_run_has_a_copy_and_the_base_stays_as_it_is() {
 
     // One that is named is worked in, also the base itself.
     let named = site.run(json!({"environment": first.as_str(), "input": write("c.txt")})).await.unwrap();
-    assert_eq!(named.environment_id.as_ref(), Some(&first));
-    assert_eq!(site.paths(&first).await, with(&["a.txt", "c.txt"]));
+    assert_eq!((named.status, named.environment_id.as_ref()), (Status::Completed, Some(&first)), "{named:?}");
+    assert_eq!(site.paths(&first).await, with(&["a.txt", "c.txt"]), "{:#?}", named.steps);
 
     site.environments.delete(PROJECT, &base).await.unwrap();
     assert_eq!(site.run(json!({})).await.unwrap_err().code, Code::NotFound);
