@@ -265,7 +265,10 @@ def test_a_snapshot_is_a_tar_archive(environments, make):
         ({"sources": [{"type": "gcs", "source": "gs://a/b", "target": "a"}]}, "sources[0].type"),
         ({"network": {"allowlist": [{"domain": "10.0.0.1"}]}}, "network.allowlist[0].domain"),
         ({"network": {"allowlist": [{"domain": "a.test"}, {"domain": "a.test:80"}]}}, "network.allowlist[1].domain"),
-        ({"network": {"allowlist": [{"domain": "a.test", "transform": {"Host": "b"}}]}}, "transform.Host"),
+        (
+            {"network": {"allowlist": [{"domain": "a.test", "transform": {"Host": "b"}}]}},
+            "network.allowlist[0].transform.Host",
+        ),
         ({"from_environment": "env_x", "sources": [MAIN]}, "sources"),
     ],
 )

@@ -19,7 +19,7 @@ use crate::ground::Ground;
 
 pub(crate) const CASES: &[Case] = &[
     ("a_network_is_one_port_that_somebody_outside_listens_at", one_port),
-    ("e13_the_way_out_of_a_sandbox_gives_the_proxys_verdicts", verdicts),
+    ("e13_the_way_out_of_a_sandbox_gives_the_verdicts_of_the_proxy", verdicts),
     ("without_a_network_there_is_no_port_and_no_word_of_one", without),
 ];
 
