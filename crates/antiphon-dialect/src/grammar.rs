@@ -289,7 +289,9 @@ impl Grammar<'_> {
     ) -> String {
         let native = if self.callable.is_empty() { String::new() } else { self.native() };
         let (body, is_free) = match (calls, answer) {
-            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_) | Answer::Rules(_)) if self.callable.is_empty() => {
+            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_) | Answer::Rules(_))
+                if self.callable.is_empty() =>
+            {
                 ("GAP? answer".to_owned(), false)
             }
             (Calls::Required, Answer::Free | Answer::Json(_) | Answer::Rules(_)) if !self.callable.is_empty() => {

@@ -1,7 +1,7 @@
 //! What a model may write, as rules of llguidance's Lark.
 //!
 //! It is narrower than what is read: attributes have one order, numbers few digits, and there is
-//! a ground that covers everything, since a drawing of about 500 tokens has none to lose. The names
+//! a note before each thing and a ground that covers everything, since a drawing of about 500 tokens has none to lose. The names
 //! of all rules begin with `answer`.
 
 use std::fmt::Write as _;
@@ -16,10 +16,46 @@ const GROUPED: (usize, usize) = (2, 6);
 
 /// Colours by name that models like; any other can be written as a number.
 const COLOURS: [&str; 40] = [
-    "black", "white", "gray", "silver", "red", "darkred", "crimson", "tomato", "coral", "orange", "darkorange", "gold",
-    "yellow", "khaki", "green", "darkgreen", "limegreen", "lime", "olive", "teal", "cyan", "skyblue", "lightblue",
-    "blue", "darkblue", "navy", "midnightblue", "royalblue", "steelblue", "indigo", "purple", "violet", "magenta",
-    "pink", "hotpink", "salmon", "brown", "sienna", "tan", "beige",
+    "black",
+    "white",
+    "gray",
+    "silver",
+    "red",
+    "darkred",
+    "crimson",
+    "tomato",
+    "coral",
+    "orange",
+    "darkorange",
+    "gold",
+    "yellow",
+    "khaki",
+    "green",
+    "darkgreen",
+    "limegreen",
+    "lime",
+    "olive",
+    "teal",
+    "cyan",
+    "skyblue",
+    "lightblue",
+    "blue",
+    "darkblue",
+    "navy",
+    "midnightblue",
+    "royalblue",
+    "steelblue",
+    "indigo",
+    "purple",
+    "violet",
+    "magenta",
+    "pink",
+    "hotpink",
+    "salmon",
+    "brown",
+    "sienna",
+    "tan",
+    "beige",
 ];
 
 /// Rules of which `answer` is one `<svg>` that [`Drawing::read`](crate::Drawing::read) understands.
@@ -35,25 +71,22 @@ pub fn grammar(view: View) -> String {
     };
     rule("answer", &format!(r#""<svg>" "\n"? answer_ground answer_thing{{{least},{most}}} "\n"? "</svg>""#));
     rule("answer_ground", &format!(r#"answer_sky "{whole}url(#sky)\"/>" | "{whole}" ANSWER_COLOUR "\"/>""#));
-    rule(
-        "answer_sky",
-        r#""<linearGradient id=\"sky\" x2=\"0\" y2=\"1\">" answer_stop{2,3} "</linearGradient>" "\n"?"#,
-    );
+    rule("answer_sky", r#""<linearGradient id=\"sky\" x2=\"0\" y2=\"1\">" answer_stop{2,3} "</linearGradient>" "\n"?"#);
     rule("answer_stop", r#""<stop offset=\"" ANSWER_PART "\" stop-color=\"" ANSWER_COLOUR "\"/>""#);
-    rule("answer_thing", r#""\n"? (answer_painted | answer_stroked | answer_text | answer_group)"#);
+    rule("answer_thing", r#""\n" ANSWER_NOTE "\n" (answer_painted | answer_stroked | answer_text | answer_group)"#);
     let grouped = format!(r#"("\n"? answer_shape "/>"){{{least_grouped},{most_grouped}}}"#);
     rule("answer_group", &format!(r#""<g fill=\"" ANSWER_COLOUR "\">" {grouped} "\n"? "</g>""#));
     rule("answer_painted", r#"answer_shape " fill=\"" ANSWER_COLOUR "\"" answer_opacity? "/>""#);
     rule("answer_opacity", r#"" opacity=\"" ANSWER_PART "\"""#);
-    rule(
-        "answer_shape",
-        "answer_rect | answer_circle | answer_ellipse | answer_polygon | answer_path",
-    );
+    rule("answer_shape", "answer_rect | answer_circle | answer_ellipse | answer_polygon | answer_path");
     let element = |name: &str, attributes: &[&str]| {
         let attributes = attributes.iter().map(|name| format!(r#"" {name}=\"" ANSWER_NUMBER "\"""#));
         format!(r#""<{name}" {}"#, attributes.collect::<Vec<_>>().join(" "))
     };
-    rule("answer_rect", &format!("{} {}", element("rect", &["x", "y", "width", "height"]), r#"(" rx=\"" ANSWER_NUMBER "\"")?"#));
+    rule(
+        "answer_rect",
+        &format!("{} {}", element("rect", &["x", "y", "width", "height"]), r#"(" rx=\"" ANSWER_NUMBER "\"")?"#),
+    );
     rule("answer_circle", &element("circle", &["cx", "cy", "r"]));
     rule("answer_ellipse", &element("ellipse", &["cx", "cy", "rx", "ry"]));
     rule("answer_polygon", r#""<polygon points=\"" ANSWER_PAIR (" " ANSWER_PAIR){2,9} "\"""#);
@@ -81,6 +114,8 @@ pub fn grammar(view: View) -> String {
     rule("ANSWER_PAIR", r"/[0-3]?[0-9]{1,2}(\.[0-9])?,[0-3]?[0-9]{1,2}(\.[0-9])?/");
     rule("ANSWER_THIN", r"/[0-9](\.[0-9])?|1[0-9]/");
     rule("ANSWER_PART", r"/0(\.[0-9]{1,2})?|1/");
+    // What says first what it draws draws it better, and finds it again in a later turn.
+    rule("ANSWER_NOTE", "/<!-- [a-z ]{2,24}-->/");
     rule("ANSWER_WORDS", "/[0-9A-Za-zÀ-ÿ .,!?'-]{1,24}/");
     rule("ANSWER_COLOUR", &format!("/#[0-9a-fA-F]{{6}}|#[0-9a-fA-F]{{3}}|{}/", COLOURS.join("|")));
     rules

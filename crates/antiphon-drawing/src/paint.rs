@@ -109,7 +109,8 @@ impl Drawing {
         let (across, down) = (width as f32 / own_width as f32, height as f32 / own_height as f32);
         let scale = across.max(down);
         let aside = |side: u32, own: u32| (side as f32 - own as f32 * scale) / 2.0;
-        let place = Transform::from_scale(scale, scale).post_translate(aside(width, own_width), aside(height, own_height));
+        let place =
+            Transform::from_scale(scale, scale).post_translate(aside(width, own_width), aside(height, own_height));
         resvg::render(tree, place, &mut pixels.as_mut());
         Some(pixels)
     }

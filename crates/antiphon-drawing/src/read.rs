@@ -21,7 +21,7 @@ const DEEPEST: usize = 5;
 const LONGEST_TEXT: usize = 48;
 
 /// How often all of the picture may be painted over: what is painted costs time.
-const MOST_PAINTED: f64 = 30.0;
+const MOST_PAINTED: f64 = 12.0;
 
 /// How far from zero anything may be, in widths or heights of the drawing.
 const REACH: f64 = 4.0;
@@ -56,7 +56,9 @@ pub enum Refused {
     Malformed(String),
     #[error("it has a document type or entities, which drawings do not take")]
     Entities,
-    #[error("the element `<{0}>` is not taken here; taken are rect, circle, ellipse, line, polyline, polygon, path, text, g and linearGradient")]
+    #[error(
+        "the element `<{0}>` is not taken here; taken are rect, circle, ellipse, line, polyline, polygon, path, text, g and linearGradient"
+    )]
     Element(String),
     #[error("`<{element}>` does not take the attribute `{attribute}`")]
     Attribute { element: String, attribute: String },
@@ -90,7 +92,8 @@ impl Drawing {
             error => Refused::Malformed(error.to_string().chars().take(120).collect()),
         })?;
         let root = document.root_element();
-        let mut reader = Reader { view, reach: 0.0, svg: String::new(), elements: 0, shapes: 0, paint: 0.0, gradients: Vec::new() };
+        let mut reader =
+            Reader { view, reach: 0.0, svg: String::new(), elements: 0, shapes: 0, paint: 0.0, gradients: Vec::new() };
         reader.root(root)?;
         let Reader { view, svg, shapes, .. } = reader;
         Ok(Self { source: text.to_owned(), svg, view, shapes })

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use antiphon_citation::{Citation, Cited, Citer};
 use antiphon_schema::Schema;
 use antiphon_wire::{
-    Content, Failure, FunctionCallStep, InteractionEvent, MediaContent, MessageStep, ServerCallDelta, ServerCallHead, ServerCallStep,
-    ServerTool, Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, TextContent, ThinkingSummaries,
-    ThoughtStep,
+    Content, Failure, FunctionCallStep, InteractionEvent, MediaContent, MessageStep, ServerCallDelta, ServerCallHead,
+    ServerCallStep, ServerTool, Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, TextContent,
+    ThinkingSummaries, ThoughtStep,
 };
 use serde_json::{Map, Value, json};
 
@@ -396,8 +396,15 @@ impl Assembler {
                 (head, 0)
             }
         };
-        self.open =
-            Some(OpenStep { place, head, text: String::new(), logged_bytes, signature: None, picture: None, citations: Vec::new() });
+        self.open = Some(OpenStep {
+            place,
+            head,
+            text: String::new(),
+            logged_bytes,
+            signature: None,
+            picture: None,
+            citations: Vec::new(),
+        });
         Ok(())
     }
 

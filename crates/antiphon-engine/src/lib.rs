@@ -32,8 +32,8 @@ mod tool;
 pub use ambient::{Ambient, wire_time};
 pub use antiphon_schema::Schema;
 pub use backend::{
-    Backend, BackendError, Call, CallResult, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
-    ModelStream, ModelTurn, Part, Prepared, Resume, Said, Signature, Thought, Tool, text_of,
+    Backend, BackendError, Call, CallResult, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent,
+    ModelRequest, ModelStream, ModelTurn, Part, Prepared, Resume, Said, Signature, Thought, Tool, text_of,
 };
 pub use engine::{Caller, Created, Engine, EngineParts, Limits, RunLimits};
 pub use handle::Handle;

@@ -7,8 +7,11 @@ use antiphon_wire::{CreateInteraction, Error, Output};
 /// picture.
 pub(crate) fn check(request: &CreateInteraction, draws: bool) -> Result<(), Error> {
     // Two fields that are deprecated say the same.
-    let said =
-        if request.response_format.is_some() { "response_format" } else { "response_mime_type` or `response_modalities" };
+    let said = if request.response_format.is_some() {
+        "response_format"
+    } else {
+        "response_mime_type` or `response_modalities"
+    };
     let wants_picture = match request.output {
         Some(Output::Image(_)) => Some(said),
         Some(Output::Text) | None => request.generation_config.image_config.map(|_| "generation_config.image_config"),
@@ -63,7 +66,11 @@ mod tests {
             (json!({ "response_format": { "type": "object" } }), true, Some("`response_format`")),
             (json!({ "response_modalities": ["text"] }), true, Some("`response_mime_type` or `response_modalities`")),
             (function, true, Some("`tools`")),
-            (json!({ "generation_config": { "stop_sequences": ["x"] } }), true, Some("`generation_config.stop_sequences`")),
+            (
+                json!({ "generation_config": { "stop_sequences": ["x"] } }),
+                true,
+                Some("`generation_config.stop_sequences`"),
+            ),
         ] {
             assert_eq!(check_of(&more, draws).as_deref(), refused, "{more}");
         }

@@ -107,7 +107,10 @@ fn is_passing(error: &BackendError) -> bool {
         BackendError::Upstream { code, .. } => {
             matches!(*code, "rate_limit_exceeded" | "service_unavailable" | "deadline_exceeded" | "api_error")
         }
-        BackendError::TooLong { .. } | BackendError::Rejected(_) | BackendError::MalformedCall(_) | BackendError::NoImage(_) => false,
+        BackendError::TooLong { .. }
+        | BackendError::Rejected(_)
+        | BackendError::MalformedCall(_)
+        | BackendError::NoImage(_) => false,
     }
 }
 

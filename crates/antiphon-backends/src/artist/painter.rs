@@ -74,7 +74,9 @@ impl Painter {
         let output = output.map_err(broken)?;
         match output.status.code().map(u8::try_from) {
             Some(Ok(0)) if output.stdout.len() <= MOST_BYTES => Ok(output.stdout),
-            Some(Ok(FAULT)) => Err(Unpainted::Fault(String::from_utf8_lossy(&output.stdout).chars().take(400).collect())),
+            Some(Ok(FAULT)) => {
+                Err(Unpainted::Fault(String::from_utf8_lossy(&output.stdout).chars().take(400).collect()))
+            }
             // It was ended for its time, or has ended itself for want of memory.
             None => Err(Unpainted::Fault("it takes too much time or memory to paint".to_owned())),
             Some(_) => Err(Unpainted::Broken(format!("the painter ended with {}", output.status))),

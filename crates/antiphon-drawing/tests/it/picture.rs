@@ -75,7 +75,8 @@ fn what_is_blank_is_no_picture() {
     let one = "<rect width=\"90\" height=\"90\" fill=\"red\"/>".repeat(6);
     assert_eq!(lack(&format!("<svg>{one}</svg>")), Some(Lack::Colours(2)));
     // Colours that nobody can see.
-    let dots = ["blue", "lime", "gold", "black"].map(|colour| format!("<circle cx=\"9\" cy=\"9\" r=\"1\" fill=\"{colour}\"/>"));
+    let dots = ["blue", "lime", "gold", "black"]
+        .map(|colour| format!("<circle cx=\"9\" cy=\"9\" r=\"1\" fill=\"{colour}\"/>"));
     assert_eq!(lack(&format!("<svg>{one}{}</svg>", dots.join(""))), Some(Lack::Colours(2)));
 }
 

@@ -156,8 +156,12 @@ async fn what_is_asked_of_the_picture_reaches_who_draws() {
     let (engine, asked) = fresh(false);
     let format = json!({ "type": "image", "mime_type": "image/jpeg", "aspect_ratio": "16:9", "image_size": "512" });
     ask(&engine, IMAGE, json!({ "response_format": format })).await;
-    ask(&engine, IMAGE, json!({ "generation_config": { "image_config": { "aspect_ratio": "1:8", "image_size": "4K" } } }))
-        .await;
+    ask(
+        &engine,
+        IMAGE,
+        json!({ "generation_config": { "image_config": { "aspect_ratio": "1:8", "image_size": "4K" } } }),
+    )
+    .await;
     ask(&engine, IMAGE, json!({})).await;
     let asked = asked.lock().unwrap();
     let pictures = asked.iter().map(|call| (call.picture.pixels(), call.picture.mime_type.as_str()));
@@ -187,11 +191,7 @@ async fn a_later_turn_has_the_drawing_as_the_words_of_the_model() {
     steps.extend(first.steps.unwrap().iter().map(|step| serde_json::to_value(step).unwrap()));
     steps.push(json!({ "type": "user_input", "content": "Darker" }));
     ask(&engine, IMAGE, json!({ "input": steps, "store": false })).await;
-    let expected = [
-        Message::user("A tree"),
-        Message::Model(ModelTurn::text(SOURCE)),
-        Message::user("Darker"),
-    ];
+    let expected = [Message::user("A tree"), Message::Model(ModelTurn::text(SOURCE)), Message::user("Darker")];
     for call in &asked.lock().unwrap()[1..] {
         assert_eq!(call.messages, expected);
     }
@@ -202,7 +202,10 @@ async fn without_a_picture_the_run_has_failed_and_says_why() {
     let (engine, _) = fresh(true);
     let answer = ask(&engine, IMAGE, json!({})).await;
     let error = answer.error.unwrap();
-    assert_eq!((answer.status, error.code.as_str(), error.message.as_str()), (Status::Failed, "no_image", "It was blank"));
+    assert_eq!(
+        (answer.status, error.code.as_str(), error.message.as_str()),
+        (Status::Failed, "no_image", "It was blank")
+    );
     assert_eq!(answer.steps, Some(Vec::new()));
     assert_eq!(answer.usage.unwrap().total_output_tokens, 40);
 }

@@ -134,10 +134,8 @@ fn a_later_turn_changes_the_drawing_and_a_text_model_has_read_it() {
     input.push(json!({ "type": "user_input", "content": "Make the sky darker" }));
     let replayed = ask(&server, json!({ "input": input, "store": false }));
     assert_eq!((picture(&replayed), words(&replayed)), (picture(&second), words(&second)));
-    let said = ask(
-        &server,
-        json!({ "model": "gemini-3.5-flash", "input": "Hi", "previous_interaction_id": first["id"] }),
-    );
+    let said =
+        ask(&server, json!({ "model": "gemini-3.5-flash", "input": "Hi", "previous_interaction_id": first["id"] }));
     assert!(words(&said) > of_drawing);
 }
 
@@ -194,7 +192,7 @@ fn a_painter_paints_the_largest_pictures_and_refuses_what_is_hostile() {
         assert_eq!((code, &picture[1..4]), (Some(0), &b"PNG"[..]), "{size:?}");
     }
     // As much paint as is read, at the largest size.
-    let layers = "<circle cx='50' cy='50' r='90' fill='red' opacity='0.1'/>".repeat(24);
+    let layers = "<circle cx='50' cy='50' r='90' fill='red' opacity='0.1'/>".repeat(10);
     let much = GOOD.replace("</svg>", &format!("{layers}</svg>"));
     assert_eq!(paint(&much, (4096, 4096)).0, Some(0));
     let flood = "<circle cx='50' cy='50' r='400' fill='red' opacity='0.1'/>".repeat(20_000);
