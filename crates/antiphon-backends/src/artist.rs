@@ -247,9 +247,11 @@ fn asked(request: &ModelRequest) -> ModelRequest {
 fn instruction(View { width, height }: View) -> String {
     format!(
         "You are an illustrator who draws in SVG. Answer with one <svg> and nothing else. The picture is {width} wide \
-         and {height} high; 0,0 is at the left and the top. Begin with the ground: a sky or a colour that covers \
-         everything. Go on with what is far away, then what is near, and make what was asked for large, in the middle \
-         and easy to recognise. Give neighbours different colours. Draw 8 to 14 shapes, each in another place."
+         and {height} high; 0,0 is at the left and the top, and y grows downwards. Begin with the ground: a sky or a \
+         colour that covers everything. Go on with what is far away, then what is near: 8 to 12 things side by side, \
+         over the whole width. Before each write what it is. Walls and buildings are a <rect> that stands on the \
+         ground, wheels, heads, the sun and the moon a <circle>, bodies, hills and clouds an <ellipse>, roofs and \
+         ears a <polygon> of three points. Make what was asked for large, and give neighbours different colours."
     )
 }
 

@@ -1,7 +1,7 @@
 //! What a model may write, as rules of llguidance's Lark.
 //!
 //! It is narrower than what is read: attributes have one order, numbers few digits, and there is
-//! a ground that covers everything, since a drawing of about 500 tokens has none to lose. The names
+//! a note before each thing and a ground that covers everything, since a drawing of about 500 tokens has none to lose. The names
 //! of all rules begin with `answer`.
 
 use std::fmt::Write as _;
@@ -73,7 +73,7 @@ pub fn grammar(view: View) -> String {
     rule("answer_ground", &format!(r#"answer_sky "{whole}url(#sky)\"/>" | "{whole}" ANSWER_COLOUR "\"/>""#));
     rule("answer_sky", r#""<linearGradient id=\"sky\" x2=\"0\" y2=\"1\">" answer_stop{2,3} "</linearGradient>" "\n"?"#);
     rule("answer_stop", r#""<stop offset=\"" ANSWER_PART "\" stop-color=\"" ANSWER_COLOUR "\"/>""#);
-    rule("answer_thing", r#""\n"? (answer_painted | answer_stroked | answer_text | answer_group)"#);
+    rule("answer_thing", r#""\n" ANSWER_NOTE "\n" (answer_painted | answer_stroked | answer_text | answer_group)"#);
     let grouped = format!(r#"("\n"? answer_shape "/>"){{{least_grouped},{most_grouped}}}"#);
     rule("answer_group", &format!(r#""<g fill=\"" ANSWER_COLOUR "\">" {grouped} "\n"? "</g>""#));
     rule("answer_painted", r#"answer_shape " fill=\"" ANSWER_COLOUR "\"" answer_opacity? "/>""#);
@@ -114,6 +114,8 @@ pub fn grammar(view: View) -> String {
     rule("ANSWER_PAIR", r"/[0-3]?[0-9]{1,2}(\.[0-9])?,[0-3]?[0-9]{1,2}(\.[0-9])?/");
     rule("ANSWER_THIN", r"/[0-9](\.[0-9])?|1[0-9]/");
     rule("ANSWER_PART", r"/0(\.[0-9]{1,2})?|1/");
+    // What says first what it draws draws it better, and finds it again in a later turn.
+    rule("ANSWER_NOTE", "/<!-- [a-z ]{2,24}-->/");
     rule("ANSWER_WORDS", "/[0-9A-Za-zÀ-ÿ .,!?'-]{1,24}/");
     rule("ANSWER_COLOUR", &format!("/#[0-9a-fA-F]{{6}}|#[0-9a-fA-F]{{3}}|{}/", COLOURS.join("|")));
     rules

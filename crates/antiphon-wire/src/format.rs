@@ -77,10 +77,11 @@ pub(crate) fn read(
             return Err(Error::invalid("response_modalities", "`response_format` asks for a picture, this for text"));
         }
         Some(image) => Some(Output::Image(image)),
+        // Both together are a hint: whatever the model answers with is one of them.
+        None if says_text && says_image => is_text.then_some(Output::Text),
         None if is_text && says_image => {
             return Err(Error::invalid("response_modalities", "`response_format` asks for text, this for a picture"));
         }
-        // Both together are a hint: whatever the model answers with is one of them.
         None if says_image => Some(Output::Image(ImageFormat::default())),
         None => (is_text || says_text).then_some(Output::Text),
     };

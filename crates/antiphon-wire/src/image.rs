@@ -185,3 +185,87 @@ impl ImageConfig {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+    use serde_json::json;
+
+    use super::*;
+    use crate::format::Output;
+    use crate::request::CreateInteraction;
+
+    fn output(mut body: Value) -> Result<Option<Output>, String> {
+        body["model"] = json!("m");
+        body["input"] = json!("x");
+        CreateInteraction::read(body).map(|request| request.output).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn each_ratio_has_its_pixels_in_each_size() {
+        for (name, ratio, (width, height)) in RATIOS {
+            let format = |image_size| ImageFormat { aspect_ratio: ratio, image_size, ..ImageFormat::default() };
+            assert_eq!(format(ImageSize::Half).pixels(), (width / 2, height / 2), "{name}");
+            assert_eq!(format(ImageSize::Four).pixels(), (width * 4, height * 4), "{name}");
+            // The names are what is on the wire, and the pixels are of the shape that they say.
+            assert_eq!(serde_json::to_value(ratio).unwrap(), json!(name));
+            let (across, down) = ratio.ratio();
+            let exact = f64::from(across) / f64::from(down);
+            assert!((f64::from(width) / f64::from(height) / exact - 1.0).abs() < 0.02, "{name}");
+            let area = f64::from(width) * f64::from(height) / f64::from(1024 * 1024);
+            assert!((0.95..1.13).contains(&area), "{name}: {area}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_consists_of_is_said_in_several_ways() {
+        let wide = ImageFormat {
+            aspect_ratio: AspectRatio::SixteenNine,
+            image_size: ImageSize::Two,
+            mime_type: ImageType::Jpeg,
+        };
+        let image = Output::Image(ImageFormat::default());
+        let full = json!({ "type": "image", "aspect_ratio": "16:9", "image_size": "2K", "mime_type": "image/jpeg" });
+        for (body, expected) in [
+            (json!({}), None),
+            (json!({ "response_format": { "type": "text" } }), Some(Output::Text)),
+            (json!({ "response_format": { "type": "object" } }), Some(Output::Text)),
+            (json!({ "response_mime_type": "text/plain" }), Some(Output::Text)),
+            (json!({ "response_modalities": ["Text"] }), Some(Output::Text)),
+            (json!({ "response_modalities": ["IMAGE"] }), Some(image)),
+            (json!({ "response_modalities": ["text", "image"] }), None),
+            (
+                json!({ "response_modalities": ["text", "image"], "response_format": { "type": "text" } }),
+                Some(Output::Text),
+            ),
+            (json!({ "response_modalities": ["text", "image"], "response_format": full }), Some(Output::Image(wide))),
+            (json!({ "response_format": { "type": "image" } }), Some(image)),
+            (json!({ "response_format": [full] }), Some(Output::Image(wide))),
+        ] {
+            assert_eq!(output(body.clone()), Ok(expected), "{body}");
+        }
+        for (body, path) in [
+            (json!({ "response_format": [{ "type": "image" }, { "type": "image" }] }), "`response_format[1]`"),
+            (
+                json!({ "response_format": { "type": "image" }, "response_modalities": ["text"] }),
+                "`response_modalities`",
+            ),
+            (
+                json!({ "response_format": { "type": "text" }, "response_modalities": ["image"] }),
+                "`response_modalities`",
+            ),
+            (
+                json!({ "response_format": { "type": "image", "aspect_ratio": "2:1" } }),
+                "`response_format.aspect_ratio`",
+            ),
+            (json!({ "response_format": { "type": "image", "image_size": "8K" } }), "`response_format.image_size`"),
+            (
+                json!({ "response_format": full, "generation_config": { "image_config": {} } }),
+                "`generation_config.image_config`",
+            ),
+        ] {
+            let refused = output(body.clone()).unwrap_err();
+            assert!(refused.starts_with(path), "{body}: {refused}");
+        }
+    }
+}

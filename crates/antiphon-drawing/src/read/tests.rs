@@ -98,7 +98,7 @@ fn values_are_bounded() {
 #[test]
 fn the_whole_is_bounded() {
     assert_eq!(read(&"<rect/>".repeat(121)).unwrap_err(), Refused::TooMany);
-    assert_eq!(read(&"<circle r=\"400\" opacity=\"0.1\"/>".repeat(31)).unwrap_err(), Refused::TooMuchPaint);
+    assert_eq!(read(&"<circle r=\"400\" opacity=\"0.1\"/>".repeat(13)).unwrap_err(), Refused::TooMuchPaint);
     assert_eq!(read(&format!("{}{}", "<g>".repeat(6), "</g>".repeat(6))).unwrap_err(), Refused::TooDeep);
     let deep = format!("{}{}", "<g>".repeat(4000), "</g>".repeat(4000));
     assert_eq!(read(&deep).unwrap_err(), Refused::TooDeep);
