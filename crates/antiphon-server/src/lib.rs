@@ -5,13 +5,14 @@
 //!
 //! 1. `router`: every route on one page, and what happens to every request.
 //! 2. `access`, `auth` with `keys`, `body`: a request on its way in.
-//! 3. `interactions`, `models`, `stores`, `files`, `environments`, `upload`, `health`: the handlers.
+//! 3. `interactions`, `models`, `stores`, `files`, `environments`, `credentials`, `upload`, `health`: the handlers.
 //! 4. `sse`, `error`: an answer on its way out.
 //! 5. `serve` with `write_timeout`: connections, from the first to the last.
 
 mod access;
 mod auth;
 mod body;
+mod credentials;
 mod environments;
 mod error;
 mod files;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use antiphon_credentials::Credentials;
 use antiphon_engine::Engine;
 use antiphon_environments::Environments;
 use antiphon_files::Files;
@@ -18,7 +19,7 @@ use crate::auth::{KeyRing, authenticate};
 use crate::body::BodyGate;
 use crate::error::{ApiError, answer_panic, classic_errors};
 use crate::keys::KeyMaker;
-use crate::{access, environments, files, health, interactions, models, stores, upload};
+use crate::{access, credentials, environments, files, health, interactions, models, stores, upload};
 
 /// What the operator decides about the HTTP face.
 pub struct Options {
@@ -27,6 +28,8 @@ pub struct Options {
     pub files: Files,
     /// Where their agents work.
     pub environments: Environments,
+    /// What they prove themselves with elsewhere.
+    pub credentials: Credentials,
     pub limits: Limits,
 }
 
@@ -54,6 +57,7 @@ pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) files: Files,
     pub(crate) environments: Environments,
+    pub(crate) credentials: Credentials,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) bodies: Arc<BodyGate>,
 }
@@ -66,6 +70,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         engine,
         files: options.files,
         environments: options.environments,
+        credentials: options.credentials,
     };
     let authenticated = from_fn_with_state(server.clone(), authenticate);
 
@@ -90,6 +95,16 @@ pub fn router(engine: Engine, options: Options) -> Router {
         // An archive may be unpacked at the top.
         .route("/upload/{version}/environments/{environment}/files/", put(environments::begin_upload))
         .route("/upload/{version}/environments/{environment}/files/{*path}", put(environments::begin_upload))
+        .route_layer(authenticated.clone())
+        .route_layer(from_fn(require_version));
+    let credentials = Router::new()
+        .route("/{version}/credentials", get(credentials::list_credentials).post(credentials::create_credential))
+        .route(
+            "/{version}/credentials/{credential}",
+            get(credentials::get_credential)
+                .patch(credentials::update_credential)
+                .delete(credentials::delete_credential),
+        )
         .route_layer(authenticated.clone())
         .route_layer(from_fn(require_version));
     let models = Router::new()
@@ -126,6 +141,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .route("/readyz", get(health::readyz))
         .merge(interactions)
         .merge(environments)
+        .merge(credentials)
         .merge(models)
         .merge(kept)
         .fallback(unknown_path)
@@ -177,8 +193,8 @@ async fn unknown_path(uri: Uri) -> ApiError {
 fn no_such_path(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     Error::not_found(format!(
-        "there is nothing at `{path}`; this server has `interactions`, `environments`, `models`, `files` and \
-         `fileSearchStores` below `/{{version}}`"
+        "there is nothing at `{path}`; this server has `interactions`, `environments`, `credentials`, `models`, \
+         `files` and `fileSearchStores` below `/{{version}}`"
     ))
     .into()
 }

@@ -88,6 +88,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let key = first_key(&data, &*store, &address).await?;
     let environments = tools::environments(&config, &data).await?;
     let files = tools::files(&config, data.path(), environments.clone()).await?;
+    let credentials = tools::credentials(&data).await?;
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models),
@@ -128,7 +129,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
     }
     engine.tasks().spawn(sweep(files.clone(), environments.clone(), stop.clone()));
-    let options = antiphon_server::Options { keys: data.key_maker(), files, environments, limits };
+    let options = antiphon_server::Options { keys: data.key_maker(), files, environments, credentials, limits };
     antiphon_server::serve(listener, engine.clone(), options, stop).await;
     engine.shut_down(GRACE).await;
     Ok(())

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
 use antiphon_fetch::extract::{Bounds, extract};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
@@ -87,6 +88,13 @@ pub(crate) async fn environments(config: &Config, data: &DataFolder) -> Result<E
     let workspaces = data.workspaces(wanted.folder.as_deref());
     let options = EnvironmentsOptions { folder, workspaces, limits, ambient: Arc::new(Machine) };
     Environments::open(options).await.map_err(|error| Failed::new(format!("the environments: {error}")))
+}
+
+/// What projects prove themselves with elsewhere.
+pub(crate) async fn credentials(data: &DataFolder) -> Result<Credentials, Failed> {
+    let folder = data.path().join("credentials");
+    let options = CredentialsOptions { folder, most: CredentialsOptions::MOST, ambient: Arc::new(Machine) };
+    Credentials::open(options).await.map_err(|error| Failed::new(format!("the credentials: {error}")))
 }
 
 /// What projects keep in a data folder.

@@ -7,6 +7,7 @@ mod answers;
 mod auth;
 mod bodies;
 mod connections;
+mod credentials;
 mod environments;
 mod files;
 mod puppet;

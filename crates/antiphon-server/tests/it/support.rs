@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_engine::{Ambient, Engine, EngineParts, Limits as EngineLimits, Models, RunLimits, Seal, Served, Store};
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
 use antiphon_files::{FileLimits, Files, FilesOptions};
@@ -38,6 +39,7 @@ pub(crate) struct TestServer {
     pub(crate) other_key: String,
     files: Files,
     pub(crate) environments: Environments,
+    pub(crate) credentials: Credentials,
     pub(crate) folder: TempDir,
 }
 
@@ -80,11 +82,17 @@ impl TestServer {
             ambient: Arc::clone(&ambient),
         };
         let environments = Environments::open(environments).await.unwrap();
+        let credentials = CredentialsOptions {
+            folder: folder.path().join("credentials"),
+            most: CredentialsOptions::MOST,
+            ambient: Arc::clone(&ambient),
+        };
+        let credentials = Credentials::open(credentials).await.unwrap();
         let files =
             FilesOptions { folder: folder.path().join("files"), limits, ambient, environments: environments.clone() };
         let files = Files::open(files).await.unwrap();
-        let router = router(engine.clone(), options(&files, &environments));
-        Self { router, engine, store, key, other_key, files, environments, folder }
+        let router = router(engine.clone(), options(&files, &environments, &credentials));
+        Self { router, engine, store, key, other_key, files, environments, credentials, folder }
     }
 
     /// One request with the key of project `default`, answered without a connection.
@@ -117,7 +125,7 @@ impl TestServer {
     }
 
     pub(crate) fn options(&self) -> Options {
-        options(&self.files, &self.environments)
+        options(&self.files, &self.environments, &self.credentials)
     }
 
     pub(crate) async fn listen_with(&self, options: Options) -> Listening {
@@ -134,11 +142,12 @@ pub(crate) fn maker() -> KeyMaker {
     KeyMaker::new([9; 32])
 }
 
-fn options(files: &Files, environments: &Environments) -> Options {
+fn options(files: &Files, environments: &Environments, credentials: &Credentials) -> Options {
     Options {
         keys: maker(),
         files: files.clone(),
         environments: environments.clone(),
+        credentials: credentials.clone(),
         limits: Limits { body_bytes: BODY_LIMIT, ..Limits::default() },
     }
 }

@@ -6,6 +6,7 @@ mod command_line;
 mod commits;
 mod conversations;
 mod crash;
+mod credentials;
 mod environments;
 mod erasure;
 mod files;
