@@ -6,6 +6,7 @@ use antiphon_credentials::Credentials;
 use antiphon_engine::Engine;
 use antiphon_environments::Environments;
 use antiphon_files::Files;
+use antiphon_triggers::Triggers;
 use antiphon_wire::{Code, Error};
 use axum::Router;
 use axum::extract::Request;
@@ -19,7 +20,7 @@ use crate::auth::{KeyRing, authenticate};
 use crate::body::BodyGate;
 use crate::error::{ApiError, answer_panic, classic_errors};
 use crate::keys::KeyMaker;
-use crate::{access, credentials, environments, files, health, interactions, models, stores, upload};
+use crate::{access, credentials, environments, files, health, interactions, models, stores, triggers, upload};
 
 /// What the operator decides about the HTTP face.
 pub struct Options {
@@ -30,6 +31,8 @@ pub struct Options {
     pub environments: Environments,
     /// What they prove themselves with elsewhere.
     pub credentials: Credentials,
+    /// What begins by itself.
+    pub triggers: Triggers,
     pub limits: Limits,
 }
 
@@ -58,6 +61,7 @@ pub(crate) struct Server {
     pub(crate) files: Files,
     pub(crate) environments: Environments,
     pub(crate) credentials: Credentials,
+    pub(crate) triggers: Triggers,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) bodies: Arc<BodyGate>,
 }
@@ -71,6 +75,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         files: options.files,
         environments: options.environments,
         credentials: options.credentials,
+        triggers: options.triggers,
     };
     let authenticated = from_fn_with_state(server.clone(), authenticate);
 
@@ -105,6 +110,15 @@ pub fn router(engine: Engine, options: Options) -> Router {
                 .patch(credentials::update_credential)
                 .delete(credentials::delete_credential),
         )
+        .route_layer(authenticated.clone())
+        .route_layer(from_fn(require_version));
+    let triggers = Router::new()
+        .route("/{version}/triggers", get(triggers::list_triggers).post(triggers::create_trigger))
+        .route(
+            "/{version}/triggers/{trigger}",
+            get(triggers::get_trigger).patch(triggers::update_trigger).delete(triggers::delete_trigger),
+        )
+        .route("/{version}/triggers/{trigger}/executions", get(triggers::list_executions).post(triggers::run_trigger))
         .route_layer(authenticated.clone())
         .route_layer(from_fn(require_version));
     let models = Router::new()
@@ -142,6 +156,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .merge(interactions)
         .merge(environments)
         .merge(credentials)
+        .merge(triggers)
         .merge(models)
         .merge(kept)
         .fallback(unknown_path)
@@ -193,8 +208,8 @@ async fn unknown_path(uri: Uri) -> ApiError {
 fn no_such_path(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     Error::not_found(format!(
-        "there is nothing at `{path}`; this server has `interactions`, `environments`, `credentials`, `models`, \
-         `files` and `fileSearchStores` below `/{{version}}`"
+        "there is nothing at `{path}`; this server has `interactions`, `environments`, `credentials`, `triggers`, \
+         `models`, `files` and `fileSearchStores` below `/{{version}}`"
     ))
     .into()
 }

@@ -115,6 +115,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         },
     });
     engine.recover().await.map_err(store_failed)?;
+    let triggers = tools::triggers(data.path(), &engine, &environments).await?;
 
     // Before anybody can know that there is something to stop.
     let stop = stop_signal()?;
@@ -129,7 +130,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
     }
     engine.tasks().spawn(sweep(files.clone(), environments.clone(), stop.clone()));
-    let options = antiphon_server::Options { keys: data.key_maker(), files, environments, credentials, limits };
+    engine.tasks().spawn(triggers.clone().keep_time(stop.clone()));
+    let options =
+        antiphon_server::Options { keys: data.key_maker(), files, environments, credentials, triggers, limits };
     antiphon_server::serve(listener, engine.clone(), options, stop).await;
     engine.shut_down(GRACE).await;
     Ok(())

@@ -13,3 +13,4 @@ mod files;
 mod puppet;
 mod streams;
 mod support;
+mod triggers;

@@ -10,6 +10,7 @@ use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_server::{KeyMaker, Limits, NewKey, Options, router, serve};
 use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
+use antiphon_triggers::{Triggers, TriggersOptions};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
@@ -40,6 +41,7 @@ pub(crate) struct TestServer {
     files: Files,
     pub(crate) environments: Environments,
     pub(crate) credentials: Credentials,
+    pub(crate) triggers: Triggers,
     pub(crate) folder: TempDir,
 }
 
@@ -91,8 +93,15 @@ impl TestServer {
         let files =
             FilesOptions { folder: folder.path().join("files"), limits, ambient, environments: environments.clone() };
         let files = Files::open(files).await.unwrap();
-        let router = router(engine.clone(), options(&files, &environments, &credentials));
-        Self { router, engine, store, key, other_key, files, environments, credentials, folder }
+        let triggers = TriggersOptions {
+            folder: folder.path().join("triggers"),
+            most: TriggersOptions::MOST,
+            engine: engine.clone(),
+            environments: environments.clone(),
+        };
+        let triggers = Triggers::open(triggers).await.unwrap();
+        let router = router(engine.clone(), options(&files, &environments, &credentials, &triggers));
+        Self { router, engine, store, key, other_key, files, environments, credentials, triggers, folder }
     }
 
     /// One request with the key of project `default`, answered without a connection.
@@ -125,7 +134,7 @@ impl TestServer {
     }
 
     pub(crate) fn options(&self) -> Options {
-        options(&self.files, &self.environments, &self.credentials)
+        options(&self.files, &self.environments, &self.credentials, &self.triggers)
     }
 
     pub(crate) async fn listen_with(&self, options: Options) -> Listening {
@@ -142,12 +151,13 @@ pub(crate) fn maker() -> KeyMaker {
     KeyMaker::new([9; 32])
 }
 
-fn options(files: &Files, environments: &Environments, credentials: &Credentials) -> Options {
+fn options(files: &Files, environments: &Environments, credentials: &Credentials, triggers: &Triggers) -> Options {
     Options {
         keys: maker(),
         files: files.clone(),
         environments: environments.clone(),
         credentials: credentials.clone(),
+        triggers: triggers.clone(),
         limits: Limits { body_bytes: BODY_LIMIT, ..Limits::default() },
     }
 }

@@ -11,4 +11,5 @@ mod environments;
 mod erasure;
 mod files;
 mod server;
+mod triggers;
 mod upstream;
