@@ -72,7 +72,8 @@ def test_every_run_works_in_one_environment(triggers, make, ended, scripted):
     trigger = make()
     begun = triggers.run(trigger_id=trigger.id)
     assert_typed(begun)
-    assert (begun.trigger_id, begun.status, begun.end_time) == (trigger.id, "in_progress", None)
+    # It may have ended already.
+    assert begun.trigger_id == trigger.id and begun.status in ("in_progress", "completed")
     [first] = ended(trigger)
     assert (first.id, first.status, first.error) == (begun.id, "completed", None)
     assert first.end_time >= first.start_time and first.scheduled_time.tzinfo

@@ -29,7 +29,9 @@ test("a trigger is made, run, paused, listed and removed", async () => {
   const { triggers: found } = await triggers.list({ filter: 'status = "paused"', page_size: 1000 });
   assert.ok(found.some(({ id }) => id === made.id));
   const begun = await triggers.run(made.id);
-  assert.deepEqual([begun.trigger_id, begun.status], [made.id, "in_progress"]);
+  assert.equal(begun.trigger_id, made.id);
+  // It may have ended already.
+  assert.ok(["in_progress", "completed"].includes(begun.status), begun.status);
   let execution;
   do {
     await wait(100);

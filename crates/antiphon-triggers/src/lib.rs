@@ -101,7 +101,9 @@ impl Triggers {
     pub async fn create(&self, project: ProjectId, request: CreateTrigger) -> Result<Trigger, Error> {
         let schedule = Schedule::read(&request.schedule, &request.time_zone)?;
         let now = self.now();
-        let next = schedule.after(now).ok_or_else(|| Error::invalid("schedule", "its time never comes"))?;
+        // Where there is none it looks through centuries.
+        let next = blocking(move || Ok(schedule.after(now))).await?;
+        let next = next.ok_or_else(|| Error::invalid("schedule", "its time never comes"))?;
         let checked = self.inner.engine.check(Caller { project }, &request.interaction).await;
         checked.map_err(|error| error.within("interaction"))?;
         if let Some(id) = request.interaction.environment.as_ref().and_then(|choice| choice.existing()) {

@@ -36,7 +36,9 @@ async fn a_trigger_is_made_run_paused_listed_and_deleted() {
 
     // SDKs send a content type and no body.
     let begun = server.ask("POST", &format!("{target}/executions"), "").await.json();
-    assert_eq!((&begun["trigger_id"], &begun["status"]), (&made.json()["id"], &json!("in_progress")));
+    // It may have ended already.
+    assert!(begun["status"] == "in_progress" || begun["status"] == "completed", "{begun}");
+    assert_eq!(begun["trigger_id"], made.json()["id"]);
     let interaction = begun["interaction_id"].as_str().unwrap();
     server.ask("GET", &format!("/v1/interactions/{interaction}?stream=true"), "").await;
     let ended = loop {

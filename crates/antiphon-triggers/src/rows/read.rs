@@ -26,8 +26,8 @@ pub(super) fn execution_word(status: ExecutionStatus) -> &'static str {
     }
 }
 
-pub(super) fn trigger_id(text: String) -> rusqlite::Result<TriggerId> {
-    TriggerId::parse(&text).ok_or_else(|| unreadable(format!("`{text}` is no trigger's id")))
+pub(super) fn trigger_id(text: &str) -> rusqlite::Result<TriggerId> {
+    TriggerId::parse(text).ok_or_else(|| unreadable(format!("`{text}` is no trigger's id")))
 }
 
 fn unreadable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
@@ -62,7 +62,7 @@ impl Row {
     pub(super) fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         let request: String = row.get("request")?;
         Ok(Self {
-            id: trigger_id(row.get("id")?)?,
+            id: trigger_id(&row.get::<_, String>("id")?)?,
             project: ProjectId(row.get("project")?),
             created: time(row, "created")?,
             updated: time(row, "updated")?,
@@ -92,7 +92,7 @@ impl Execution {
         let id: String = row.get("id")?;
         Ok(Self {
             id: TriggerExecutionId::parse(&id).ok_or_else(|| unreadable(format!("`{id}` is no execution's id")))?,
-            trigger: trigger_id(row.get("trigger")?)?,
+            trigger: trigger_id(&row.get::<_, String>("trigger")?)?,
             status: word(row, "status")?,
             interaction: interaction(row, "interaction")?,
             environment: environment(row)?,
