@@ -5,7 +5,7 @@ use std::time::Duration;
 use antiphon_engine::ProjectId;
 use antiphon_wire::TriggerId;
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -16,8 +16,8 @@ use crate::{Triggers, next_run};
 /// The longest wait: clocks are set, and machines sleep.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The shortest: what cannot be done now is not tried without a pause.
-const SHORTEST: Duration = Duration::from_millis(100);
+/// Until what could not be done, or is not done yet, is looked at again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Triggers {
     /// Begins executions when it is time, until it is told to stop. What was missed while nobody
@@ -88,7 +88,7 @@ impl Triggers {
     async fn pause(&self) -> Duration {
         let next = self.with(|inner| inner.rows.next()).await.ok().flatten();
         let Some(next) = next else { return LONGEST };
-        let ahead = next.duration_since(self.now()).max(SignedDuration::ZERO);
-        Duration::try_from(ahead).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST)
+        let ahead = next.duration_since(self.now());
+        Duration::try_from(ahead).ok().filter(|ahead| !ahead.is_zero()).map_or(AGAIN, |ahead| ahead.min(LONGEST))
     }
 }
