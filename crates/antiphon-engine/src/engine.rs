@@ -27,6 +27,7 @@ use crate::seal::Seal;
 use crate::store::{Event, NewInteraction, ProjectId, Store, StoreError};
 use crate::tool::{Opened, Toolbox};
 
+mod ahead;
 mod recover;
 
 /// A lease is renewed three times before it can be lost.
@@ -167,6 +168,20 @@ impl Engine {
     /// # Errors
     /// Everything that keeps it from being accepted; nothing is kept then.
     pub async fn create(&self, caller: Caller, request: CreateInteraction) -> Result<Created, Error> {
+        self.create_as(caller, self.mint_id(), request).await
+    }
+
+    /// As [`Engine::create`], under an id that was minted for it. Whoever keeps the id first
+    /// finds the interaction again, whatever becomes of this process; no id is accepted twice.
+    ///
+    /// # Errors
+    /// As [`Engine::create`].
+    pub async fn create_as(
+        &self,
+        caller: Caller,
+        id: InteractionId,
+        request: CreateInteraction,
+    ) -> Result<Created, Error> {
         let inner = &self.inner;
         if inner.closing.is_cancelled() {
             return Err(Error::new(Code::ServiceUnavailable, "The server is shutting down"));
@@ -178,10 +193,6 @@ impl Engine {
             None => History::default(),
             Some(previous) => self.history(caller, previous).await?,
         };
-        let seed = match request.generation_config.seed {
-            Some(seed) => seed.cast_unsigned(),
-            None => inner.random(),
-        };
         let opened = inner.tools.open(caller.project, &request).await?;
         let mut request = request;
         let mut made = None;
@@ -192,7 +203,7 @@ impl Engine {
         }
         let created = async {
             request.guidance = inner.tools.guidance(caller.project, &request).await?;
-            self.create_opened(caller, request, history, seed, served, opened).await
+            self.create_opened(caller, id, request, history, served, opened).await
         }
         .await;
         if let (Err(_), Some(id)) = (&created, made) {
@@ -205,13 +216,17 @@ impl Engine {
     async fn create_opened(
         &self,
         caller: Caller,
+        id: InteractionId,
         request: CreateInteraction,
         history: History,
-        seed: u64,
         served: Arc<Served>,
         opened: Opened,
     ) -> Result<Created, Error> {
         let inner = &self.inner;
+        let seed = match request.generation_config.seed {
+            Some(seed) => seed.cast_unsigned(),
+            None => inner.random(),
+        };
         let (request, asked) = inner.model_request(caller.project, request, history, seed, &served, &opened).await?;
         let prepared = served.backend.prepare(&asked.call).await.map_err(|error| {
             warn!(model = served.name, %error, "A request could not be prepared");
@@ -237,7 +252,7 @@ impl Engine {
         };
         // From here on a client that leaves changes nothing: what may become durable must
         // also be run, so it is a task of the server and not of the connection.
-        let accepting = inner.tasks.spawn(Arc::clone(inner).accept(caller.project, request, seed, call));
+        let accepting = inner.tasks.spawn(Arc::clone(inner).accept(caller.project, id, request, seed, call));
         accepting.await.unwrap_or_else(|failed| {
             error!(error = %failed, "Accepting an interaction failed");
             Err(Error::internal())
@@ -353,11 +368,11 @@ impl Inner {
     async fn accept(
         self: Arc<Self>,
         project: ProjectId,
+        id: InteractionId,
         request: CreateInteraction,
         seed: u64,
         mut call: Call,
     ) -> Result<Created, Error> {
-        let id = self.new_id();
         let now = self.ambient.now();
         let events = first_events(&id, &request, now);
         let sink = if request.store {

@@ -5,7 +5,8 @@
 //!
 //! 1. `router`: every route on one page, and what happens to every request.
 //! 2. `access`, `auth` with `keys`, `body`: a request on its way in.
-//! 3. `interactions`, `agents`, `models`, `stores`, `files`, `environments`, `upload`, `health`: the handlers.
+//! 3. `interactions`, `agents`, `models`, `stores`, `files`, `environments`, `credentials`, `triggers`, `upload`,
+//!    `health`: the handlers.
 //! 4. `sse`, `error`: an answer on its way out.
 //! 5. `serve` with `write_timeout`: connections, from the first to the last.
 
@@ -13,6 +14,7 @@ mod access;
 mod agents;
 mod auth;
 mod body;
+mod credentials;
 mod environments;
 mod error;
 mod files;
@@ -25,6 +27,7 @@ mod router;
 mod serve;
 mod sse;
 mod stores;
+mod triggers;
 mod upload;
 mod write_timeout;
 

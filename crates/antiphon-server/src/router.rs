@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use antiphon_agents::Agents;
+use antiphon_credentials::Credentials;
 use antiphon_engine::Engine;
 use antiphon_environments::Environments;
 use antiphon_files::Files;
+use antiphon_triggers::Triggers;
 use antiphon_wire::{Code, Error};
 use axum::Router;
 use axum::extract::Request;
@@ -19,7 +21,9 @@ use crate::auth::{KeyRing, authenticate};
 use crate::body::BodyGate;
 use crate::error::{ApiError, answer_panic, classic_errors};
 use crate::keys::KeyMaker;
-use crate::{access, agents, environments, files, health, interactions, models, stores, upload};
+use crate::{
+    access, agents, credentials, environments, files, health, interactions, models, stores, triggers, upload,
+};
 
 /// What the operator decides about the HTTP face.
 pub struct Options {
@@ -30,6 +34,10 @@ pub struct Options {
     pub environments: Environments,
     /// Those that their projects define.
     pub agents: Agents,
+    /// What they prove themselves with elsewhere.
+    pub credentials: Credentials,
+    /// What begins by itself.
+    pub triggers: Triggers,
     pub limits: Limits,
 }
 
@@ -58,6 +66,8 @@ pub(crate) struct Server {
     pub(crate) files: Files,
     pub(crate) environments: Environments,
     pub(crate) agents: Agents,
+    pub(crate) credentials: Credentials,
+    pub(crate) triggers: Triggers,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) bodies: Arc<BodyGate>,
 }
@@ -71,6 +81,8 @@ pub fn router(engine: Engine, options: Options) -> Router {
         files: options.files,
         environments: options.environments,
         agents: options.agents,
+        credentials: options.credentials,
+        triggers: options.triggers,
     };
     let authenticated = from_fn_with_state(server.clone(), authenticate);
 
@@ -100,6 +112,25 @@ pub fn router(engine: Engine, options: Options) -> Router {
         // An archive may be unpacked at the top.
         .route("/upload/{version}/environments/{environment}/files/", put(environments::begin_upload))
         .route("/upload/{version}/environments/{environment}/files/{*path}", put(environments::begin_upload))
+        .route_layer(authenticated.clone())
+        .route_layer(from_fn(require_version));
+    let credentials = Router::new()
+        .route("/{version}/credentials", get(credentials::list_credentials).post(credentials::create_credential))
+        .route(
+            "/{version}/credentials/{credential}",
+            get(credentials::get_credential)
+                .patch(credentials::update_credential)
+                .delete(credentials::delete_credential),
+        )
+        .route_layer(authenticated.clone())
+        .route_layer(from_fn(require_version));
+    let triggers = Router::new()
+        .route("/{version}/triggers", get(triggers::list_triggers).post(triggers::create_trigger))
+        .route(
+            "/{version}/triggers/{trigger}",
+            get(triggers::get_trigger).patch(triggers::update_trigger).delete(triggers::delete_trigger),
+        )
+        .route("/{version}/triggers/{trigger}/executions", get(triggers::list_executions).post(triggers::run_trigger))
         .route_layer(authenticated.clone())
         .route_layer(from_fn(require_version));
     let models = Router::new()
@@ -137,6 +168,8 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .merge(interactions)
         .merge(agents)
         .merge(environments)
+        .merge(credentials)
+        .merge(triggers)
         .merge(models)
         .merge(kept)
         .fallback(unknown_path)
@@ -188,8 +221,8 @@ async fn unknown_path(uri: Uri) -> ApiError {
 fn no_such_path(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     Error::not_found(format!(
-        "there is nothing at `{path}`; this server has `interactions`, `agents`, `environments`, `models`, `files` and \
-         `fileSearchStores` below `/{{version}}`"
+        "there is nothing at `{path}`; this server has `interactions`, `agents`, `environments`, `credentials`, \
+         `triggers`, `models`, `files` and `fileSearchStores` below `/{{version}}`"
     ))
     .into()
 }

@@ -79,6 +79,16 @@ impl Error {
         Self::new(Code::InvalidRequest, format!("`{path}`: {}", message.as_ref()))
     }
 
+    /// The error of a value that is part of a larger one: the path that leads it goes on from
+    /// the larger one's.
+    #[must_use]
+    pub fn within(mut self, path: &str) -> Self {
+        if self.message.starts_with('`') {
+            self.message.insert_str(1, &format!("{path}."));
+        }
+        self
+    }
+
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(Code::NotFound, message)
     }

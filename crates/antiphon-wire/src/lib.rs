@@ -10,6 +10,7 @@
 
 mod agent;
 mod content;
+mod credential;
 mod custom_agent;
 mod environment;
 mod error;
@@ -29,11 +30,16 @@ mod sse;
 mod status;
 mod step;
 mod tool;
+mod trigger;
 mod usage;
 
 pub use agent::{AGENTS, AgentConfig};
 pub use content::{Content, MediaContent, TextContent};
 pub use custom_agent::{AGENT_FIELDS, Agent};
+pub use credential::{
+    BearerToken, CREDENTIAL_FIELDS, CreateCredential, Credential, CredentialConfig, CredentialId, CredentialKind,
+    CredentialList, CredentialStatus, EnvironmentVariable, InjectionLocation, OAuth2, Secret,
+};
 pub use environment::{
     AllowedHost, CreateEnvironment, Domain, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile,
     EnvironmentFileKind, EnvironmentId, EnvironmentSpec, EnvironmentStatus, Host, Network, ShownSource, Source,
@@ -61,4 +67,8 @@ pub use sse::{SseDecoder, encode_comment, encode_done, encode_event};
 pub use status::Status;
 pub use step::{FunctionCallStep, FunctionResult, FunctionResultStep, MessageStep, Step, ThoughtStep};
 pub use tool::{AllowedTools, FileSearch, Function, MOST_DECLARED, McpServer, Tool, ToolChoice, ToolMode, ToolSearch};
+pub use trigger::{
+    CreateTrigger, ExecutionStatus, TRIGGER_FIELDS, Trigger, TriggerExecution, TriggerExecutionId,
+    TriggerExecutionList, TriggerId, TriggerList, TriggerStatus, UpdateTrigger, shown_interaction,
+};
 pub use usage::{GroundingToolCount, Modality, ModalityTokens, Usage};

@@ -92,6 +92,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let environments = tools::environments(&config, &data, &sandbox).await?;
     let files = tools::files(&config, data.path(), environments.clone()).await?;
     let agents = tools::agents(&config, data.path()).await?;
+    let credentials = tools::credentials(&data).await?;
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models).with_images(artist),
@@ -121,6 +122,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         },
     });
     engine.recover().await.map_err(store_failed)?;
+    let triggers = tools::triggers(data.path(), &engine, &environments).await?;
 
     // Before anybody can know that there is something to stop.
     let stop = stop_signal()?;
@@ -135,7 +137,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
     }
     engine.tasks().spawn(sweep(files.clone(), environments.clone(), stop.clone()));
-    let options = antiphon_server::Options { keys: data.key_maker(), files, environments, agents, limits };
+    engine.tasks().spawn(triggers.clone().keep_time(stop.clone()));
+    let keys = data.key_maker();
+    let options = antiphon_server::Options { keys, files, environments, agents, credentials, triggers, limits };
     antiphon_server::serve(listener, engine.clone(), options, stop).await;
     engine.shut_down(GRACE).await;
     Ok(())

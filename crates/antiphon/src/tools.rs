@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agents::Agents;
+use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_egress::{Egress, EgressLimits, EgressOptions, Roots};
+use antiphon_engine::Engine;
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_fetch::extract::{Bounds, extract};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
@@ -16,6 +18,7 @@ use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
 use antiphon_search::{Brave, Corpus, Exa, Extracted, Key, MediaWiki, Provider, Searxng, Tavily};
 use antiphon_tools::Tools;
+use antiphon_triggers::{Triggers, TriggersOptions};
 use antiphon_wire::{AllowedHost, Domain, Network};
 use jiff::SignedDuration;
 use tracing::{info, warn};
@@ -156,6 +159,27 @@ fn authorities() -> Vec<u8> {
         warn!("This machine has no file of authorities: programs of environments know no host by its certificate");
         Vec::new()
     })
+}
+
+/// What projects prove themselves with elsewhere.
+pub(crate) async fn credentials(data: &DataFolder) -> Result<Credentials, Failed> {
+    let folder = data.path().join("credentials");
+    let options = CredentialsOptions { folder, most: CredentialsOptions::MOST, ambient: Arc::new(Machine) };
+    Credentials::open(options).await.map_err(|error| Failed::new(format!("the credentials: {error}")))
+}
+
+/// What begins by itself, with what an earlier process left of it.
+pub(crate) async fn triggers(data: &Path, engine: &Engine, environments: &Environments) -> Result<Triggers, Failed> {
+    let failed = |error: &dyn std::fmt::Display| Failed::new(format!("the triggers: {error}"));
+    let options = TriggersOptions {
+        folder: data.join("triggers"),
+        most: TriggersOptions::MOST,
+        engine: engine.clone(),
+        environments: environments.clone(),
+    };
+    let triggers = Triggers::open(options).await.map_err(|error| failed(&error))?;
+    triggers.recover().await.map_err(|error| failed(&error))?;
+    Ok(triggers)
 }
 
 /// What projects keep in a data folder.

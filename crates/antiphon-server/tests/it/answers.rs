@@ -116,7 +116,7 @@ async fn paths_and_methods_that_do_not_exist_are_json_errors() {
         ("POST", "/v1.1/interactions"),
         ("GET", "/nothing/models"),
         ("GET", "/v1/webhooks"),
-        ("POST", "/v1/triggers"),
+        ("POST", "/v1/webhooks"),
         ("POST", "/upload/v1beta/nothing"),
         ("POST", "/upload/v1beta/interactions"),
         ("GET", "/v1/interactions/a/b/c"),

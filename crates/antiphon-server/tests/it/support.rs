@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use antiphon_agents::Agents;
+use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_engine::{Ambient, Engine, EngineParts, Limits as EngineLimits, Models, RunLimits, Seal, Served, Store};
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_server::{KeyMaker, Limits, NewKey, Options, router, serve};
 use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
+use antiphon_triggers::{Triggers, TriggersOptions};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
@@ -40,6 +42,8 @@ pub(crate) struct TestServer {
     files: Files,
     pub(crate) environments: Environments,
     agents: Agents,
+    pub(crate) credentials: Credentials,
+    pub(crate) triggers: Triggers,
     pub(crate) folder: TempDir,
 }
 
@@ -83,12 +87,25 @@ impl TestServer {
             ambient: Arc::clone(&ambient),
         };
         let environments = Environments::open(environments).await.unwrap();
+        let credentials = CredentialsOptions {
+            folder: folder.path().join("credentials"),
+            most: CredentialsOptions::MOST,
+            ambient: Arc::clone(&ambient),
+        };
+        let credentials = Credentials::open(credentials).await.unwrap();
         let files =
             FilesOptions { folder: folder.path().join("files"), limits, ambient, environments: environments.clone() };
         let files = Files::open(files).await.unwrap();
         let agents = Agents::open(&folder.path().join("agents.sqlite"), 8).await.unwrap();
-        let router = router(engine.clone(), options(&files, &environments, &agents));
-        Self { router, engine, store, key, other_key, files, environments, agents, folder }
+        let triggers = TriggersOptions {
+            folder: folder.path().join("triggers"),
+            most: TriggersOptions::MOST,
+            engine: engine.clone(),
+            environments: environments.clone(),
+        };
+        let triggers = Triggers::open(triggers).await.unwrap();
+        let router = router(engine.clone(), options(&files, &environments, &agents, &credentials, &triggers));
+        Self { router, engine, store, key, other_key, files, environments, agents, credentials, triggers, folder }
     }
 
     /// One request with the key of project `default`, answered without a connection.
@@ -121,7 +138,7 @@ impl TestServer {
     }
 
     pub(crate) fn options(&self) -> Options {
-        options(&self.files, &self.environments, &self.agents)
+        options(&self.files, &self.environments, &self.agents, &self.credentials, &self.triggers)
     }
 
     pub(crate) async fn listen_with(&self, options: Options) -> Listening {
@@ -138,12 +155,20 @@ pub(crate) fn maker() -> KeyMaker {
     KeyMaker::new([9; 32])
 }
 
-fn options(files: &Files, environments: &Environments, agents: &Agents) -> Options {
+fn options(
+    files: &Files,
+    environments: &Environments,
+    agents: &Agents,
+    credentials: &Credentials,
+    triggers: &Triggers,
+) -> Options {
     Options {
         keys: maker(),
         files: files.clone(),
         environments: environments.clone(),
         agents: agents.clone(),
+        credentials: credentials.clone(),
+        triggers: triggers.clone(),
         limits: Limits { body_bytes: BODY_LIMIT, ..Limits::default() },
     }
 }

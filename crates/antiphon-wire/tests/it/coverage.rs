@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use antiphon_wire::{AGENT_FIELDS, ENVIRONMENT_FIELDS, REQUEST_FIELDS, RequestField, Treatment};
+use antiphon_wire::{
+    AGENT_FIELDS, CREDENTIAL_FIELDS, ENVIRONMENT_FIELDS, REQUEST_FIELDS, RequestField, TRIGGER_FIELDS, Treatment,
+};
 
 #[test]
 fn the_documented_coverage_is_the_real_one() {
@@ -37,6 +39,19 @@ fn print() -> String {
          | Field | Sample | Today | Note |\n|---|---|---|---|\n",
     );
     print_rows(&mut text, AGENT_FIELDS);
+    text.push_str(
+        "\n# What becomes of each field of a credential\n\n\
+         Of `POST /credentials`, each in a whole body. `PATCH` takes the same fields but `id`, and all of\n\
+         them but `type` may be left out.\n\n\
+         | Field | Sample | Today | Note |\n|---|---|---|---|\n",
+    );
+    print_rows(&mut text, CREDENTIAL_FIELDS);
+    text.push_str(
+        "\n# What becomes of each field of a trigger\n\n\
+         Of `POST /triggers`. `PATCH` takes `display_name`, and `active` or `paused` as `status`.\n\n\
+         | Field | Sample | Today | Note |\n|---|---|---|---|\n",
+    );
+    print_rows(&mut text, TRIGGER_FIELDS);
     text
 }
 

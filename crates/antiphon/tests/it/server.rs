@@ -1,5 +1,6 @@
 //! A server process of a test, and the few words of HTTP that tests need.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -68,13 +69,29 @@ impl Site {
         self.folder.path().join("data")
     }
 
+    /// What all of its servers have logged.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
     /// Where environments are, in a folder of each data folder's own.
     pub(crate) fn workspaces(&self) -> PathBuf {
         self.folder.path().join("workspaces")
     }
 
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
-        let mut child = antiphon()
+        self.start(antiphon(), arguments)
+    }
+
+    /// A server that logs at this level.
+    pub(crate) fn serve_logging(&self, level: &str) -> Server {
+        let mut command = antiphon();
+        command.env("ANTIPHON_LOG", level);
+        self.start(command, &[])
+    }
+
+    fn start(&self, mut command: Command, arguments: &[&str]) -> Server {
+        let mut child = command
             .env("ANTIPHON__ENVIRONMENTS__FOLDER", self.workspaces())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(self.data())
@@ -86,7 +103,7 @@ impl Site {
             .arg(toy_worker())
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(File::options().create(true).append(true).open(self.log()).unwrap())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
