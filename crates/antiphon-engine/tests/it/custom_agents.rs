@@ -30,10 +30,13 @@ chunks = ["I do not know whether it is kept."]
 chunks = ["Blue is kept."]
 "#;
 
+/// An instruction, and the names of tools.
+type Told = (String, Vec<String>);
+
 /// The scripted model, and every instruction and set of tools that it was given.
 struct Heard {
     scripted: Scripted,
-    heard: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    heard: Arc<Mutex<Vec<Told>>>,
 }
 
 #[async_trait]
@@ -64,7 +67,7 @@ impl Backend for Heard {
 #[derive(Default)]
 struct Site {
     tools: FixedTools,
-    heard: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    heard: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Site {
@@ -84,7 +87,7 @@ impl Site {
         engine_behind(Arc::new(heard), 4096, store, 64, Arc::new(self.tools.clone()))
     }
 
-    fn heard(&self) -> Vec<(String, Vec<String>)> {
+    fn heard(&self) -> Vec<Told> {
         self.heard.lock().unwrap().clone()
     }
 }
