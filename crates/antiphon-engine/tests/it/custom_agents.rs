@@ -87,7 +87,7 @@ impl Site {
         engine_behind(Arc::new(heard), 4096, store, 64, Arc::new(self.tools.clone()))
     }
 
-    fn heard(&self) -> Vec<(String, Vec<String>)> {
+    fn heard(&self) -> Vec<Told> {
         self.heard.lock().unwrap().clone()
     }
 }
