@@ -183,7 +183,11 @@ mod tests {
         }
 
         #[test]
-        fn hostile_bytes_are_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..300), at in 0..200_usize, value: u8) {
+        fn hostile_bytes_are_refused_or_read(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            at in 0..200_usize,
+            value: u8,
+        ) {
             let _ = extensions(&bytes);
             let mut changed = hello("a.test", true);
             let at = at % changed.len();

@@ -120,23 +120,34 @@ mod tests {
         prop::collection::vec("[ab]{1,2}", 1..5).prop_map(|labels| format!("{}.test", labels.join(".")))
     }
 
+    fn patterns(entries: &[(bool, String)]) -> Vec<String> {
+        let pattern = |(below, name): &(bool, String)| if *below { format!("*.{name}") } else { name.clone() };
+        entries.iter().map(pattern).collect()
+    }
+
     proptest! {
         #[test]
         fn a_host_is_reached_exactly_when_an_entry_names_it(
             entries in prop::collection::vec((any::<bool>(), name()), 0..6),
             asked in name(),
         ) {
-            let texts: Vec<_> = entries.iter().map(|(below, name)| if *below { format!("*.{name}") } else { name.clone() }).collect();
+            let texts = patterns(&entries);
             let rules = rules(&texts.iter().map(String::as_str).collect::<Vec<_>>());
-            let named = entries.iter().any(|(below, name)| if *below { asked.ends_with(&format!(".{name}")) } else { asked == *name });
+            let is_for = |(below, name): &(bool, String)| {
+                if *below { asked.ends_with(&format!(".{name}")) } else { asked == *name }
+            };
+            let named = entries.iter().any(is_for);
             prop_assert_eq!(rules.find(&host(&asked)).is_some(), named);
         }
 
         #[test]
-        fn the_order_of_entries_changes_nothing(mut names in prop::collection::vec((any::<bool>(), name()), 1..6), asked in name()) {
+        fn the_order_of_entries_changes_nothing(
+            mut names in prop::collection::vec((any::<bool>(), name()), 1..6),
+            asked in name(),
+        ) {
             names.sort();
             names.dedup();
-            let texts: Vec<_> = names.iter().map(|(below, name)| if *below { format!("*.{name}") } else { name.clone() }).collect();
+            let texts = patterns(&names);
             let mut texts: Vec<_> = texts.iter().map(String::as_str).collect();
             let found = rules(&texts).find(&host(&asked)).map(|allowed| allowed.domain.clone());
             texts.reverse();

@@ -215,7 +215,8 @@ mod tests {
             if let Some(host) = Host::parse(&text) {
                 prop_assert_eq!(Host::parse(host.as_str()), Some(host.clone()));
                 prop_assert!(host.as_str().parse::<std::net::IpAddr>().is_err());
-                prop_assert!(host.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte)));
+                let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+                prop_assert!(host.as_str().bytes().all(is_plain));
             }
         }
 
@@ -235,7 +236,11 @@ mod tests {
                 let shift = if part + 1 == parts { 0 } else { 8 * (3 - part) };
                 let value = left >> shift;
                 left -= value << shift;
-                written.push(match radix % 3 { 0 => format!("{value}"), 1 => format!("0{value:o}"), _ => format!("0x{value:x}") });
+                written.push(match radix % 3 {
+                    0 => format!("{value}"),
+                    1 => format!("0{value:o}"),
+                    _ => format!("0x{value:x}"),
+                });
             }
             let text = written.join(".");
             prop_assert_eq!(Host::parse(&text), None);
