@@ -21,7 +21,7 @@ const DEEPEST: usize = 5;
 const LONGEST_TEXT: usize = 48;
 
 /// How often all of the picture may be painted over: what is painted costs time.
-const MOST_PAINTED: f64 = 12.0;
+const MOST_PAINTED: f64 = 8.0;
 
 /// How far from zero anything may be, in widths or heights of the drawing.
 const REACH: f64 = 4.0;
