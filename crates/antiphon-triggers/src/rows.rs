@@ -196,8 +196,9 @@ impl Rows {
         let connection = self.lock();
         let mut statement =
             connection.prepare("SELECT project, id FROM trigger WHERE next_run <= ? ORDER BY next_run, id")?;
-        let found = statement
-            .query_map([now.as_millisecond()], |row| Ok((ProjectId(row.get(0)?), read::trigger_id(&row.get::<_, String>(1)?)?)))?;
+        let found = statement.query_map([now.as_millisecond()], |row| {
+            Ok((ProjectId(row.get(0)?), read::trigger_id(&row.get::<_, String>(1)?)?))
+        })?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 

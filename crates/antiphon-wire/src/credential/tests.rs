@@ -147,7 +147,7 @@ proptest! {
         prop_assume!(token.trim() == token && name.len() > 10);
         let config = read(json!({"type": "bearer_token", "id": "a", "token": token, "header_name": name, "prefix": prefix}));
         let kept = serde_json::to_vec(&config).unwrap();
-        prop_assert_eq!(serde_json::from_slice::<CredentialConfig>(&kept).unwrap(), config.clone());
+        prop_assert_eq!(&serde_json::from_slice::<CredentialConfig>(&kept).unwrap(), &config);
         prop_assert_eq!(config.clone().updated(json!({"type": "bearer_token"}), None).unwrap(), config);
     }
 }
