@@ -21,9 +21,7 @@ use crate::auth::{KeyRing, authenticate};
 use crate::body::BodyGate;
 use crate::error::{ApiError, answer_panic, classic_errors};
 use crate::keys::KeyMaker;
-use crate::{
-    access, agents, credentials, environments, files, health, interactions, models, stores, triggers, upload,
-};
+use crate::{access, agents, credentials, environments, files, health, interactions, models, stores, triggers, upload};
 
 /// What the operator decides about the HTTP face.
 pub struct Options {

@@ -35,11 +35,11 @@ mod usage;
 
 pub use agent::{AGENTS, AgentConfig};
 pub use content::{Content, MediaContent, TextContent};
-pub use custom_agent::{AGENT_FIELDS, Agent};
 pub use credential::{
     BearerToken, CREDENTIAL_FIELDS, CreateCredential, Credential, CredentialConfig, CredentialId, CredentialKind,
     CredentialList, CredentialStatus, EnvironmentVariable, InjectionLocation, OAuth2, Secret,
 };
+pub use custom_agent::{AGENT_FIELDS, Agent};
 pub use environment::{
     AllowedHost, CreateEnvironment, Domain, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile,
     EnvironmentFileKind, EnvironmentId, EnvironmentSpec, EnvironmentStatus, Host, Network, ShownSource, Source,

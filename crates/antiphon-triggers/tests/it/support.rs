@@ -7,7 +7,7 @@ use antiphon_engine::{
     Ambient, Backend, BackendError, Caller, Engine, EngineParts, FinishReason, Limits, ModelEvent, ModelRequest,
     ModelStream, Models, Opened, Prepared, ProjectId, RunLimits, Seal, Served, Store, Toolbox,
 };
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_testkit::{FixedAmbient, MemoryStore};
 use antiphon_triggers::{Triggers, TriggersOptions};
 use antiphon_wire::{
@@ -123,6 +123,7 @@ impl Site {
             folder: folder.path().join("environments"),
             workspaces: folder.path().join("workspaces"),
             limits: EnvironmentLimits::default(),
+            network: NetworkPolicy::default(),
             ambient: Arc::clone(&clock) as Arc<dyn Ambient>,
         });
         let environments = environments.await.unwrap();
