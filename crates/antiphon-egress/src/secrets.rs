@@ -31,6 +31,8 @@ pub enum SecretRefused {
     Revoked,
     #[error("it is not for this host")]
     NotForHost,
+    #[error("credentials of its type are not used by this server yet")]
+    Unsupported,
     /// As when a service that gives out tokens does not.
     #[error("it is not available at the moment")]
     Unavailable,

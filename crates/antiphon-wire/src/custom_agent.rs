@@ -157,7 +157,7 @@ fn workplace(base: Option<EnvironmentChoice>, wanted: Option<EnvironmentChoice>)
     if let Some(EnvironmentChoice::Described(wanted)) = wanted {
         spec.sources.retain(|source| wanted.sources.iter().all(|other| other.target != source.target));
         spec.sources.extend(wanted.sources);
-        spec.network = wanted.network;
+        spec.network = wanted.network.or(spec.network);
         spec.env.extend(wanted.env);
     }
     Some(EnvironmentChoice::Described(spec))

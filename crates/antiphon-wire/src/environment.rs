@@ -303,7 +303,7 @@ pub const ENVIRONMENT_FIELDS: &[RequestField] = &[
     honoured("network", r#"{"allowlist":[{"domain":"example.com"},{"domain":"*.example.com"}]}"#, "in tier 1"),
     honoured("network", r#"{"allowlist":[{"domain":"*"}]}"#, "where the operator allows any host"),
     honoured("network", r#"{"allowlist":[{"domain":"a.com","transform":{"x-key":"k"}}]}"#, "or a list; https alone"),
-    honoured("network", r#"{"allowlist":[{"domain":"a.com","credential":"c"}]}"#, "where there are credentials"),
+    honoured("network", r#"{"allowlist":[{"domain":"a.com","credential":"c"}]}"#, "a `bearer_token`'s"),
     refused("network.allowlist[0].domain", r#"{"allowlist":[{"domain":"10.0.0.1"}]}"#, "an address"),
     refused(
         "network.allowlist[0].transform.Host",

@@ -17,6 +17,7 @@ mod drawing;
 mod keys;
 mod models;
 mod paths;
+mod proof;
 mod secrets;
 mod serve;
 mod tools;

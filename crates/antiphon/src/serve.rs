@@ -93,13 +93,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let files = tools::files(&config, data.path(), environments.clone()).await?;
     let agents = tools::agents(&config, data.path()).await?;
     let credentials = tools::credentials(&data).await?;
+    let belongings = tools::Belongings {
+        files: files.clone(),
+        environments: environments.clone(),
+        agents: agents.clone(),
+        credentials: credentials.clone(),
+    };
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models).with_images(artist),
-        tools: Arc::new(
-            tools::open(&config, data.path(), address, sandbox, files.clone(), environments.clone(), agents.clone())
-                .await?,
-        ),
+        tools: Arc::new(tools::open(&config, data.path(), address, sandbox, belongings).await?),
         ambient: Arc::new(Machine),
         seal: data.seal(),
         limits: Limits {

@@ -26,10 +26,19 @@ use tracing::{info, warn};
 use crate::ambient::Machine;
 use crate::config::{Config, DefaultNetwork, Kept, ProviderName, SandboxMode};
 use crate::data::DataFolder;
+use crate::proof::Proof;
 use crate::{Failed, paths, secrets};
 
 /// The corpus of a data folder.
 pub(crate) const CORPUS: &str = "corpus.sqlite";
+
+/// What projects have that tools use.
+pub(crate) struct Belongings {
+    pub(crate) files: Files,
+    pub(crate) environments: Environments,
+    pub(crate) agents: Agents,
+    pub(crate) credentials: Credentials,
+}
 
 /// `address` is where this server listens, which nobody reaches through it.
 pub(crate) async fn open(
@@ -37,10 +46,9 @@ pub(crate) async fn open(
     data: &Path,
     address: SocketAddr,
     sandbox: Result<Sandbox, String>,
-    files: Files,
-    environments: Environments,
-    agents: Agents,
+    belongings: Belongings,
 ) -> Result<Tools, Failed> {
+    let Belongings { files, environments, agents, credentials } = belongings;
     let fetcher = fetcher(config, address)?;
     let checking = fetcher.clone();
     let check = move |url: &antiphon_fetch::Url| {
@@ -52,7 +60,7 @@ pub(crate) async fn open(
         Err(why) => warn!(why, "Programs are not run"),
     }
     let egress = match &sandbox {
-        Ok(sandbox) if sandbox.has_networks() => Some(egress(config)?),
+        Ok(sandbox) if sandbox.has_networks() => Some(egress(config, credentials)?),
         Ok(_) | Err(_) => None,
     };
     let processes: Result<BTreeMap<_, _>, Failed> = config
@@ -128,11 +136,11 @@ fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>) -> Network
             Network::Disabled
         }
     };
-    NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: false, unavailable }
+    NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: true, unavailable }
 }
 
 /// The way out of environments that have a network.
-fn egress(config: &Config) -> Result<Egress, Failed> {
+fn egress(config: &Config, credentials: Credentials) -> Result<Egress, Failed> {
     let wrong = |why: String| Failed::new(format!("`environments`: {why}"));
     let wanted = &config.environments;
     for (from, to) in &wanted.rewrite {
@@ -144,7 +152,7 @@ fn egress(config: &Config) -> Result<Egress, Failed> {
         rewrites: wanted.rewrites().map_err(wrong)?,
         roots: Roots::Platform,
         trusted: authorities(),
-        secrets: None,
+        secrets: Some(Arc::new(Proof(credentials))),
         limits: EgressLimits::default(),
         dialed: None,
     };

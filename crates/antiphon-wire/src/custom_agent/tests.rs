@@ -135,6 +135,12 @@ fn a_run_has_a_copy_of_the_environment_unless_it_names_one() {
         mixed.sources.iter().map(|source| (source.target.as_str(), source.content.as_slice())).collect();
     assert_eq!(placed, [("a", &b"1"[..]), ("b", b"3"), ("c", b"4")]);
     assert_eq!(Vec::from_iter(mixed.env), [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "3".to_owned())]);
+
+    let closed = json!({"network": {"allowlist": [{"domain": "example.com"}]}});
+    let network = |wanted: Value| spec(run(closed.clone(), wanted)).network.map(|network| network.to_wire());
+    // What a request does not say of the network stays as the agent has it.
+    assert_eq!(network(json!({"env": {"A": "1"}})), Some(closed["network"].clone()));
+    assert_eq!(network(json!({"network": "disabled"})), Some(json!("disabled")));
 }
 
 proptest! {

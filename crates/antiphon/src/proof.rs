@@ -1,0 +1,90 @@
+//! Credentials of projects as headers of what their programs send: where what is kept and the way
+//! out of environments meet.
+
+use antiphon_credentials::Credentials;
+use antiphon_egress::{HeaderName, HeaderValue, SecretRefused, Secrets};
+use antiphon_engine::ProjectId;
+use antiphon_wire::{BearerToken, CredentialConfig, CredentialId, Host};
+use async_trait::async_trait;
+use tracing::warn;
+
+pub(crate) struct Proof(pub(crate) Credentials);
+
+#[async_trait]
+impl Secrets for Proof {
+    /// The allowlist itself says for which hosts a credential is.
+    async fn header(
+        &self,
+        project: ProjectId,
+        credential: &str,
+        _host: &Host,
+    ) -> Result<(HeaderName, HeaderValue), SecretRefused> {
+        let id = CredentialId::parse(credential).ok_or(SecretRefused::Absent)?;
+        let kept = self.0.secret(project, &id).await.map_err(|error| {
+            warn!(credential, error = error.message, "A credential cannot be opened");
+            SecretRefused::Unavailable
+        })?;
+        match kept {
+            None => Err(SecretRefused::Absent),
+            Some(CredentialConfig::BearerToken(token)) => header(&token),
+            Some(CredentialConfig::OAuth2(_) | CredentialConfig::EnvironmentVariable(_)) => {
+                Err(SecretRefused::Unsupported)
+            }
+        }
+    }
+}
+
+fn header(token: &BearerToken) -> Result<(HeaderName, HeaderValue), SecretRefused> {
+    let BearerToken { token, header_name, prefix } = token;
+    let value = if prefix.is_empty() { token.expose().to_owned() } else { format!("{prefix} {}", token.expose()) };
+    let name = HeaderName::from_bytes(header_name.as_bytes()).map_err(|_| SecretRefused::Unavailable)?;
+    let mut value = HeaderValue::from_str(&value).map_err(|_| SecretRefused::Unavailable)?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use std::sync::Arc;
+
+    use antiphon_credentials::CredentialsOptions;
+    use antiphon_wire::CreateCredential;
+    use pretty_assertions::assert_eq;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::ambient::Machine;
+
+    const PROJECT: ProjectId = ProjectId(1);
+
+    #[tokio::test]
+    async fn a_token_is_a_header_for_its_project_as_long_as_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, most) = (folder.path().join("credentials"), CredentialsOptions::MOST);
+        let ambient = Arc::new(Machine);
+        let credentials = Credentials::open(CredentialsOptions { folder, most, ambient }).await.unwrap();
+        let keep = async |body: Value| {
+            credentials.create(PROJECT, CreateCredential::read(body).unwrap()).await.unwrap();
+        };
+        keep(json!({"type": "bearer_token", "id": "usual", "token": "t-1"})).await;
+        keep(json!({"type": "bearer_token", "id": "plain", "token": "t-2", "header_name": "X-Key", "prefix": ""}))
+            .await;
+        keep(json!({"type": "environment_variable", "id": "other", "value": "v", "injection_location": "header"}))
+            .await;
+        let proof = Proof(credentials.clone());
+        let host = Host::parse("example.com").unwrap();
+        let header = async |project, id: &str| {
+            let header = proof.header(project, id, &host).await;
+            header.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        };
+        assert_eq!(header(PROJECT, "usual").await, Ok("authorization: Bearer t-1".to_owned()));
+        assert_eq!(header(PROJECT, "plain").await, Ok("x-key: t-2".to_owned()));
+        assert_eq!(header(PROJECT, "other").await, Err(SecretRefused::Unsupported));
+        assert_eq!(header(PROJECT, "absent").await, Err(SecretRefused::Absent));
+        assert_eq!(header(ProjectId(2), "usual").await, Err(SecretRefused::Absent));
+        credentials.delete(PROJECT, &CredentialId::parse("usual").unwrap()).await.unwrap();
+        assert_eq!(header(PROJECT, "usual").await, Err(SecretRefused::Absent));
+    }
+}
