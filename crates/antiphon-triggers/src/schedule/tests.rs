@@ -88,7 +88,7 @@ fn what_is_no_schedule_is_refused_by_name() {
         "* * * * +1",
         "mon * * * *",
         "* * jan * *",
-        "* * * * januar",
+        "* * * * janus",
         "a b c d e",
         "-1 * * * *",
         "1.5 * * * *",
