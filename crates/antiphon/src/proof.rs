@@ -45,8 +45,6 @@ fn header(token: &BearerToken) -> Result<(HeaderName, HeaderValue), SecretRefuse
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
     use std::sync::Arc;
 
     use antiphon_credentials::CredentialsOptions;
