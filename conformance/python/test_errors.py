@@ -148,7 +148,13 @@ def test_server_tools_are_refused_by_name(ask, tool):
     check(refused, 400, "invalid_request", "tools[0].type", tool["type"])
 
 
-@pytest.mark.parametrize("type", ["image", "audio", "video"])
+def test_a_model_that_writes_refuses_pictures_by_name(ask):
+    with pytest.raises(BadRequestError) as refused:
+        ask("Hi", response_format={"type": "image"})
+    check(refused, 400, "invalid_request", "response_format", "image")
+
+
+@pytest.mark.parametrize("type", ["audio", "video"])
 def test_other_formats_of_answers_are_refused_by_name(ask, type):
     for wanted, path in (
         ({"type": type}, "response_format.type"),
