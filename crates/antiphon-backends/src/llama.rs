@@ -123,6 +123,8 @@ impl Llama {
         };
         let callable: Vec<_> = self.told_tools(request).map(callable).collect();
         let calls = match request.calls {
+            // What is to be told has been printed: it would go on calling for ever.
+            Calls::Allowed if self.has_blocks(request) && has_result(request) => dialect::Calls::Forbidden,
             Calls::None if request.messages.iter().any(shows_calls) => dialect::Calls::Forbidden,
             Calls::None => dialect::Calls::None,
             Calls::Allowed => dialect::Calls::Allowed,
@@ -258,7 +260,7 @@ impl Backend for Llama {
         let Prompt { tail, constraint, .. } = self.render(&worker, &request)?;
         let callable = self.told_tools(&request).map(callable).collect();
         let answer = Answer::new(worker.template.parser(&tail, request.generation.stop_sequences.clone(), callable))
-            .with_blocks(request.calls != Calls::None && self.has_blocks(&request));
+            .with_blocks(request.calls != Calls::None && self.has_blocks(&request) && !has_result(&request));
         let answer = answer.with_resumed(request.resume.as_ref());
         let resume = request.resume.as_ref().map(|resume| resume.trace.tokens.clone()).unwrap_or_default();
         // A worker says at most one thing a token, one before and two after.
@@ -294,6 +296,12 @@ fn shows_calls(message: &Message) -> bool {
         Message::Model(turn) => turn.calls().next().is_some(),
         Message::Result(_) => true,
     }
+}
+
+/// Whether a program has just printed what is to be told. A block is the answer then, often the output itself.
+fn has_result(request: &ModelRequest) -> bool {
+    let Some(Message::Result(result)) = request.messages.last() else { return false };
+    result.name == blocks::TOOL && !result.is_error && result.text != PRINTED_NOTHING
 }
 
 /// Whether an address of the web stands in it.
