@@ -124,7 +124,7 @@ impl Llama {
         let callable: Vec<_> = self.told_tools(request).map(callable).collect();
         let calls = match request.calls {
             // What is to be told has been printed: it would go on calling for ever.
-            Calls::Allowed if self.has_blocks(request) && has_result(request) => dialect::Calls::Forbidden,
+            Calls::Allowed if self.has_blocks(request) && has_result(&request.messages) => dialect::Calls::Forbidden,
             Calls::None if request.messages.iter().any(shows_calls) => dialect::Calls::Forbidden,
             Calls::None => dialect::Calls::None,
             Calls::Allowed => dialect::Calls::Allowed,
@@ -260,7 +260,7 @@ impl Backend for Llama {
         let Prompt { tail, constraint, .. } = self.render(&worker, &request)?;
         let callable = self.told_tools(&request).map(callable).collect();
         let answer = Answer::new(worker.template.parser(&tail, request.generation.stop_sequences.clone(), callable))
-            .with_blocks(request.calls != Calls::None && self.has_blocks(&request) && !has_result(&request));
+            .with_blocks(request.calls != Calls::None && self.has_blocks(&request) && !has_result(&request.messages));
         let answer = answer.with_resumed(request.resume.as_ref());
         let resume = request.resume.as_ref().map(|resume| resume.trace.tokens.clone()).unwrap_or_default();
         // A worker says at most one thing a token, one before and two after.
@@ -299,8 +299,8 @@ fn shows_calls(message: &Message) -> bool {
 }
 
 /// Whether a program has just printed what is to be told. A block is the answer then, often the output itself.
-fn has_result(request: &ModelRequest) -> bool {
-    let Some(Message::Result(result)) = request.messages.last() else { return false };
+fn has_result(messages: &[Message]) -> bool {
+    let Some(Message::Result(result)) = messages.last() else { return false };
     result.name == blocks::TOOL && !result.is_error && result.text != PRINTED_NOTHING
 }
 
@@ -384,4 +384,30 @@ fn listen(call: Call) -> impl futures_core::Stream<Item = Result<Raw, BackendErr
 
 fn out_of_turn() -> BackendError {
     BackendError::Internal("the worker said something out of turn".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_engine::CallResult;
+
+    use super::*;
+
+    #[test]
+    fn what_a_program_has_printed_is_a_result_and_nothing_else_is() {
+        let after = |name: &str, text: &str, is_error| {
+            let (call_id, name, text) = ("a".to_owned(), name.to_owned(), text.to_owned());
+            has_result(&[Message::user("Count"), Message::Result(CallResult { call_id, name, text, is_error })])
+        };
+        assert!(after("code_execution", "1\n", false));
+        assert!(!after("code_execution", PRINTED_NOTHING, false));
+        assert!(!after("code_execution", "Traceback", true));
+        assert!(!after("google_search", "1\n", false));
+        assert!(!has_result(&[Message::user("1")]));
+    }
+
+    #[test]
+    fn an_address_is_one_of_the_web_that_was_said_or_found() {
+        assert!(says_address(&Message::user("Read http://example.com/a")));
+        assert!(!says_address(&Message::user("Read example.com")));
+    }
 }
