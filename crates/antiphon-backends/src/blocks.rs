@@ -12,6 +12,15 @@ pub(crate) const TOOL: &str = "code_execution";
 /// The tool that reads pages, by their addresses.
 pub(crate) const PAGES: &str = "url_context";
 
+/// The tool that searches the web.
+const SEARCH: &str = "google_search";
+
+/// How a task asks for a search, in the languages that the default model speaks best.
+const SEARCHING: [&str; 16] = [
+    "search", "google", "internet", "online", " web", "look up", "find out", "news", "latest", "pesquis", "procur",
+    "busca", "notícia", "noticia", "recherch", "such",
+];
+
 /// What a program does as well.
 const REPLACED: [&str; 8] =
     [TOOL, "read_file", "write_file", "edit_file", "delete_file", "list_files", "find_files", "grep_files"];
@@ -19,6 +28,22 @@ const REPLACED: [&str; 8] =
 /// Whether a model that writes programs needs no such function.
 pub(crate) fn replace(function: &str) -> bool {
     REPLACED.contains(&function)
+}
+
+/// Whether these are the tools of every agent, so that nobody asked for one of them.
+pub(crate) fn are_standing<'a>(mut functions: impl Iterator<Item = &'a str>) -> bool {
+    functions.all(|function| function == SEARCH || function == PAGES || replace(function))
+}
+
+/// Whether a model that writes programs is to be told of the function for what was said. Told of a function in vain, it
+/// calls it from inside of its programs, or makes up an address.
+pub(crate) fn serves(function: &str, are_standing: bool, said: &str) -> bool {
+    let said = said.to_lowercase();
+    match function {
+        SEARCH => !are_standing || SEARCHING.iter().any(|word| said.contains(word)),
+        PAGES => said.contains("http://") || said.contains("https://"),
+        function => !replace(function),
+    }
 }
 
 const FENCE: &str = "```";
@@ -160,6 +185,22 @@ mod tests {
             }
         }
         (text, (!arguments.is_empty()).then(|| serde_json::from_str(&arguments).expect("arguments are JSON")))
+    }
+
+    #[test]
+    fn an_agents_own_tools_are_told_of_where_the_task_needs_them() {
+        let standing = ["code_execution", "read_file", "google_search", "url_context"];
+        assert!(are_standing(standing.into_iter()));
+        assert!(!are_standing(standing.into_iter().chain(["book_table"])));
+        let told = |function: &str, said: &str| serves(function, true, said);
+        assert!(told("google_search", "Search for the highest mountain"));
+        assert!(told("google_search", "Pesquisa a altura da serra"));
+        assert!(!told("google_search", "Sort the lines of a.txt"));
+        assert!(serves("google_search", false, "Sort the lines of a.txt"), "somebody asked for it");
+        assert!(told("url_context", "Read http://example.com/a"));
+        assert!(!told("url_context", "Read example.com"));
+        assert!(!told("write_file", "Write a.txt"));
+        assert!(serves("book_table", false, "Sort"));
     }
 
     #[test]

@@ -182,14 +182,20 @@ impl Llama {
         messages
     }
 
-    /// The functions that the model is told of. One that writes code blocks is not told of what its programs can do: it
-    /// would call that from inside of them. Nor is it told of pages where no address was said: it would make some up.
+    /// The functions that the model is told of: none where it is to answer from results, since it would write one more
+    /// call, as text.
     fn told_tools<'a>(&self, request: &'a ModelRequest) -> impl Iterator<Item = &'a Tool> {
         let has_blocks = self.has_blocks(request);
-        let has_addresses = !has_blocks || request.messages.iter().any(says_address);
-        request.tools.iter().filter(move |tool| {
-            !has_blocks || !blocks::replace(&tool.name) && (has_addresses || tool.name != blocks::PAGES)
-        })
+        let are_standing = blocks::are_standing(request.tools.iter().map(|tool| tool.name.as_str()));
+        let said = if has_blocks { said_so_far(&request.messages) } else { String::new() };
+        let answers = match request.calls {
+            Calls::None => matches!(request.messages.last(), Some(Message::Result(_))),
+            Calls::Allowed | Calls::Required => has_blocks && has_result(&request.messages),
+        };
+        request
+            .tools
+            .iter()
+            .filter(move |tool| !answers && (!has_blocks || blocks::serves(&tool.name, are_standing, &said)))
     }
 
     /// Whether the model may write programs as code blocks.
@@ -304,14 +310,14 @@ fn has_result(messages: &[Message]) -> bool {
     result.name == blocks::TOOL && !result.is_error && result.text != PRINTED_NOTHING
 }
 
-/// Whether an address of the web stands in it.
-fn says_address(message: &Message) -> bool {
-    let says = |text: &str| text.contains("http://") || text.contains("https://");
-    match message {
-        Message::User(parts) => says(&text_of(parts)),
-        Message::Result(result) => says(&result.text),
-        Message::Model(_) => false,
-    }
+/// What the user and the tools said.
+fn said_so_far(messages: &[Message]) -> String {
+    let said = messages.iter().map(|message| match message {
+        Message::User(parts) => text_of(parts),
+        Message::Result(result) => result.text.clone(),
+        Message::Model(_) => String::new(),
+    });
+    said.collect::<Vec<_>>().join("\n")
 }
 
 fn callable(tool: &Tool) -> dialect::Callable {
@@ -403,11 +409,5 @@ mod tests {
         assert!(!after("code_execution", "Traceback", true));
         assert!(!after("google_search", "1\n", false));
         assert!(!has_result(&[Message::user("1")]));
-    }
-
-    #[test]
-    fn an_address_is_one_of_the_web_that_was_said_or_found() {
-        assert!(says_address(&Message::user("Read http://example.com/a")));
-        assert!(!says_address(&Message::user("Read example.com")));
     }
 }

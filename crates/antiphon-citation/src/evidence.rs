@@ -125,7 +125,12 @@ impl Support {
         let (words, marks) = (self.words, self.names_and_numbers);
         self.score >= share
             && words + marks + self.of_title >= 3
-            && (marks >= 1 && words >= 1 || words >= 6 && self.score >= 0.85)
+            && (marks >= 1 && words >= 1 || words >= self.least_words() && self.score >= 0.85)
+    }
+
+    /// Of a sentence that names nothing that the anchor names. What its title names, an article seldom says again.
+    fn least_words(&self) -> usize {
+        if self.of_title >= 1 { 4 } else { 6 }
     }
 
     const NONE: Self = Self { score: 0.0, words: 0, names_and_numbers: 0, of_title: 0 };
