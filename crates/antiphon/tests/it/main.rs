@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
+mod client;
 mod command_line;
 mod commits;
 mod conversations;
