@@ -132,8 +132,7 @@ impl Definition {
         let Value::Object(fields) = &mut body else {
             return Err(Failed::new("expected a definition that is an object"));
         };
-        let tools = self.tools.iter().map(|tool| in_words(tool).unwrap_or_else(|| json!({ "type": tool })));
-        let tools: Vec<_> = tools.collect();
+        let tools = tools(&self.tools);
         let given = [
             ("id", self.id.map(Value::String)),
             ("base_agent", self.base_agent.map(Value::String)),
@@ -145,6 +144,11 @@ impl Definition {
         fields.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         Ok(body)
     }
+}
+
+/// Tools as requests take them: by their types, or in words.
+fn tools(texts: &[String]) -> Vec<Value> {
+    texts.iter().map(|tool| in_words(tool).unwrap_or_else(|| json!({ "type": tool }))).collect()
 }
 
 /// An environment as requests take it: a name, or in words.

@@ -116,7 +116,7 @@ async fn a_research_plans_searches_reads_and_ends_with_a_report_that_cites() {
     let cite = |words: &str| (words.to_owned(), "https://example.org/final".to_owned());
     // What no source says is not cited, whatever the model claims.
     let words =
-        ["Spain won the final against England.", "It rains in Rome.", "Spain won the final against England in Berlin."];
+        ["Spain won the final against England", "It rains in Rome", "Spain won the final against England in Berlin"];
     assert_eq!(cited, words.map(cite));
     let usage = answer.usage.unwrap();
     assert!(usage.total_tool_use_tokens > 0 && usage.grounding_tool_count[0].count == 2, "{usage:?}");

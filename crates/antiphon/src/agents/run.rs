@@ -11,7 +11,7 @@ use clap::Args;
 use reqwest::{Method, Response, Url};
 use serde_json::{Value, json};
 
-use super::{environment, in_words, read};
+use super::{environment, in_words, read, tools};
 use crate::client::{Client, cut};
 use crate::{Failed, print, say, shown};
 
@@ -33,6 +33,9 @@ pub(crate) struct Task {
     previous: Option<String>,
     #[arg(long)]
     system_instruction: Option<String>,
+    /// A type of tool, or a tool in JSON, in place of the agent's own; may be given several times.
+    #[arg(long = "tool")]
+    tools: Vec<String>,
     /// The agent's configuration in JSON, with its `type`.
     #[arg(long)]
     agent_config: Option<String>,
@@ -79,6 +82,9 @@ impl Task {
         }
         if let Some(instruction) = &self.system_instruction {
             body["system_instruction"] = json!(instruction);
+        }
+        if !self.tools.is_empty() {
+            body["tools"] = Value::Array(tools(&self.tools));
         }
         if let Some(config) = &self.agent_config {
             body["agent_config"] =

@@ -13,6 +13,7 @@ mod environments;
 mod erasure;
 mod files;
 mod images;
+mod research;
 mod server;
 mod triggers;
 mod upstream;

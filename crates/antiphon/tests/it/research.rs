@@ -57,8 +57,8 @@ fn a_research_goes_on_after_kill_9() {
     assert_eq!(whole["status"], "completed", "{whole}");
     let kinds: Vec<_> = whole["steps"].as_array().unwrap().iter().map(|step| step["type"].as_str().unwrap()).collect();
     let once = ["thought", "google_search_call", "google_search_result"];
-    let expected: Vec<_> = ["user_input"].into_iter().chain(once).chain(once).chain(["model_output"]).collect();
-    assert_eq!(kinds.iter().filter(|kind| **kind != "user_input").collect::<Vec<_>>(), expected[1..].iter().collect::<Vec<_>>());
+    let expected: Vec<_> = once.into_iter().chain(once).chain(["model_output"]).collect();
+    assert_eq!(kinds.into_iter().filter(|kind| *kind != "user_input").collect::<Vec<_>>(), expected);
     let cited = annotations(&whole);
     assert!(!cited.is_empty() && cited.iter().all(|one| one["url"] == "https://example.org/final"), "{whole}");
 }
@@ -77,6 +77,9 @@ fn a_report_and_its_sources_show_at_the_terminal() {
     let (printed, said) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{said}");
     assert!(printed.starts_with("# The final\n\nSpain won the final in Berlin."), "{printed}");
-    assert!(printed.contains("\nSources:\n- ") && printed.trim_end().ends_with(": https://example.org/final"), "{printed}");
+    assert!(
+        printed.contains("\nSources:\n- ") && printed.trim_end().ends_with(": https://example.org/final"),
+        "{printed}"
+    );
     assert!(said.contains("1. Who won the final in Berlin?") && said.contains("google_search_call"), "{said}");
 }
