@@ -167,5 +167,5 @@ def test_other_formats_of_answers_are_refused_by_name(ask, type):
 
 def test_agents_that_are_not_built_are_refused_by_name(client):
     with pytest.raises(BadRequestError) as refused:
-        client.interactions.create(agent="deep-research-preview-04-2026", input="Hi", background=True)
+        client.interactions.create(agent="code-mender-preview", input="Hi")
     check(refused, 400, "invalid_request", "agent")

@@ -4,6 +4,7 @@
 //! * [`Scripted`]: deterministic replies, events and faults from a file, for people who
 //!   test programs against this server. Never a default.
 //! * [`Artist`]: pictures that a model of any of these draws.
+//! * [`Researcher`]: reports that one of them writes, question by question.
 //!
 //! The first two give the raw text of the model to `answer`, so that reasoning and stop
 //! sequences are treated alike.
@@ -12,10 +13,12 @@ mod answer;
 mod artist;
 mod blocks;
 mod llama;
+mod researcher;
 mod scripted;
 
 pub use artist::{Artist, FAULT, Painter};
 pub use llama::{Llama, LlamaOptions};
+pub use researcher::Researcher;
 pub use scripted::{Script, ScriptError, Scripted};
 
 /// For models whose file has no template: turns as plain lines.

@@ -32,6 +32,8 @@ pub struct ModelRequest {
     pub picture: ImageFormat,
     /// Whether it works by itself, call by call, until a task is done (an agent).
     pub is_agent: bool,
+    /// What is wanted of a backend that researches.
+    pub research: Option<Research>,
     /// Whether the model may think before it answers; none leaves it to the model.
     pub thinking: Option<bool>,
     /// At least one; the last is the user's or a function's.
@@ -44,6 +46,15 @@ pub struct ModelRequest {
     /// What this call had generated when an earlier process died. The stream starts with
     /// its text and goes on after it.
     pub resume: Option<Resume>,
+}
+
+/// How a backend that researches is to do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Research {
+    /// The most questions of a plan.
+    pub questions: usize,
+    /// Whether a plan is shown and agreed on before it is carried out.
+    pub plans_together: bool,
 }
 
 /// The part of a call that is done already.

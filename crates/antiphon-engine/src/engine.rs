@@ -424,7 +424,10 @@ impl Inner {
             engine: Arc::clone(&self),
             project: live.project,
             journal: Arc::clone(&live.journal),
-            summaries: live.request.generation_config.thinking_summaries,
+            summaries: match live.request.research() {
+                Some(config) => config.thinking_summaries,
+                None => live.request.generation_config.thinking_summaries,
+            },
             call,
             assembler: None,
             functions: HashSet::new(),
@@ -441,6 +444,10 @@ impl Inner {
     fn served(&self, request: &CreateInteraction) -> Result<Arc<Served>, Error> {
         if request.agent.is_none() || !request.model.is_empty() {
             return self.models.find(&request.model);
+        }
+        if request.research().is_some() {
+            let none = || Error::precondition("`agent`: no model of this server researches");
+            return self.models.researcher().cloned().ok_or_else(none);
         }
         self.models.default_model().cloned().ok_or_else(|| Error::precondition("`agent`: no model is configured"))
     }

@@ -59,24 +59,54 @@ impl Served {
     }
 }
 
+impl Served {
+    /// What researches with this model, in the same queue: `backend` is over the model's own.
+    pub fn researching(&self, backend: Arc<dyn Backend>) -> Self {
+        Self {
+            name: self.name.clone(),
+            aliases: Vec::new(),
+            description: format!("Research by `{}`", self.name),
+            context: self.context,
+            output_limit: self.output_limit,
+            result_tokens: self.result_tokens,
+            is_guided: false,
+            backend,
+            admission: Arc::clone(&self.admission),
+        }
+    }
+}
+
 /// All served models; the first is the default.
 pub struct Models {
     served: Vec<Arc<Served>>,
     /// What answers with pictures.
     draws: Option<Arc<Served>>,
+    /// What agents that research work with.
+    researches: Option<Arc<Served>>,
     strict: bool,
 }
 
 impl Models {
     /// `strict` turns off that `gemini-*` names reach the default model.
     pub fn new(served: Vec<Arc<Served>>, strict: bool) -> Self {
-        Self { served, draws: None, strict }
+        Self { served, draws: None, researches: None, strict }
     }
 
     /// Adds what `gemini-*-image*` names reach.
     #[must_use]
     pub fn with_images(self, draws: Served) -> Self {
         Self { draws: Some(Arc::new(draws)), ..self }
+    }
+
+    /// Adds what `deep-research-*` agents work with.
+    #[must_use]
+    pub fn with_research(self, researches: Served) -> Self {
+        Self { researches: Some(Arc::new(researches)), ..self }
+    }
+
+    /// What `deep-research-*` agents work with.
+    pub fn researcher(&self) -> Option<&Arc<Served>> {
+        self.researches.as_ref()
     }
 
     pub fn list(&self) -> &[Arc<Served>] {

@@ -10,7 +10,8 @@ use antiphon_wire::{
 use serde_json::{Value, json};
 
 use crate::backend::{
-    Call, CallResult, Calls, DRAWN, Media, MediaKind, Message, ModelRequest, ModelTurn, Part, Said, Thought, Tool,
+    Call, CallResult, Calls, DRAWN, Media, MediaKind, Message, ModelRequest, ModelTurn, Part, Research, Said, Thought,
+    Tool,
 };
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
@@ -38,6 +39,10 @@ pub(crate) struct Reading<'a> {
     /// What the server has opened for the request.
     pub(crate) opened: &'a Opened,
 }
+
+/// Of the plan of a research, and of the agent that is to look further.
+const QUESTIONS: usize = 4;
+const MOST_QUESTIONS: usize = 8;
 
 /// Where steps come from that were accepted before.
 const EARLIER: &str = "previous_interaction_id";
@@ -96,6 +101,14 @@ pub(crate) fn model_request(
         },
         is_agent: request.agent.is_some(),
         // A level is a ceiling. What is below the lowest that a template knows is none.
+        research: request.research().map(|config| Research {
+            questions: if request.working_agent().is_some_and(|name| name.contains("-max-")) {
+                MOST_QUESTIONS
+            } else {
+                QUESTIONS
+            },
+            plans_together: config.collaborative_planning,
+        }),
         thinking: (request.generation_config.thinking_level == Some(ThinkingLevel::Minimal)).then_some(false),
         messages,
         generation: request.generation_config.clone(),

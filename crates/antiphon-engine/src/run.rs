@@ -213,6 +213,7 @@ impl Run {
                 let client_calls = call.resumption.client_calls();
                 let in_tools = call.resumption.in_tools;
                 counts.drawn = call.served.backend.draws();
+                counts.apart = call.asked.call.research.is_some();
                 let mut work = Work::new(call);
                 let functions = work.tools.iter().filter(|tool| tool.kind.is_none());
                 self.functions = functions.map(|tool| tool.declaration.name.clone()).collect();

@@ -9,7 +9,7 @@ use antiphon_engine::{
     Found, FoundIn, Media, MediaKind, OpenTool, Opened, ProjectId, Schema, ServerFunction, Tool, ToolCall, ToolError,
     ToolOutput, Toolbox,
 };
-use antiphon_wire::{AGENTS, Agent, CreateInteraction, EnvironmentId, Error, ServerTool, ToolSearch};
+use antiphon_wire::{AGENTS, Agent, CreateInteraction, EnvironmentId, Error, RESEARCHERS, ServerTool, ToolSearch};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -129,7 +129,10 @@ impl FixedTools {
 #[async_trait]
 impl Toolbox for FixedTools {
     async fn complete(&self, _project: ProjectId, request: CreateInteraction) -> Result<CreateInteraction, Error> {
-        let Some(name) = request.agent.as_deref().filter(|name| !AGENTS.contains(name)) else { return Ok(request) };
+        let Some(name) = request.agent.as_deref().filter(|name| !AGENTS.contains(name) && !RESEARCHERS.contains(name))
+        else {
+            return Ok(request);
+        };
         let agent = self.shared.agents.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         agent.ok_or_else(|| Error::not_found("`agent`: it is not there"))?.complete(request)
     }
@@ -157,7 +160,7 @@ impl Toolbox for FixedTools {
                 self.open_one(ServerTool::McpServerTool, Some(&server.name), tools)
             }
         });
-        if request.agent.is_none() {
+        if request.agent.is_none() || request.research().is_some() {
             return Ok(Opened { tools: opened.collect(), ..Opened::default() });
         }
         Ok(Opened {

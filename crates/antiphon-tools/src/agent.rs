@@ -1,6 +1,6 @@
 //! What an agent gets: its tools, and what it is told (spec 06, "Managed agent").
 
-use antiphon_wire::Tool;
+use antiphon_wire::{Error, Tool};
 
 /// Said to the model before all else. What stands here is of no task in particular.
 const INSTRUCTION: &str = "\
@@ -15,6 +15,18 @@ You are an agent. You do what the user asks yourself, with your tools, in a Linu
 pub(crate) fn default_tools(has_search: bool) -> Vec<Tool> {
     let search = has_search.then_some(Tool::GoogleSearch {});
     std::iter::once(Tool::CodeExecution {}).chain(search).chain([Tool::UrlContext {}]).collect()
+}
+
+/// Those of an agent that researches.
+///
+/// # Errors
+/// Where there is nothing to search in.
+pub(crate) fn research_tools(has_search: bool) -> Result<Vec<Tool>, Error> {
+    if has_search {
+        return Ok(vec![Tool::GoogleSearch {}, Tool::UrlContext {}]);
+    }
+    let message = "`tools`: no search is configured on this server; research needs one, or a `file_search`";
+    Err(Error::precondition(message))
 }
 
 /// `reach` says what its programs reach.

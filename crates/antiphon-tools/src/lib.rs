@@ -31,7 +31,9 @@ use antiphon_files::Files;
 use antiphon_mcp::{McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Sandbox};
 use antiphon_search::Provider;
-use antiphon_wire::{AGENTS, CreateInteraction, EnvironmentChoice, EnvironmentId, Error, Tool, ToolSearch};
+use antiphon_wire::{
+    AGENTS, CreateInteraction, EnvironmentChoice, EnvironmentId, Error, RESEARCHERS, Tool, ToolSearch,
+};
 use async_trait::async_trait;
 use serde_json::Value;
 use tracing::warn;
@@ -61,7 +63,7 @@ pub struct Tools {
 #[async_trait]
 impl Toolbox for Tools {
     async fn complete(&self, project: ProjectId, request: CreateInteraction) -> Result<CreateInteraction, Error> {
-        let Some(name) = request.agent.as_deref().filter(|name| !AGENTS.contains(name)) else { return Ok(request) };
+        let Some(name) = request.agent.as_deref().filter(|name| !is_own(name)) else { return Ok(request) };
         match self.agents.get(project, name).await {
             Ok(agent) => agent.complete(request),
             Err(error) => Err(Error::new(error.code, format!("`agent`: {}", error.message))),
@@ -70,13 +72,18 @@ impl Toolbox for Tools {
 
     async fn open(&self, project: ProjectId, request: &CreateInteraction) -> Result<Opened, Error> {
         let agent = request.working_agent();
-        if let Some(name) = agent.filter(|name| !AGENTS.contains(name)) {
+        if let Some(name) = agent.filter(|name| !is_own(name)) {
             return Err(Error::not_found(format!("`agent`: agent `{name}` not found")));
         }
         let defaults;
         let declared = match agent {
-            Some(_) if request.tools.is_empty() => {
-                defaults = agent::default_tools(!self.providers.is_empty());
+            Some(name) if request.tools.is_empty() => {
+                let has_search = !self.providers.is_empty();
+                defaults = if RESEARCHERS.contains(&name) {
+                    agent::research_tools(has_search)?
+                } else {
+                    agent::default_tools(has_search)
+                };
                 &defaults
             }
             _ => &request.tools,
@@ -110,7 +117,7 @@ impl Toolbox for Tools {
         }
         Ok(Opened {
             tools,
-            instruction: agent.map(|_| {
+            instruction: agent.filter(|name| AGENTS.contains(name)).map(|_| {
                 let reach = place.as_ref().map_or_else(|| "There is no network.".to_owned(), |place| place.reach());
                 agent::instruction(&reach)
             }),
@@ -165,6 +172,11 @@ impl Tools {
             }
         })
     }
+}
+
+/// Whether an agent is the server's.
+fn is_own(name: &str) -> bool {
+    AGENTS.contains(&name) || RESEARCHERS.contains(&name)
 }
 
 fn unavailable(at: usize, why: &str) -> Error {

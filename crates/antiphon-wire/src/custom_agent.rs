@@ -94,12 +94,12 @@ impl Agent {
         fields.string("description")?;
         let agent = Self {
             id,
-            base_agent,
+            base_agent: base_agent.clone(),
             system_instruction: fields.string("system_instruction")?.filter(|text| !text.is_empty()),
             tools: Tool::read_list(fields.list("tools")?.unwrap_or_default())?,
             agent_config: match fields.take("agent_config") {
                 None => None,
-                Some(value) => Some(AgentConfig::read(value, "agent_config")?),
+                Some(value) => Some(AgentConfig::read(value, "agent_config", &base_agent)?),
             },
             base_environment: match fields.take("base_environment") {
                 None => None,

@@ -33,7 +33,7 @@ mod tool;
 mod trigger;
 mod usage;
 
-pub use agent::{AGENTS, AgentConfig};
+pub use agent::{AGENTS, AgentConfig, RESEARCHERS, ResearchConfig};
 pub use content::{Content, MediaContent, TextContent};
 pub use credential::{
     BearerToken, CREDENTIAL_FIELDS, CreateCredential, Credential, CredentialConfig, CredentialId, CredentialKind,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::agent::{self, AgentConfig};
+use crate::agent::{self, AgentConfig, RESEARCHERS, ResearchConfig};
 use crate::content::Content;
 use crate::environment::EnvironmentChoice;
 use crate::error::Error;
@@ -161,6 +161,12 @@ impl CreateInteraction {
     pub fn working_agent(&self) -> Option<&str> {
         self.base_agent.as_deref().or(self.agent.as_deref())
     }
+
+    /// What is said of a research, for an agent that does one.
+    pub fn research(&self) -> Option<ResearchConfig> {
+        self.working_agent().filter(|name| RESEARCHERS.contains(name))?;
+        Some(self.agent_config.as_ref().and_then(|config| config.research).unwrap_or_default())
+    }
 }
 
 /// Who answers.
@@ -195,7 +201,7 @@ fn read_subject(fields: &mut Fields) -> Result<Subject, Error> {
         (Some(_), None) => {
             return Err(Error::invalid("agent_config", "expected with `agent` alone, got it with `model`"));
         }
-        (Some(value), Some(_)) => Some(AgentConfig::read(value, "agent_config")?),
+        (Some(value), Some(agent)) => Some(AgentConfig::read(value, "agent_config", agent)?),
     };
     let model = model.or_else(|| agent_config.as_ref()?.model.clone()).unwrap_or_default();
     Ok(Subject { model, agent, agent_config })
@@ -209,7 +215,10 @@ fn check_agent_request(request: &CreateInteraction) -> Result<(), Error> {
     if request.response_format.is_some() || request.answer_schema.is_some() {
         return Err(Error::invalid("response_format", "an agent answers in text alone"));
     }
-    check_agent_tools(&request.tools)?;
+    match request.research() {
+        None => check_agent_tools(&request.tools)?,
+        Some(_) => check_research(request)?,
+    }
     for (at, step) in request.input.iter().enumerate() {
         let content = match step {
             Step::UserInput(message) => message.content.as_slice(),
@@ -219,6 +228,26 @@ fn check_agent_request(request: &CreateInteraction) -> Result<(), Error> {
         if let Some(part) = content.iter().position(is_other) {
             return Err(Error::invalid(&format!("input[{at}].content[{part}]"), "agents take text and images alone"));
         }
+    }
+    Ok(())
+}
+
+/// What an agent that researches does not take besides (spec 06, "Other agent_config types").
+fn check_research(request: &CreateInteraction) -> Result<(), Error> {
+    if !request.background {
+        return Err(Error::invalid("background", "research takes its time: expected `true` with this agent"));
+    }
+    if request.environment.is_some() {
+        return Err(Error::invalid("environment", "an agent that researches works in none"));
+    }
+    let looks = |tool: &Tool| matches!(tool, Tool::GoogleSearch {} | Tool::UrlContext {} | Tool::FileSearch(_));
+    if let Some(at) = request.tools.iter().position(|tool| !looks(tool)) {
+        let message = "an agent that researches takes `google_search`, `url_context` and `file_search`";
+        return Err(Error::invalid(&format!("tools[{at}].type"), message));
+    }
+    let finds = |tool: &Tool| matches!(tool, Tool::GoogleSearch {} | Tool::FileSearch(_));
+    if !request.tools.is_empty() && !request.tools.iter().any(finds) {
+        return Err(Error::invalid("tools", "research needs `google_search` or `file_search`"));
     }
     Ok(())
 }
@@ -383,8 +412,12 @@ pub(crate) const fn refused(path: &'static str, sample: &'static str, note: &'st
 /// Every field of spec 02 and its treatment today.
 pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured("model", r#""gemini-3.5-flash""#, "served by the configured default when it is a `gemini-*` text model"),
-    honoured("agent", r#""antigravity-preview-05-2026""#, "works with the configured default model"),
-    refused("agent", r#""deep-research-preview-04-2026""#, "comes later"),
+    honoured(
+        "agent",
+        r#""antigravity-preview-05-2026""#,
+        "works with the configured default model; `deep-research-*` needs `background`",
+    ),
+    refused("agent", r#""code-mender-preview""#, "comes later"),
     honoured("input", r#""Hello""#, "string, content part, step, and lists of them"),
     honoured(
         "input",

@@ -8,18 +8,22 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod agents;
 mod ambient;
+mod client;
 mod config;
 mod configuration;
 mod corpus;
 mod data;
 mod drawing;
+mod environments;
 mod keys;
 mod models;
 mod paths;
 mod proof;
 mod secrets;
 mod serve;
+mod shown;
 mod tools;
 
 /// The Interactions API on your own machines.
@@ -42,6 +46,10 @@ enum Command {
     Models(models::Arguments),
     /// Add, list and remove folders that can be searched.
     Corpus(corpus::Arguments),
+    /// Define, list and run agents of a running server.
+    Agents(agents::Arguments),
+    /// List environments of a running server, and move files in and out.
+    Envs(environments::Arguments),
     /// Make a picture of a drawing; the server starts it.
     #[command(hide = true)]
     PaintDrawing(drawing::Arguments),
@@ -49,12 +57,20 @@ enum Command {
 
 /// What went wrong, in words for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Failed(String);
+#[error("{message}")]
+struct Failed {
+    message: String,
+    /// How the process ends.
+    code: u8,
+}
 
 impl Failed {
     fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self::with_code(message, 1)
+    }
+
+    fn with_code(message: impl Into<String>, code: u8) -> Self {
+        Self { message: message.into(), code }
     }
 }
 
@@ -65,6 +81,8 @@ fn main() -> ExitCode {
         Command::Config(arguments) => configuration::run(&arguments),
         Command::Models(arguments) => wait(models::run(arguments)),
         Command::Corpus(arguments) => wait(corpus::run(arguments)),
+        Command::Agents(arguments) => wait(agents::run(arguments)),
+        Command::Envs(arguments) => wait(environments::run(arguments)),
         // It bounds its process, in which nothing else may be.
         Command::PaintDrawing(arguments) => return drawing::run(&arguments),
     };
@@ -72,7 +90,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("antiphon: {error}"));
-            ExitCode::FAILURE
+            ExitCode::from(error.code)
         }
     }
 }

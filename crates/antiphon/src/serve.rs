@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use antiphon_backends::{Artist, Llama, LlamaOptions, Painter, Script, ScriptError, Scripted};
+use antiphon_backends::{Artist, Llama, LlamaOptions, Painter, Researcher, Script, ScriptError, Scripted};
 use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, RunLimits, Served, Store, StoreError};
 use antiphon_environments::Environments;
 use antiphon_files::Files;
@@ -87,6 +87,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let served: Vec<_> =
         bare.iter().map(|(model, built)| Arc::new(serve_model(model, built, &bare, &config))).collect();
     let artist = artist(&served, &config)?;
+    let first = served.first().ok_or_else(|| Failed::new("no model is served"))?;
+    let researcher = first.researching(Arc::new(Researcher::new(Arc::clone(&first.backend))));
     let key = first_key(&data, &*store, &address).await?;
     let sandbox = tools::sandbox(&config).await;
     let environments = tools::environments(&config, &data, &sandbox).await?;
@@ -101,7 +103,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     };
     let engine = Engine::new(EngineParts {
         store,
-        models: Models::new(served, config.server.strict_models).with_images(artist),
+        models: Models::new(served, config.server.strict_models).with_images(artist).with_research(researcher),
         tools: Arc::new(tools::open(&config, data.path(), address, sandbox, belongings).await?),
         ambient: Arc::new(Machine),
         seal: data.seal(),

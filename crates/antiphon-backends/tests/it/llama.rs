@@ -40,6 +40,7 @@ fn llama(arguments: &[&str]) -> Llama {
 fn request(messages: Vec<Message>, most: u32) -> ModelRequest {
     ModelRequest {
         is_agent: false,
+        research: None,
         scope: "project-1".to_owned(),
         system_instruction: None,
         tools: Vec::new(),

@@ -18,6 +18,8 @@ pub(super) struct Counts {
     pub(super) mixed: bool,
     /// Whether the output is a picture.
     pub(super) drawn: bool,
+    /// Whether each turn reads only what it has to, and not all that was before.
+    pub(super) apart: bool,
     /// Of the turn at hand.
     pub(super) turn: TurnCounts,
 }
@@ -49,6 +51,8 @@ impl Counts {
         if first {
             self.input = input;
             self.cached = cached;
+        } else if self.apart {
+            self.tool_use += input;
         } else {
             self.tool_use += input.saturating_sub(self.input + self.tool_use + self.output + self.thought);
         }

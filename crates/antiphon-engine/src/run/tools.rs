@@ -185,7 +185,10 @@ impl Run {
     ) {
         // A model that asks the same twice has the answer already.
         let found = output.sources.len();
-        output.sources.retain(|found| !work.sources.has(&found.url, &found.text));
+        // In a research each question is answered by itself, from its own results.
+        if work.base.research.is_none() {
+            output.sources.retain(|found| !work.sources.has(&found.url, &found.text));
+        }
         if output.sources.len() < found && output.text.is_empty() {
             output.text = "What was found was given above already.".to_owned();
         }

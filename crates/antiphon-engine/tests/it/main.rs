@@ -8,6 +8,7 @@ mod crash;
 mod custom_agents;
 mod guidance;
 mod pictures;
+mod research;
 mod services;
 mod support;
 mod tools;

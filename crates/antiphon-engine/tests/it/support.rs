@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_backends::{Script, Scripted};
+use antiphon_backends::{Researcher, Script, Scripted};
 use antiphon_engine::{
     Backend, Caller, Created, Engine, EngineParts, Followed, Handle, Limits, Models, NoTools, ProjectId, RunLimits,
     Seal, Served, Store, Toolbox,
@@ -45,9 +45,10 @@ pub(crate) fn engine_behind(
 }
 
 pub(crate) fn engine_serving(served: Served, store: &Arc<MemoryStore>, tools: Arc<dyn Toolbox>) -> Engine {
+    let researcher = served.researching(Arc::new(Researcher::new(Arc::clone(&served.backend))));
     Engine::new(EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
-        models: Models::new(vec![Arc::new(served)], false),
+        models: Models::new(vec![Arc::new(served)], false).with_research(researcher),
         tools,
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),

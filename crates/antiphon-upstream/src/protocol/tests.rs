@@ -36,6 +36,7 @@ fn request(messages: Vec<Message>) -> ModelRequest {
         tools: Vec::new(),
         calls: Calls::None,
         is_agent: false,
+        research: None,
         answer: None,
         grammar: None,
         picture: Default::default(),

@@ -51,6 +51,7 @@ fn request() -> ModelRequest {
         tools: Vec::new(),
         calls: Calls::None,
         is_agent: false,
+        research: None,
         answer: None,
         grammar: None,
         picture: Default::default(),

@@ -336,6 +336,7 @@ fn is_whole(received: &[u8]) -> bool {
 fn request() -> ModelRequest {
     ModelRequest {
         is_agent: false,
+        research: None,
         scope: "project-1".to_owned(),
         system_instruction: None,
         tools: Vec::new(),

@@ -99,6 +99,7 @@ pub(crate) fn options(urls: Vec<String>) -> UpstreamOptions {
 pub(crate) fn request(text: &str) -> ModelRequest {
     ModelRequest {
         is_agent: false,
+        research: None,
         scope: "project-1".to_owned(),
         system_instruction: None,
         tools: Vec::new(),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
+mod client;
 mod command_line;
 mod commits;
 mod conversations;
@@ -12,6 +13,7 @@ mod environments;
 mod erasure;
 mod files;
 mod images;
+mod research;
 mod server;
 mod triggers;
 mod upstream;

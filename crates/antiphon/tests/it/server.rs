@@ -32,6 +32,19 @@ impl Site {
         Self::new(model, &[("script.toml", script)])
     }
 
+    /// A site whose default model speaks this script, and where one document can be found.
+    pub(crate) fn searching(script: &str, document: &str) -> Self {
+        let model = "[[models]]\nname = \"scripted\"\nbackend = \"scripted\"\nscript = \"script.toml\"\n\n\
+                     [search]\nproviders = [\"corpus\"]\n";
+        let site = Self::new(model, &[("script.toml", script)]);
+        let corpus = site.folder.path().join("corpus");
+        std::fs::create_dir(&corpus).unwrap();
+        std::fs::write(corpus.join("document.md"), document).unwrap();
+        let added = antiphon().args(["corpus", "add", "--data-dir"]).arg(site.data()).arg(corpus).output().unwrap();
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        site
+    }
+
     /// A site whose default model is the toy in a worker process.
     pub(crate) fn toy() -> Self {
         let model = "[[models]]\nname = \"toy\"\nfile = \"toy.gguf\"\ncontext = 4096\n";
