@@ -14,6 +14,7 @@ mod configuration;
 mod corpus;
 mod data;
 mod drawing;
+mod fault;
 mod keys;
 mod models;
 mod paths;
