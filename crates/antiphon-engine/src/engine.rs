@@ -16,6 +16,7 @@ use tracing::{error, warn};
 
 use crate::ambient::{Ambient, wire_time};
 use crate::backend::{MediaKind, Thought};
+use crate::context;
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
 use crate::models::{Models, Served};
@@ -490,10 +491,14 @@ impl Inner {
             let reading = Reading { project, seal: &inner.seal, takes: &takes, opened };
             return prompt::model_request(&reading, &request, history, seed, most).map(|asked| (request, asked));
         }
-        let opened = opened.clone();
+        let (opened, context) = (opened.clone(), served.context);
         let built = tokio::task::spawn_blocking(move || {
             let reading = Reading { project, seal: &inner.seal, takes: &takes, opened: &opened };
-            prompt::model_request(&reading, &request, history, seed, most).map(|asked| (request, asked))
+            let mut asked = prompt::model_request(&reading, &request, history, seed, most)?;
+            if asked.call.is_agent {
+                context::compact(&mut asked.call, context, 1);
+            }
+            Ok((request, asked))
         });
         built.await.unwrap_or_else(|failed| {
             error!(error = %failed, "Building a model call failed");

@@ -15,6 +15,7 @@ mod admission;
 mod ambient;
 mod assemble;
 mod backend;
+mod context;
 mod engine;
 mod guidance;
 mod handle;

@@ -28,6 +28,7 @@ use crate::backend::{
     BackendError, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought,
     Tool,
 };
+use crate::context;
 use crate::engine::{Inner, RunLimits};
 use crate::guidance;
 use crate::journal::{Draft, Journal};
@@ -149,6 +150,8 @@ struct Work {
     repeated: HashMap<String, u32>,
     /// Whether the model has only repeated itself, and must answer now.
     must_answer: bool,
+    /// Whether it repeats itself nevertheless.
+    is_stuck: bool,
     /// From the first slot on, without the waiting for others.
     deadline: Option<Instant>,
     permit: Option<Permit>,
@@ -284,18 +287,30 @@ impl Run {
         if std::mem::take(&mut work.must_answer) {
             request.calls = Calls::None;
         }
+        if request.is_agent {
+            context::compact(&mut request, work.served.context, 1);
+        }
+        let mut squeezes = context::SQUEEZES.into_iter();
         let prepared = match work.prepared.take() {
             Some(prepared) => prepared,
-            None => tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
-                () = self.suspend.cancelled() => return Err(Left::Suspended),
-                prepared = work.served.backend.prepare(&request) => match prepared {
-                    Ok(prepared) => prepared,
+            None => loop {
+                let prepared = tokio::select! {
+                    biased;
+                    () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
+                    () = self.suspend.cancelled() => return Err(Left::Suspended),
+                    prepared = work.served.backend.prepare(&request) => prepared,
+                };
+                match prepared {
+                    Ok(prepared) => break prepared,
                     // What tools gave has filled the context.
-                    Err(BackendError::TooLong { .. }) if work.turns > 0 => return Ok(Input::LimitReached),
+                    Err(BackendError::TooLong { .. }) if work.turns > 0 => {
+                        let is_shorter = |squeeze| context::compact(&mut request, work.served.context, squeeze);
+                        if !(work.base.is_agent && squeezes.any(is_shorter)) {
+                            return Ok(Input::LimitReached);
+                        }
+                    }
                     Err(error) => return Ok(Input::TurnFailed(self.failure(error))),
-                },
+                }
             },
         };
         if request.resume.as_ref().is_some_and(|resume| resume.trace.fingerprint != prepared.fingerprint) {
@@ -545,6 +560,7 @@ impl Work {
             made: HashSet::new(),
             repeated: HashMap::new(),
             must_answer: false,
+            is_stuck: false,
             deadline: None,
             permit: None,
             ticket: Some(ticket),

@@ -8,6 +8,7 @@ use antiphon_wire::{EnvironmentFile, EnvironmentId, Error, WorkspacePath};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome, blocking};
+use crate::idle::Looking;
 use crate::inside::Inside;
 use crate::listing::{self, Listing};
 use crate::stream::{ByteStream, stream};
@@ -83,12 +84,17 @@ impl Environments {
     /// `not_found`; `failed_precondition` when it is too large.
     pub async fn snapshot(&self, project: ProjectId, id: &EnvironmentId) -> Result<ByteStream, Error> {
         let most = self.inner.limits.bytes.saturating_mul(SNAPSHOT_FACTOR);
-        let inside = self.look_into(project, id, move |inside| {
+        let (inside, looking) = self.open_inside(project, id).await?;
+        let checked = blocking(move || {
             snapshot::check_size(&inside, most)?;
             Ok(inside)
         });
-        let inside = inside.await?;
-        Ok(self.send(move |pipe| snapshot::write(&inside, pipe)).await?)
+        let inside = checked.await?;
+        let sent = self.send(move |pipe| {
+            let _looking = looking;
+            snapshot::write(&inside, pipe)
+        });
+        Ok(sent.await?)
     }
 
     /// Whether an upload may begin, before its bytes come.
@@ -145,18 +151,30 @@ impl Environments {
         Ok(shown.await?)
     }
 
-    /// Does something with an opened workspace, which counts as use.
+    /// Opens a workspace, which counts as use. It does not rest while what comes with it is held.
+    async fn open_inside(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<(Inside, Looking)> {
+        let (environments, accessed) = (self.clone(), id.clone());
+        blocking(move || {
+            environments.alive_row(project, &accessed)?;
+            environments.inner.rows.access(&accessed, environments.now())
+        })
+        .await?;
+        let looking = self.wake(id).await?;
+        let workspace = self.home(id).workspace();
+        Ok((blocking(move || Ok(Inside::open(&workspace)?)).await?, looking))
+    }
+
+    /// Does something with an opened workspace.
     async fn look_into<T: Send + 'static>(
         &self,
         project: ProjectId,
         id: &EnvironmentId,
         work: impl FnOnce(Inside) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
-        let (environments, id) = (self.clone(), id.clone());
+        let (inside, looking) = self.open_inside(project, id).await?;
         blocking(move || {
-            environments.alive_row(project, &id)?;
-            environments.inner.rows.access(&id, environments.now())?;
-            work(Inside::open(&environments.home(&id).workspace())?)
+            let _looking = looking;
+            work(inside)
         })
         .await
     }

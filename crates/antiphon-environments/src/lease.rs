@@ -96,6 +96,7 @@ impl Environments {
         let lease = blocking(move || {
             let row = environments.alive_row(project, &id)?;
             let home = environments.home(&id);
+            environments.wake_held(&id)?;
             // The last program of whoever had it may end a moment after its run.
             place::wait_for_programs(&home.workspace())?;
             environments.inner.rows.begin_lease(&id, environments.now())?;
@@ -169,7 +170,7 @@ impl Lease {
         }
         let updated = blocking(move || {
             if !sources.is_empty() {
-                let mut stage = Stage::begin(&home, environments.inner.limits)?;
+                let mut stage = Stage::begin(&home, environments.inner.limits, environments.inner.faults.clone())?;
                 place_sources(&mut stage, &sources)?;
                 stage.commit(&home, &Inside::open(&home.workspace())?, true)?;
                 row.sources.extend(sources.into_iter().map(|source| source.target));
@@ -187,9 +188,10 @@ impl Lease {
         overwrite: bool,
         fill: impl FnOnce(&mut Stage) -> Outcome<()> + Send + 'static,
     ) -> Outcome<Vec<WorkspacePath>> {
-        let (home, limits): (Home, _) = (self.held.environments.home(self.id()), self.held.environments.inner.limits);
+        let environments = self.held.environments.clone();
+        let home: Home = environments.home(self.id());
         blocking(move || {
-            let mut stage = Stage::begin(&home, limits)?;
+            let mut stage = Stage::begin(&home, environments.inner.limits, environments.inner.faults.clone())?;
             fill(&mut stage)?;
             stage.commit(&home, &Inside::open(&home.workspace())?, overwrite)
         })

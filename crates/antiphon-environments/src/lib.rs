@@ -4,8 +4,10 @@
 //! * `making`: how each begins.
 //! * `lease`: who may write in one.
 //! * `network`: what the operator lets them reach.
+//! * `idle`: those that nobody uses, which rest; `resting`: a workspace as one archive.
 //! * `staged`: files on their way in, all of them or none; `archive`: out of an archive.
 //! * `inside`: a workspace as the server sees it, where nothing is trusted.
+//! * `fault`: where tests let the process die.
 //! * `files`, over `listing`, `snapshot`, `copy` and `stream`: what is read there.
 //!
 //! An environment begins with its row and ends with it. Its folder is made and durable before the
@@ -15,13 +17,16 @@
 mod archive;
 mod copy;
 mod failure;
+mod fault;
 mod files;
+mod idle;
 mod inside;
 mod lease;
 mod listing;
 mod making;
 mod network;
 mod place;
+mod resting;
 mod rows;
 mod snapshot;
 mod staged;
@@ -40,11 +45,13 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::failure::{Failure, Outcome, blocking};
+use crate::fault::Faults;
 use crate::inside::Inside;
 use crate::lease::Turns;
 use crate::place::{Home, Place};
 use crate::rows::Rows;
 
+pub use fault::{FaultHook, FaultPoint};
 pub use files::{Download, Upload};
 pub use lease::Lease;
 pub use listing::Listing;
@@ -60,13 +67,21 @@ pub struct EnvironmentLimits {
     pub bytes: u64,
     /// Files and folders of one workspace.
     pub entries: u64,
+    /// From its last use until it rests.
+    pub idle: SignedDuration,
     /// From its last use until it has expired.
     pub expiry: SignedDuration,
 }
 
 impl Default for EnvironmentLimits {
     fn default() -> Self {
-        Self { environments: 100, bytes: 256 << 20, entries: 65_536, expiry: SignedDuration::from_hours(7 * 24) }
+        Self {
+            environments: 100,
+            bytes: 256 << 20,
+            entries: 65_536,
+            idle: SignedDuration::from_mins(15),
+            expiry: SignedDuration::from_hours(7 * 24),
+        }
     }
 }
 
@@ -95,6 +110,9 @@ struct Inner {
     network: NetworkPolicy,
     ambient: Arc<dyn Ambient>,
     turns: Turns,
+    /// Who looks into which.
+    looks: Turns,
+    faults: Faults,
     /// Threads that may send files at one time.
     sending: Arc<Semaphore>,
     /// What goes on when nobody waits for it.
@@ -121,6 +139,14 @@ impl Environments {
     /// When the folder cannot be made or read, is not safe, or another server has it; and outside
     /// of a runtime.
     pub async fn open(options: EnvironmentsOptions) -> io::Result<Self> {
+        Self::open_with_faults(options, None).await
+    }
+
+    /// As [`Environments::open`], for tests of crashes.
+    ///
+    /// # Errors
+    /// As [`Environments::open`].
+    pub async fn open_with_faults(options: EnvironmentsOptions, fault: Option<FaultHook>) -> io::Result<Self> {
         let EnvironmentsOptions { folder, workspaces, limits, network, ambient } = options;
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let opening = blocking(move || {
@@ -133,6 +159,8 @@ impl Environments {
                 network,
                 ambient,
                 turns: Turns::default(),
+                looks: Turns::default(),
+                faults: Faults(fault),
                 sending: Arc::new(Semaphore::new(SENT_AT_ONCE)),
                 tasks: TaskTracker::new(),
                 runtime,
@@ -145,7 +173,7 @@ impl Environments {
             Failure::Broken(cause) => io::Error::other(cause),
             Failure::Refused(error) => io::Error::other(error),
         })?;
-        environments.sweep().await;
+        environments.remove_expired().await;
         Ok(environments)
     }
 
@@ -157,10 +185,18 @@ impl Environments {
             match kept.get(&id) {
                 None => home.remove()?,
                 Some(was_leased) => {
+                    resting::recover(&home)?;
+                    if resting::is_resting(&home) {
+                        continue;
+                    }
                     staged::recover(&home)?;
                     if *was_leased {
-                        let contents = Inside::open(&home.workspace())?.contents()?;
-                        self.inner.rows.end_lease(&id, self.now(), contents)?;
+                        let inside = Inside::open(&home.workspace())?;
+                        if let Err(error) = antiphon_sandbox::folder::clear(inside.top()) {
+                            // Its program has closed it; the next one there sees to it.
+                            warn!(environment = %id, %error, "What an interrupted run left cannot be removed");
+                        }
+                        self.inner.rows.end_lease(&id, self.now(), inside.contents()?)?;
                     }
                 }
             }
@@ -223,8 +259,13 @@ impl Environments {
         Ok(())
     }
 
-    /// Removes the files of environments whose time is over.
+    /// Removes the files of environments whose time is over, and puts to rest those that nobody uses.
     pub async fn sweep(&self) {
+        self.remove_expired().await;
+        self.rest_idle().await;
+    }
+
+    async fn remove_expired(&self) {
         if let Err(failure) = self.expire().await {
             warn!(?failure, "Environments that have expired could not be removed");
         }

@@ -112,6 +112,7 @@ impl Environments {
         network: Option<Network>,
     ) -> Result<Environment, Error> {
         self.alive(project, from).await?;
+        let _looking = self.wake(from).await?;
         let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
         let found = self.alive(project, from).await?;
         let mut row = Row::new(self.mint(), self.now());

@@ -2,7 +2,8 @@
 //!
 //! * `workspace`: what programs see;
 //! * `staged`: files on their way in;
-//! * `committed`: files that are in, and are only not moved yet.
+//! * `committed`: files that are in, and are only not moved yet;
+//! * `resting.tar.gz`: the workspace while nobody uses it, and the states between the two (`resting`).
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -91,10 +92,6 @@ impl Place {
 }
 
 impl Home {
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     pub(crate) fn workspace(&self) -> PathBuf {
         self.folder.join("workspace")
     }
@@ -105,6 +102,31 @@ impl Home {
 
     pub(crate) fn committed(&self) -> PathBuf {
         self.folder.join("committed")
+    }
+
+    /// What the workspace is while it rests.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.folder.join("resting.tar.gz")
+    }
+
+    /// An archive that is being written.
+    pub(crate) fn unfinished(&self) -> PathBuf {
+        self.folder.join("resting.unfinished")
+    }
+
+    /// A workspace that is being brought back.
+    pub(crate) fn waking(&self) -> PathBuf {
+        self.folder.join("waking")
+    }
+
+    /// A workspace that an archive has replaced.
+    pub(crate) fn discarded(&self) -> PathBuf {
+        self.folder.join("discarded")
+    }
+
+    /// From now on, what was added, renamed and removed here stays so.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
     }
 
     /// Removes all of it, whatever programs made of it. Nobody may be working in it.

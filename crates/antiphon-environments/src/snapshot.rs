@@ -49,7 +49,7 @@ fn write_all(inside: &Inside, out: &mut dyn Write) -> Outcome<()> {
                 let Some((file, about)) = entry.open()? else { continue };
                 let mut head = head(&about, EntryType::Regular);
                 head.set_size(about.stx_size);
-                archive.append_data(&mut head, &entry.path, Exactly { file, left: about.stx_size })?;
+                archive.append_data(&mut head, &entry.path, Exactly::new(file, about.stx_size))?;
             }
             FileType::Symlink => {
                 let Some(target) = entry.target()? else { continue };
@@ -75,9 +75,15 @@ fn head(about: &Statx, kind: EntryType) -> Header {
 }
 
 /// So many bytes of a file; zeros when it has become shorter.
-struct Exactly {
+pub(crate) struct Exactly {
     file: File,
     left: u64,
+}
+
+impl Exactly {
+    pub(crate) fn new(file: File, left: u64) -> Self {
+        Self { file, left }
+    }
 }
 
 impl Read for Exactly {

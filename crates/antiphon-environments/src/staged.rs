@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::EnvironmentLimits;
 use crate::failure::{Failure, Outcome};
+use crate::fault::{FaultPoint, Faults};
 use crate::inside::{Inside, Walk, kind_of};
 use crate::place::{self, Home};
 
@@ -26,22 +27,25 @@ const FOLDER_MODE: u32 = 0o755;
 pub(crate) struct Stage {
     folder: PathBuf,
     limits: EnvironmentLimits,
+    faults: Faults,
     bytes: u64,
     entries: u64,
 }
 
 impl Stage {
     /// Beside a workspace, which must be leased.
-    pub(crate) fn begin(home: &Home, limits: EnvironmentLimits) -> Outcome<Self> {
+    pub(crate) fn begin(home: &Home, limits: EnvironmentLimits, faults: Faults) -> Outcome<Self> {
         recover(home)?;
         let folder = home.staged();
         DirBuilder::new().mode(0o700).create(&folder)?;
-        Ok(Self::at(folder, limits))
+        let mut stage = Self::at(folder, limits);
+        stage.faults = faults;
+        Ok(stage)
     }
 
     /// In an empty folder.
     pub(crate) fn at(folder: PathBuf, limits: EnvironmentLimits) -> Self {
-        Self { folder, limits, bytes: 0, entries: 0 }
+        Self { folder, limits, faults: Faults::default(), bytes: 0, entries: 0 }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -116,11 +120,14 @@ impl Stage {
         if rustix::process::geteuid().is_root() && owner != 0 {
             folder::hand_over(&top, owner)?;
         }
+        self.faults.pass(FaultPoint::Staged);
         // One call rather than one for each file.
         rustix::fs::syncfs(&top)?;
         fs::rename(&self.folder, home.committed())?;
-        File::open(home.folder())?.sync_all()?;
-        merge(home, inside)?;
+        home.sync()?;
+        self.faults.pass(FaultPoint::Committed);
+        merge(home, inside, &self.faults)?;
+        self.faults.pass(FaultPoint::Placed);
         Ok(placed)
     }
 
@@ -177,7 +184,7 @@ pub(crate) fn recover(home: &Home) -> Outcome<()> {
     if !home.committed().is_dir() {
         return Ok(());
     }
-    match merge(home, &Inside::open(&home.workspace())?) {
+    match merge(home, &Inside::open(&home.workspace())?, &Faults::default()) {
         // Programs were there since it could not be finished.
         Err(Failure::Refused(_)) => Ok(place::remove(&home.committed())?),
         merged => merged,
@@ -186,7 +193,7 @@ pub(crate) fn recover(home: &Home) -> Outcome<()> {
 
 /// Moves what was committed. It may be done again where it was interrupted: what has been moved
 /// is not there any more.
-fn merge(home: &Home, inside: &Inside) -> Outcome<()> {
+fn merge(home: &Home, inside: &Inside, faults: &Faults) -> Outcome<()> {
     let from = home.committed();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -201,6 +208,7 @@ fn merge(home: &Home, inside: &Inside) -> Outcome<()> {
                 Err(Errno::EXIST) => rustix::fs::renameat(&here, name, &there, name)?,
                 moved => moved?,
             }
+            faults.pass(FaultPoint::Moved);
         }
     }
     Ok(place::remove(&from)?)

@@ -6,9 +6,31 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::io::Errno;
+
+use crate::program::Language;
 
 /// Folders inside one another that a workspace may have; deeper ones count as over the quota.
 pub(crate) const DEPTH: usize = 128;
+
+/// Where a file operation writes what is not whole yet, in the top folder of a workspace.
+pub(crate) const UNFINISHED: &str = ".antiphon-unfinished";
+
+/// Removes from a workspace what runs put there for themselves: those whose server died could not. Nothing may be at
+/// work in it.
+///
+/// # Errors
+/// When it cannot be changed.
+pub fn clear(workspace: impl AsFd) -> io::Result<()> {
+    for name in Language::ALL.map(Language::source_file).into_iter().chain([UNFINISHED]) {
+        match rustix::fs::unlinkat(&workspace, name, AtFlags::empty()) {
+            // A folder of this name is a program's own.
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
 
 /// Opens a folder below another, through no link whatsoever.
 pub(crate) fn open_below(folder: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {

@@ -17,6 +17,7 @@ mod corpus;
 mod data;
 mod drawing;
 mod environments;
+mod fault;
 mod keys;
 mod models;
 mod paths;

@@ -2,9 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use antiphon_backends::{Artist, Llama, LlamaOptions, Painter, Researcher, Script, ScriptError, Scripted};
@@ -12,7 +10,7 @@ use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, RunLimits, S
 use antiphon_environments::Environments;
 use antiphon_files::Files;
 use antiphon_models::Library;
-use antiphon_store::{DataLock, FaultHook, FaultPoint, SqliteStore, StoreOptions};
+use antiphon_store::{DataLock, SqliteStore, StoreOptions};
 use antiphon_upstream::{Fallbacks, Secret, Upstream, UpstreamOptions};
 use antiphon_worker::protocol::Sampling;
 use clap::Args;
@@ -25,14 +23,15 @@ use tracing_subscriber::EnvFilter;
 use crate::ambient::Machine;
 use crate::config::{self, Config};
 use crate::data::DataFolder;
+use crate::fault::Fault;
 use crate::{Failed, keys, models, paths, print, secrets, tools};
 
 /// What a worker shares among its calls unless the configuration says otherwise.
 const DEFAULT_CONTEXT: u32 = 32_768;
 const DEFAULT_SLOTS: u32 = 4;
 
-/// How often uploads, files and environments whose time is over are looked for.
-const SWEEP: Duration = Duration::from_secs(600);
+/// How often uploads, files and environments whose time is over, or that are idle, are looked for.
+const SWEEP: Duration = Duration::from_secs(300);
 
 /// After the connections are closed, runs have this long to suspend.
 const GRACE: Duration = Duration::from_secs(1);
@@ -53,8 +52,7 @@ pub(crate) struct Arguments {
     model: Option<String>,
     #[command(flatten)]
     place: models::Place,
-    /// Abort the process at this durable write, for tests: `before-commit:N` or
-    /// `after-commit:N`.
+    /// Abort the process when it passes this place for the N-th time, for tests: as `before-commit:N`.
     #[arg(long, hide = true)]
     fault: Option<Fault>,
     /// Make workers abort after so many chunks, for tests.
@@ -69,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let address = resolve(&listen)?;
     let data = DataFolder::open(paths::data_folder(arguments.data_dir)?)?;
     let _lock = DataLock::take(data.path()).map_err(|error| Failed::new(error.to_string()))?;
-    let options = StoreOptions { fault: arguments.fault.map(Fault::hook) };
+    let options = StoreOptions { fault: arguments.fault.and_then(Fault::of_store) };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.path(), options).map_err(store_failed)?);
 
     let library = arguments.place.library()?;
@@ -91,7 +89,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let researcher = first.researching(Arc::new(Researcher::new(Arc::clone(&first.backend))));
     let key = first_key(&data, &*store, &address).await?;
     let sandbox = tools::sandbox(&config).await;
-    let environments = tools::environments(&config, &data, &sandbox).await?;
+    let environments =
+        tools::environments(&config, &data, &sandbox, arguments.fault.and_then(Fault::of_environments)).await?;
     let files = tools::files(&config, data.path(), environments.clone()).await?;
     let agents = tools::agents(&config, data.path()).await?;
     let credentials = tools::credentials(&data).await?;
@@ -150,11 +149,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Removes what has expired, also when nobody asks for anything.
+/// Removes what has expired and puts to rest what is idle, also when nobody asks for anything.
 async fn sweep(files: Files, environments: Environments, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+    loop {
         files.sweep().await;
         environments.sweep().await;
+        if stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_none() {
+            return;
+        }
     }
 }
 
@@ -439,37 +441,4 @@ fn log_to_stderr() {
 #[expect(clippy::needless_pass_by_value, reason = "it is the end of the error")]
 fn store_failed(error: StoreError) -> Failed {
     Failed::new(error.to_string())
-}
-
-/// Where a test of crashes ends this process.
-#[derive(Clone, Copy, Debug)]
-struct Fault {
-    point: FaultPoint,
-    commit: u32,
-}
-
-impl FromStr for Fault {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected `before-commit:N` or `after-commit:N`";
-        let (point, commit) = text.split_once(':').ok_or(expected)?;
-        let point = match point {
-            "before-commit" => FaultPoint::BeforeCommit,
-            "after-commit" => FaultPoint::AfterCommit,
-            _ => return Err(expected.to_owned()),
-        };
-        Ok(Self { point, commit: commit.parse().map_err(|_| expected)? })
-    }
-}
-
-impl Fault {
-    fn hook(self) -> FaultHook {
-        let passed = AtomicU32::new(0);
-        Arc::new(move |point| {
-            if point == self.point && passed.fetch_add(1, Ordering::Relaxed) + 1 == self.commit {
-                std::process::abort();
-            }
-        })
-    }
 }

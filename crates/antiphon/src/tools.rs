@@ -10,7 +10,7 @@ use antiphon_agents::Agents;
 use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_egress::{Egress, EgressLimits, EgressOptions, Roots};
 use antiphon_engine::Engine;
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, FaultHook, NetworkPolicy};
 use antiphon_fetch::extract::{Bounds, extract};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
@@ -99,6 +99,7 @@ pub(crate) async fn environments(
     config: &Config,
     data: &DataFolder,
     sandbox: &Result<Sandbox, String>,
+    fault: Option<FaultHook>,
 ) -> Result<Environments, Failed> {
     let wanted = &config.environments;
     let programs = limits(config);
@@ -106,13 +107,16 @@ pub(crate) async fn environments(
         environments: wanted.count as usize,
         bytes: programs.workspace_bytes,
         entries: u64::from(programs.workspace_entries),
+        idle: SignedDuration::from_secs(i64::from(wanted.idle_seconds)),
         expiry: SignedDuration::from_hours(24 * i64::from(wanted.expiry_days)),
     };
     let folder = data.path().join("environments");
     let workspaces = data.workspaces(wanted.folder.as_deref());
     let network = network_policy(config, sandbox);
     let options = EnvironmentsOptions { folder, workspaces, limits, network, ambient: Arc::new(Machine) };
-    Environments::open(options).await.map_err(|error| Failed::new(format!("the environments: {error}")))
+    Environments::open_with_faults(options, fault)
+        .await
+        .map_err(|error| Failed::new(format!("the environments: {error}")))
 }
 
 /// The agents that projects define.

@@ -13,6 +13,8 @@ pub(super) struct Counts {
     pub(super) output: u64,
     /// What tools gave the model to read.
     pub(super) tool_use: u64,
+    /// What the last turn has read and written.
+    read: u64,
     pub(super) searches: u64,
     /// Whether the input holds media.
     pub(super) mixed: bool,
@@ -40,12 +42,13 @@ impl Counts {
         self.thought = usage.total_thought_tokens;
         self.output = usage.total_output_tokens;
         self.tool_use = usage.total_tool_use_tokens;
+        self.read = self.input + self.tool_use + self.thought + self.output;
         self.searches = usage.grounding_tool_count.iter().map(|tool| tool.count).sum();
     }
 
     /// Adds what a turn cost. `first`: it read the request itself. Later ones read all that
     /// was read and written before them again, which is not counted twice: what is new is
-    /// what tools gave.
+    /// what tools gave. Where old results were left out, less is read than before.
     pub(super) fn end_turn(&mut self, first: bool) {
         let TurnCounts { input, cached, thought, output } = std::mem::take(&mut self.turn);
         if first {
@@ -54,8 +57,9 @@ impl Counts {
         } else if self.apart {
             self.tool_use += input;
         } else {
-            self.tool_use += input.saturating_sub(self.input + self.tool_use + self.output + self.thought);
+            self.tool_use += input.saturating_sub(self.read);
         }
+        self.read = input + thought + output;
         self.thought += thought;
         self.output += output;
     }

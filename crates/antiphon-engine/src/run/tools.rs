@@ -24,6 +24,8 @@ use crate::tool::{OpenTool, ToolCall, ToolError, ToolOutput};
 
 /// A call that came to the same result so often is not going to come to another.
 const MOST_REPEATED: u32 = 3;
+/// A model that makes it again although it was to answer does nothing else any more.
+const MOST_STUBBORN: u32 = 5;
 
 /// Pieces of live output that may wait to be shown.
 const LIVE_PIECES: usize = 64;
@@ -134,6 +136,9 @@ impl Run {
             }
             return Ok(input);
         }
+        if work.is_stuck {
+            return Ok(Input::LimitReached);
+        }
         if let Some(assembler) = &mut self.assembler {
             let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
             let held = assembler.held_calls(work.next_index, &mint);
@@ -202,6 +207,7 @@ impl Run {
         let times = work.repeated.entry(made).or_default();
         *times += 1;
         work.must_answer |= *times >= MOST_REPEATED;
+        work.is_stuck |= *times >= MOST_STUBBORN;
         let index = work.next_index;
         let delta = match call.kind {
             Some(tool) => StepDelta::ServerResult(ServerResultDelta {

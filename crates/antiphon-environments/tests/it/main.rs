@@ -5,6 +5,7 @@
 
 mod archives;
 mod hostile;
+mod idle;
 mod leases;
 mod lifecycle;
 mod network;

@@ -49,6 +49,35 @@ fn every_path_in_the_recipes_exists() {
 }
 
 #[test]
+fn every_case_of_the_sandbox_has_the_tests_that_are_named() {
+    let text = read("docs/security.md");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.contains("/tests"))
+        .map(|row| row.split('|').map(str::trim).collect())
+        .collect();
+    let cases: BTreeSet<_> = rows.iter().filter_map(|row| row.get(1)?.parse::<u32>().ok()).collect();
+    assert_eq!(cases, (37..=49).chain([51]).collect());
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for row in rows.iter().filter(|row| row.len() == 5) {
+        let mut source = String::new();
+        for word in row[3].split('`').skip(1).step_by(2) {
+            if word.contains('/') {
+                source = read(word);
+            } else {
+                named += 1;
+                let is_there =
+                    [format!("fn {word}("), format!("(\"{word}\", ")].iter().any(|words| source.contains(words));
+                missing.extend((!is_there).then_some(word));
+            }
+        }
+    }
+    assert!(named > 30, "the table names its tests; found only {named}");
+    assert_none(&missing, "tests that docs/security.md names and nobody wrote");
+}
+
+#[test]
 fn every_link_between_documents_leads_somewhere() {
     let mut broken = Vec::new();
     for (path, text) in texts().filter(|(path, _)| path.ends_with(".md")) {

@@ -5,3 +5,4 @@
 mod agents;
 mod obedient;
 mod site;
+mod unruly;

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_agents::Agents;
-use antiphon_engine::{Ambient, Caller, Engine, EngineParts, Models, ProjectId, RunLimits, Seal, Served, Store};
+use antiphon_engine::{
+    Ambient, Caller, Engine, EngineParts, Handle, Models, ProjectId, RunLimits, Seal, Served, Store,
+};
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
@@ -29,11 +31,16 @@ pub(crate) struct Site {
     pub(crate) environments: Environments,
     pub(crate) agents: Agents,
     pub(crate) model: Obedient,
-    engine: Engine,
+    pub(crate) engine: Engine,
 }
 
 impl Site {
     pub(crate) async fn new() -> Self {
+        Self::within(Limits::default()).await
+    }
+
+    /// One whose programs may do so much.
+    pub(crate) async fn within(programs: Limits) -> Self {
         // Programs of a server that is root run as other users, who have to pass.
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -63,7 +70,7 @@ impl Site {
             mcp: McpServers::new(McpOptions::new(fetcher.client(Purpose::Mcp), |_| Err("closed".to_owned()))),
             fetcher,
             sandbox: Ok(Sandbox::probe(&options).unwrap()),
-            limits: Limits::default(),
+            limits: programs,
             environments: environments.clone(),
             agents: agents.clone(),
             egress: None,
@@ -102,6 +109,14 @@ impl Site {
         let mut body = json!({"id": "worker", "base_agent": "antigravity-preview-05-2026"});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         self.agents.create(PROJECT, &Agent::read(body).unwrap()).await.unwrap();
+    }
+
+    /// Begins an interaction in the background.
+    pub(crate) async fn begin(&self, fields: Value) -> Handle {
+        let mut body = json!({"agent": "worker", "input": "Begin.", "background": true});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let request = CreateInteraction::read(body).unwrap();
+        self.engine.create(Caller { project: PROJECT }, request).await.unwrap().handle
     }
 
     /// Runs an interaction to its end.

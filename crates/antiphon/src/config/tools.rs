@@ -237,6 +237,8 @@ pub(crate) struct Environments {
     /// Where they are; in the data folder unless given, and in `/var/lib/antiphon` when the server
     /// is root.
     pub(crate) folder: Option<PathBuf>,
+    /// After so long without use an environment rests; with 0 as soon as it is looked at.
+    pub(crate) idle_seconds: u32,
     pub(crate) expiry_days: u32,
     /// Of one project, those that have expired apart.
     pub(crate) count: u32,
@@ -263,6 +265,7 @@ impl Default for Environments {
     fn default() -> Self {
         Self {
             folder: None,
+            idle_seconds: 900,
             expiry_days: 7,
             count: 100,
             default_network: DefaultNetwork::Disabled,

@@ -58,3 +58,42 @@ fn a_secret_is_in_no_answer_no_log_and_no_file() {
     }
     assert!(site.data().join("credentials/key").is_file());
 }
+
+/// Prints all that a program can find of itself and of what is around it.
+const LOOKS: &str = r#"
+[[reply]]
+when = "Look"
+calls = [{ name = "code_execution", arguments = { language = "bash", code = """
+env; cat /proc/*/environ /proc/*/cmdline /proc/*/maps 2>/dev/null | tr '\\0' '\\n'
+for folder in / /etc /run /tmp /opt . ..; do ls -la $folder; cat $folder/* $folder/.??* 2>/dev/null; done
+echo looked""" } }]
+
+[[reply]]
+when = "looked"
+chunks = ["That is all."]
+"#;
+
+#[test]
+fn a_program_does_not_see_the_secret_that_goes_into_its_requests() {
+    let site = Site::scripted(LOOKS);
+    let server = site.serve_logging("trace");
+    let [bearer, ..] = bodies();
+    assert_eq!(server.call("POST", "/v1/credentials", Some(&bearer)).unwrap().status, 200);
+    let network = json!({"allowlist": [{"domain": "api.example.com", "credential": "one"}]});
+    let run = json!({"agent": "antigravity-preview-05-2026", "input": "Look", "tools": [{"type": "code_execution"}],
+        "environment": {"type": "remote", "network": network, "env": {"PLAIN": "seen by the program"}}});
+    let answer = server.create(&run).unwrap();
+    assert_eq!(answer.body["status"], "completed", "{}", answer.body);
+    let id = answer.body["id"].as_str().unwrap();
+    let events: Vec<Value> =
+        server.stream("GET", &format!("/v1/interactions/{id}?stream=true"), None).unwrap().collect();
+    let told = format!("{} {}", answer.body, serde_json::to_string(&events).unwrap());
+    assert!(told.contains("seen by the program") && told.contains("SSL_CERT_FILE"), "it has looked: {told}");
+    assert!(!told.contains(PLANTED));
+    server.kill();
+    for file in files(&site.data()).into_iter().chain(files(&site.workspaces())).chain([site.log()]) {
+        let bytes = std::fs::read(&file).unwrap();
+        let found = bytes.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
+        assert!(!found, "the secret is in {}", file.display());
+    }
+}

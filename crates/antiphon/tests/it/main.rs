@@ -2,17 +2,21 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod agent_crashes;
 mod agents;
+mod chat;
 mod client;
 mod command_line;
 mod commits;
 mod conversations;
 mod crash;
 mod credentials;
+mod environment_crashes;
 mod environments;
 mod erasure;
 mod files;
 mod images;
+mod long_task;
 mod research;
 mod server;
 mod triggers;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -65,8 +66,18 @@ impl Site {
         Self::new(&model, &[("script.toml", script), ("key", &service.key)])
     }
 
+    /// A site whose default model is that of a service of chat completions there.
+    pub(crate) fn chatting(url: &str, settings: &str) -> Self {
+        let model = format!(
+            "[[models]]\nname = \"chat\"\nbackend = \"openai\"\nflavor = \"vllm\"\nmodel = \"m\"\nurl = \"{url}\"\n{settings}"
+        );
+        Self::new(&model, &[])
+    }
+
     fn new(config: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // Programs of a server that is root run as other users, who have to pass.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::write(folder.path().join("antiphon.toml"), config).unwrap();
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
@@ -94,6 +105,13 @@ impl Site {
 
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         self.start(antiphon(), arguments)
+    }
+
+    /// A server that puts every environment to rest that nobody uses, as soon as it can.
+    pub(crate) fn serve_resting(&self, arguments: &[&str]) -> Server {
+        let mut command = antiphon();
+        command.env("ANTIPHON__ENVIRONMENTS__IDLE_SECONDS", "0");
+        self.start(command, arguments)
     }
 
     /// A server that logs at this level.
@@ -155,6 +173,15 @@ impl Server {
 
     pub(crate) fn get(&self, id: &str) -> Option<Answer> {
         self.call("GET", &format!("/v1/interactions/{id}"), None)
+    }
+
+    /// Reads an answer that is no JSON: as many bytes of it as came, `most` at most.
+    pub(crate) fn bytes(&self, path: &str, most: u64) -> Option<Vec<u8>> {
+        let (status, reader) = self.open("GET", path, None)?;
+        assert_eq!(status, 200, "{path}");
+        let mut bytes = Vec::new();
+        reader.take(most).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// Opens an event stream. `None` when the server died before it answered.
@@ -250,4 +277,22 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
         if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
     }
     files
+}
+
+/// The processes that have a word in their command line, this one apart.
+pub(crate) fn processes_with(word: &str) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let ids = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let has_word = |id: &u32| {
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        *id != std::process::id() && line.windows(word.len()).any(|part| part == word.as_bytes())
+    };
+    ids.filter(has_word).collect()
+}
+
+/// Waits for what another process is about to do; the runner ends a test that hangs.
+pub(crate) fn until_true(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        std::thread::yield_now();
+    }
 }

@@ -17,8 +17,8 @@ use crate::order::Room;
 
 /// Bytes of a file that is edited, before and after.
 const EDITED_BYTES: u64 = 8 << 20;
-/// What is not whole yet, in the top folder: whatever an operation that was ended left is replaced by the next.
-const UNFINISHED: &str = ".antiphon-unfinished";
+/// Whatever an operation that was ended left there is replaced by the next.
+const UNFINISHED: &str = folder::UNFINISHED;
 /// What one more entry takes of the disk.
 const BLOCK: u64 = 4096;
 
