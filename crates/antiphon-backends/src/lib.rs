@@ -4,6 +4,7 @@
 //! * [`Scripted`]: deterministic replies, events and faults from a file, for people who
 //!   test programs against this server. Never a default.
 //! * [`Artist`]: pictures that a model of any of these draws.
+//! * [`Inspected`]: pictures that come from elsewhere.
 //!
 //! The first two give the raw text of the model to `answer`, so that reasoning and stop
 //! sequences are treated alike.
@@ -11,10 +12,12 @@
 mod answer;
 mod artist;
 mod blocks;
+mod inspected;
 mod llama;
 mod scripted;
 
 pub use artist::{Artist, FAULT, Painter};
+pub use inspected::Inspected;
 pub use llama::{Llama, LlamaOptions};
 pub use scripted::{Script, ScriptError, Scripted};
 

@@ -29,7 +29,7 @@ pub struct ModelRequest {
     /// every backend can promise it.
     pub grammar: Option<Arc<str>>,
     /// Which picture is wanted of a backend that draws.
-    pub picture: ImageFormat,
+    pub picture: WantedPicture,
     /// Whether it works by itself, call by call, until a task is done (an agent).
     pub is_agent: bool,
     /// Whether the model may think before it answers; none leaves it to the model.
@@ -44,6 +44,14 @@ pub struct ModelRequest {
     /// What this call had generated when an earlier process died. The stream starts with
     /// its text and goes on after it.
     pub resume: Option<Resume>,
+}
+
+/// What a request says of the picture that is to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WantedPicture {
+    pub format: ImageFormat,
+    /// Whether words are to stand beside it; none leaves it to the model.
+    pub words: Option<bool>,
 }
 
 /// The part of a call that is done already.
@@ -136,6 +144,8 @@ pub enum Said {
     /// What led to that which follows, for models whose prompts keep it.
     Thought(Thought),
     Text(String),
+    /// A picture that it answered with, for backends that draw and take pictures.
+    Picture(Media),
     Call(Call),
 }
 
@@ -169,7 +179,7 @@ impl ModelTurn {
     pub fn joined_text(&self) -> String {
         let texts = self.said.iter().filter_map(|said| match said {
             Said::Text(text) => Some(text.as_str()),
-            Said::Thought(_) | Said::Call(_) => None,
+            Said::Thought(_) | Said::Picture(_) | Said::Call(_) => None,
         });
         texts.collect()
     }
@@ -178,7 +188,7 @@ impl ModelTurn {
     pub fn reasoning(&self) -> Option<&str> {
         let mut texts = self.said.iter().filter_map(|said| match said {
             Said::Thought(thought) => Some(thought.text.as_str()),
-            Said::Text(_) | Said::Call(_) => None,
+            Said::Text(_) | Said::Picture(_) | Said::Call(_) => None,
         });
         texts.rfind(|text| !text.is_empty())
     }
@@ -186,7 +196,7 @@ impl ModelTurn {
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.said.iter().filter_map(|said| match said {
             Said::Call(call) => Some(call),
-            Said::Thought(_) | Said::Text(_) => None,
+            Said::Thought(_) | Said::Text(_) | Said::Picture(_) => None,
         })
     }
 }
@@ -321,6 +331,11 @@ pub trait Backend: Send + Sync {
 
     /// Whether it answers with a picture.
     fn draws(&self) -> bool {
+        false
+    }
+
+    /// Whether words may stand beside its pictures.
+    fn captions(&self) -> bool {
         false
     }
 

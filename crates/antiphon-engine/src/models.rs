@@ -59,7 +59,7 @@ impl Served {
     }
 }
 
-/// All served models; the first is the default.
+/// All served models; the first that answers in words is the default.
 pub struct Models {
     served: Vec<Arc<Served>>,
     /// What answers with pictures.
@@ -75,16 +75,17 @@ impl Models {
 
     /// Adds what `gemini-*-image*` names reach.
     #[must_use]
-    pub fn with_images(self, draws: Served) -> Self {
-        Self { draws: Some(Arc::new(draws)), ..self }
+    pub fn with_images(self, draws: Arc<Served>) -> Self {
+        Self { draws: Some(draws), ..self }
     }
 
     pub fn list(&self) -> &[Arc<Served>] {
         &self.served
     }
 
+    /// The first that answers in words.
     pub fn default_model(&self) -> Option<&Arc<Served>> {
-        self.served.first()
+        self.served.iter().find(|served| !served.backend.draws()).or(self.served.first())
     }
 
     /// The model behind a requested name (a `models/` prefix is tolerated).

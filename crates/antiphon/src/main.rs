@@ -11,9 +11,11 @@ use clap::{Parser, Subcommand};
 mod ambient;
 mod config;
 mod configuration;
+mod conversion;
 mod corpus;
 mod data;
 mod drawing;
+mod drawn;
 mod keys;
 mod models;
 mod paths;
@@ -45,6 +47,12 @@ enum Command {
     /// Make a picture of a drawing; the server starts it.
     #[command(hide = true)]
     PaintDrawing(drawing::Arguments),
+    /// Look at a picture and change its encoding; the server starts it.
+    #[command(hide = true)]
+    ConvertPicture(conversion::Arguments),
+    /// Print the drawing that is sealed in a signature.
+    #[command(hide = true)]
+    ShowDrawing(drawn::Arguments),
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -65,8 +73,10 @@ fn main() -> ExitCode {
         Command::Config(arguments) => configuration::run(&arguments),
         Command::Models(arguments) => wait(models::run(arguments)),
         Command::Corpus(arguments) => wait(corpus::run(arguments)),
+        Command::ShowDrawing(arguments) => drawn::run(arguments),
         // It bounds its process, in which nothing else may be.
         Command::PaintDrawing(arguments) => return drawing::run(&arguments),
+        Command::ConvertPicture(arguments) => return conversion::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod agents;
+mod brush;
 mod command_line;
 mod commits;
 mod conversations;
@@ -11,6 +12,7 @@ mod credentials;
 mod environments;
 mod erasure;
 mod files;
+mod hostile_drawings;
 mod images;
 mod server;
 mod triggers;

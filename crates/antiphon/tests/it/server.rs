@@ -52,7 +52,8 @@ impl Site {
         Self::new(&model, &[("script.toml", script), ("key", &service.key)])
     }
 
-    fn new(config: &str, files: &[(&str, &str)]) -> Self {
+    /// A site with this configuration, and these files beside it.
+    pub(crate) fn new(config: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("antiphon.toml"), config).unwrap();
         for (name, text) in files {
@@ -117,7 +118,7 @@ impl Site {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
-    key: String,
+    pub(crate) key: String,
 }
 
 /// A response that was read to its end, or as far as the server lived.
@@ -134,6 +135,15 @@ impl Server {
         let mut text = String::new();
         reader.read_to_string(&mut text).ok()?;
         Some(Answer { status, body: serde_json::from_str(&text).ok()? })
+    }
+
+    /// What is at an address, as it is.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        let (status, mut reader) = self.open("GET", path, None).unwrap();
+        assert_eq!(status, 200);
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).unwrap();
+        bytes
     }
 
     pub(crate) fn create(&self, body: &Value) -> Option<Answer> {
