@@ -72,7 +72,8 @@ def shapes(svg):
             kind = "disc" if alike(value("rx"), value("ry")) else None
             middle = value("cx"), value("cy")
         elif name == "rect":
-            kind = "square" if alike(value("width"), value("height")) else None
+            is_ground = value("width") >= width and value("height") >= height
+            kind = "square" if alike(value("width"), value("height")) and not is_ground else None
             middle = value("x") + value("width") / 2, value("y") + value("height") / 2
         elif name in ("polygon", "path"):
             corners = points(element.get("points") or element.get("d") or "")

@@ -72,6 +72,9 @@ class Looks(unittest.TestCase):
                 self.assertEqual(looking.missing_in_svg(GROUND + inside + "</svg>", CASE), why)
         self.assertIn("cannot be read", looking.missing_in_svg("<svg>", CASE))
 
+    def test_the_ground_is_no_square(self):
+        self.assertEqual(looking.shapes('<svg><rect width="100" height="100" fill="red"/></svg>'), [])
+
     def test_squares_and_triangles_are_told_by_their_sides(self):
         found = looking.shapes(
             '<svg viewBox="0 0 200 100"><rect x="10" y="10" width="20" height="22" fill="gold"/>'
