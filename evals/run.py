@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import calls
+import drawing
 import frozen
 import guide
 import guide08
@@ -14,7 +15,7 @@ import schemas
 import search
 from serving import ALIAS, Own, Running
 
-SUITES = {"calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide08": guide08}
+SUITES = {"calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide08": guide08, "drawing": drawing}
 
 
 def served(options):
@@ -42,6 +43,8 @@ def main():
     )
     parser.add_argument("--base-url", metavar="URL", help="a server that runs already, instead of one of its own")
     parser.add_argument("--key", help="its key")
+    parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="its data folder, to look into its drawings")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="where the pictures go; drawing.html")
     parser.add_argument("--report", type=Path, metavar="FILE", help="everything as JSON")
     options = parser.parse_args()
     if unknown := set(options.suites) - set(SUITES):
@@ -58,7 +61,7 @@ def main():
         print(f"# {label}", flush=True)
         scores = {}
         for provider, suites in served(options):
-            running = Running(options.base_url, options.key) if options.base_url else Own(model, provider)
+            running = Running(options.base_url, options.key, options.data_dir) if options.base_url else Own(model, provider)
             with running as server:
                 # On a server of our own the alias is the model, and the guide's programs know no other name.
                 name = model if options.base_url and model else ALIAS

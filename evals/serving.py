@@ -23,8 +23,10 @@ ANSWER_PATIENCE = 1200
 class Running:
     """A server that somebody else started. `client` is the SDK's, `environment` what programs are given."""
 
-    def __init__(self, url, key):
-        self.url, self.key = url.rstrip("/"), key
+    is_own = False
+
+    def __init__(self, url, key, data=None):
+        self.url, self.key, self.data = url.rstrip("/"), key, data
 
     def __enter__(self):
         self.environment = {"GOOGLE_GEMINI_BASE_URL": self.url, "GEMINI_API_KEY": self.key, "BASE": self.url}
@@ -36,17 +38,25 @@ class Running:
     def __exit__(self, kind, error, trace):
         self.client.close()
 
+    def drawing(self, signature):
+        """The SVG that is sealed in a signature; nothing where there is none, or no data folder to open it with."""
+        if self.data is None:
+            return None
+        command = [executable(), "show-drawing", "--data-dir", self.data]
+        shown = subprocess.run(command, input=signature, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        return shown.stdout if shown.returncode == 0 else None
+
 
 class Own(Running):
     """`antiphon serve` with a fresh data folder and everything but the model and where it searches at its default."""
+
+    is_own = True
 
     def __init__(self, model, provider=None):
         self.model, self.provider = model, provider
 
     def __enter__(self):
-        antiphon = Path(os.environ["ANTIPHON_BIN_DIR"]) / "antiphon"
-        if not os.access(antiphon, os.X_OK):
-            raise SystemExit(f"evals: no executable {antiphon}: `scripts/build release` builds it")
+        antiphon = executable()
         self.folder = Path(tempfile.mkdtemp(prefix="evals-"))
         # The operator's own settings are not what is measured.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_") or k == "ANTIPHON_MODELS_DIR"}
@@ -64,7 +74,7 @@ class Own(Running):
         try:
             # It prints the address that it listens on first.
             line = self.process.stdout.readline().strip()
-            super().__init__("http://" + line.rpartition("http://")[2], key)
+            super().__init__("http://" + line.rpartition("http://")[2], key, self.folder / "data")
             self.wait_until_ready()
         except BaseException:
             self.process.kill()
@@ -92,6 +102,13 @@ class Own(Running):
         if self.provider:
             self.provider.close()
         shutil.rmtree(self.folder)
+
+
+def executable():
+    antiphon = Path(os.environ["ANTIPHON_BIN_DIR"]) / "antiphon"
+    if not os.access(antiphon, os.X_OK):
+        raise SystemExit(f"evals: no executable {antiphon}: `scripts/build release` builds it")
+    return antiphon
 
 
 def answers(url):

@@ -77,6 +77,25 @@ def test_a_stream_has_the_picture_once(paint, scripted):
     assert stored.output_image.data == pictures[0].delta.data
 
 
+def test_words_come_before_the_picture(paint):
+    interaction = paint("Paint a boat", response_format=[{"type": "text"}, {"type": "image", "image_size": "512"}])
+    assert size(assert_picture(interaction)) == (512, 512)
+    assert interaction.output_text == "A boat on a lake."
+    hinted = paint("Paint a boat", response_modalities=["TEXT", "IMAGE"])
+    assert (hinted.output_text, hinted.output_image.mime_type) == ("A boat on a lake.", "image/png")
+
+
+def test_a_picture_may_come_as_a_file(paint, scripted):
+    interaction = paint("Paint a house", response_format={"type": "image", "image_size": "512", "delivery": "uri"})
+    assert interaction.status == "completed" and interaction.output_image.data is None
+    name = interaction.output_image.uri
+    file = scripted.files.get(name=name)
+    assert (file.mime_type, file.source.value) == ("image/png", "GENERATED")
+    assert size(scripted.files.download(file=name)) == size(scripted.files.download(file=file)) == (512, 512)
+    assert any(listed.name == name for listed in scripted.files.list())
+    scripted.files.delete(name=name)
+
+
 def test_what_cannot_be_shown_is_no_image(paint):
     interaction = paint("Paint nothing")
     assert interaction.status == "failed"
@@ -90,8 +109,8 @@ def test_what_a_picture_is_not_is_refused_by_name(paint):
             paint(input, **request)
         return str(raised.value)
 
-    assert "response_format.delivery" in refused(response_format={"type": "image", "delivery": "uri"})
-    assert "response_format" in refused(response_format=[{"type": "text"}, {"type": "image"}])
+    assert "response_format.delivery" in refused(response_format={"type": "image", "delivery": "post"})
+    assert "response_format" in refused(response_format=[{"type": "object"}, {"type": "image"}])
     assert "tools" in refused(tools=[{"type": "function", "name": "f"}])
     picture = {"type": "image", "data": "aGk=", "mime_type": "image/png"}
     assert "input[0].content[1]" in refused([{"type": "text", "text": "Blue"}, picture])

@@ -56,11 +56,23 @@ test("a stream has the picture once", async () => {
   assert.deepEqual(fold(events), generated(stored));
 });
 
+test("words come before the picture, and a picture may be a file", async () => {
+  const both = await paint("Paint a boat", { response_format: [{ type: "text" }, { type: "image", image_size: "512" }] });
+  assert.deepEqual(size(read(both)), [512, 512]);
+  assert.equal(both.output_text, "A boat on a lake.");
+  const filed = await paint("Paint a house", { response_format: { type: "image", delivery: "uri" } });
+  const { uri, data } = filed.output_image;
+  assert.equal(data, undefined);
+  const file = await scripted.files.get({ name: uri });
+  assert.deepEqual([file.name, file.mimeType, file.source], [uri, "image/png", "GENERATED"]);
+  await scripted.files.delete({ name: uri });
+});
+
 test("what cannot be shown is no image, and what a picture is not is refused", async () => {
   const interaction = await paint("Paint nothing");
   assert.equal(interaction.status, "failed");
   assert.equal(interaction.errors[0].code, "no_image");
   assert.equal(interaction.output_image, undefined);
-  const uri = paint("Paint a house", { response_format: { type: "image", delivery: "uri" } });
-  await assertRefused(uri, "BadRequestError", 400, "invalid_request", "response_format.delivery");
+  const post = paint("Paint a house", { response_format: { type: "image", delivery: "post" } });
+  await assertRefused(post, "BadRequestError", 400, "invalid_request", "response_format.delivery");
 });

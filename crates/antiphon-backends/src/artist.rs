@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use antiphon_drawing::{Drawing, View, grammar};
+use antiphon_drawing::{Drawing, View, captioned_grammar, grammar};
 use antiphon_engine::{
     Backend, BackendError, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
     ModelStream, ModelTurn, Part, Prepared, Signature,
@@ -20,8 +20,9 @@ use tracing::info;
 
 mod painter;
 
+use painter::Order;
+pub(crate) use painter::Unpainted;
 pub use painter::{FAULT, Painter};
-use painter::{Order, Unpainted};
 
 /// How often the model may draw for one answer.
 const TRIES: u64 = 2;
@@ -35,6 +36,11 @@ const SIDE: u32 = 100;
 /// Said once there is a drawing that can be changed.
 const CHANGE: &str = "Write the whole picture again as one <svg>, changed so. Keep everything else as it was.";
 const DRAW: &str = "Draw this as one <svg>.";
+/// Said where words are wanted beside the picture.
+const SAY: &str = "Before it, say in one short sentence what the picture shows.";
+
+/// The longest words beside a picture, in characters.
+const LONGEST_CAPTION: usize = 400;
 
 /// The backend that draws with another.
 pub struct Artist {
@@ -59,6 +65,8 @@ struct Cost {
 
 /// A drawing that can be shown.
 struct Shown {
+    /// What the model has said before it; empty where nothing was wanted.
+    caption: String,
     source: String,
     picture: Vec<u8>,
 }
@@ -86,6 +94,10 @@ impl Backend for Artist {
     }
 
     fn draws(&self) -> bool {
+        true
+    }
+
+    fn captions(&self) -> bool {
         true
     }
 
@@ -153,10 +165,11 @@ impl Inner {
 
     async fn show(&self, answer: &str, call: &ModelRequest) -> Result<Shown, Unpainted> {
         let drawing = Drawing::read(answer, view(call)).map_err(|refused| Unpainted::Fault(refused.to_string()))?;
-        let (width, height) = call.picture.pixels();
-        let order = Order { width, height, mime_type: call.picture.mime_type.as_str(), view: drawing.view() };
+        let caption = if has_caption(call) { caption(answer)? } else { String::new() };
+        let (width, height) = call.picture.format.pixels();
+        let order = Order { width, height, mime_type: mime_type(call), view: drawing.view() };
         let picture = self.painter.paint(drawing.source(), order).await?;
-        Ok(Shown { source: drawing.source().to_owned(), picture })
+        Ok(Shown { caption, source: drawing.source().to_owned(), picture })
     }
 }
 
@@ -174,11 +187,12 @@ impl Cost {
         let signature = Signature { origin: Some(DRAWN.to_owned()), value: shown.source };
         let picture = Media {
             kind: MediaKind::Image,
-            mime_type: call.picture.mime_type.as_str().to_owned(),
+            mime_type: mime_type(call).to_owned(),
             data: STANDARD.encode(&shown.picture).into(),
         };
+        // Words come first: what a picture was made of stands right before it.
+        let caption = (!shown.caption.is_empty()).then(|| ModelEvent::Text { text: shown.caption, tokens: Vec::new() });
         let events = [
-            self.counted(),
             ModelEvent::Thought { text: summary.to_owned(), tokens: Vec::new() },
             ModelEvent::Signed(signature),
             ModelEvent::Picture(picture),
@@ -189,8 +203,27 @@ impl Cost {
                 output_tokens: self.output,
             },
         ];
-        events.into_iter().map(Ok).collect()
+        [self.counted()].into_iter().chain(caption).chain(events).map(Ok).collect()
     }
+}
+
+/// Whether words are wanted beside the picture.
+fn has_caption(call: &ModelRequest) -> bool {
+    call.picture.words == Some(true)
+}
+
+/// What the model has said before its drawing, in one line.
+fn caption(answer: &str) -> Result<String, Unpainted> {
+    let before = answer.split_once("<svg").map_or("", |(before, _)| before).replace("```svg", "").replace("```", "");
+    let caption = before.split_whitespace().collect::<Vec<_>>().join(" ");
+    if caption.is_empty() {
+        return Err(Unpainted::Fault("there are no words before it".to_owned()));
+    }
+    Ok(caption.chars().take(LONGEST_CAPTION).collect())
+}
+
+fn mime_type(call: &ModelRequest) -> &'static str {
+    call.picture.format.mime_type.unwrap_or_default().as_str()
 }
 
 /// All that the model writes in one try.
@@ -232,7 +265,7 @@ fn asked(request: &ModelRequest) -> ModelRequest {
     call.calls = Calls::None;
     // Its tokens are for the drawing.
     call.thinking = Some(false);
-    call.grammar = Some(grammar(view).into());
+    call.grammar = Some(if has_caption(request) { captioned_grammar(view) } else { grammar(view) }.into());
     call.max_output_tokens = left(request.max_output_tokens, 0);
     let has_drawn = request
         .messages
@@ -240,6 +273,9 @@ fn asked(request: &ModelRequest) -> ModelRequest {
         .any(|message| matches!(message, Message::Model(turn) if turn.joined_text().contains("<svg")));
     if let Some(Message::User(parts)) = call.messages.last_mut() {
         parts.push(Part::Text(if has_drawn { CHANGE } else { DRAW }.to_owned()));
+        if has_caption(request) {
+            parts.push(Part::Text(SAY.to_owned()));
+        }
     }
     call
 }
@@ -272,7 +308,7 @@ fn summary(name: &str, faults: &[String]) -> String {
 
 /// The size of a drawing for the picture that is wanted.
 fn view(request: &ModelRequest) -> View {
-    let (width, height) = request.picture.aspect_ratio.ratio();
+    let (width, height) = request.picture.format.aspect_ratio.unwrap_or_default().ratio();
     let unit = (SIDE / (width * height).isqrt()).max(1);
     View { width: width * unit, height: height * unit }
 }
@@ -281,3 +317,6 @@ fn view(request: &ModelRequest) -> View {
 fn left(most: u32, spent: u64) -> u32 {
     most.saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX)).min(DRAWING_TOKENS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //!   test programs against this server. Never a default.
 //! * [`Artist`]: pictures that a model of any of these draws.
 //! * [`Researcher`]: reports that one of them writes, question by question.
+//! * [`Inspected`]: pictures that come from elsewhere.
 //!
 //! The first two give the raw text of the model to `answer`, so that reasoning and stop
 //! sequences are treated alike.
@@ -12,11 +13,13 @@
 mod answer;
 mod artist;
 mod blocks;
+mod inspected;
 mod llama;
 mod researcher;
 mod scripted;
 
 pub use artist::{Artist, FAULT, Painter};
+pub use inspected::Inspected;
 pub use llama::{Llama, LlamaOptions};
 pub use researcher::Researcher;
 pub use scripted::{Script, ScriptError, Scripted};

@@ -58,6 +58,15 @@ const COLOURS: [&str; 40] = [
     "beige",
 ];
 
+/// As [`grammar`], with a sentence of words before the drawing.
+pub fn captioned_grammar(view: View) -> String {
+    let drawing = grammar(view).replacen("answer:", "answer_drawing:", 1);
+    // Words that begin no element.
+    format!(
+        "answer: ANSWER_CAPTION \"\\n\" answer_drawing\n{drawing}ANSWER_CAPTION: /[A-ZÀ-Þ][0-9A-Za-zÀ-ÿ ,;:'-]{{8,120}}\\./\n"
+    )
+}
+
 /// Rules of which `answer` is one `<svg>` that [`Drawing::read`](crate::Drawing::read) understands.
 /// It has no size of its own: `view` is that.
 pub fn grammar(view: View) -> String {

@@ -15,13 +15,13 @@ const FONT: &[u8] = include_bytes!("../fonts/DejaVuSans.ttf");
 const FAMILY: &str = "DejaVu Sans";
 
 /// The largest picture, in pixels: what 4K comes to in any shape, and a little more.
-const MOST_PIXELS: u64 = 20 << 20;
+pub(crate) const MOST_PIXELS: u64 = 20 << 20;
 
 /// The longer side of what a drawing is judged by, in pixels.
 const SMALL: u32 = 256;
 
 /// From 1 to 100.
-const JPEG_QUALITY: u8 = 90;
+pub(crate) const JPEG_QUALITY: u8 = 90;
 
 /// What is to come out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -241,6 +241,9 @@ impl Assembler {
             ModelEvent::Text { text, tokens } => {
                 self.take_tokens(tokens);
                 if !text.is_empty() {
+                    if self.open.as_ref().is_some_and(|open| open.picture.is_some()) {
+                        self.close(false, mint, &mut out)?;
+                    }
                     self.open(Opening::ModelOutput, mint, &mut out)?;
                     match self.citer.as_mut().map(|citer| citer.push(&text)) {
                         None => self.extend(&text, &mut out),
@@ -249,13 +252,7 @@ impl Assembler {
                 }
             }
             ModelEvent::Picture(Media { data, mime_type, .. }) => {
-                self.close(false, mint, &mut out)?;
-                self.open(Opening::ModelOutput, mint, &mut out)?;
-                let picture = MediaContent { data, mime_type };
-                out.drafts.push(self.draft(self.next - 1, StepDelta::Image(picture.clone())));
-                if let Some(open) = &mut self.open {
-                    open.picture = Some(picture);
-                }
+                return self.show(MediaContent { data, mime_type, uri: None }, mint);
             }
             ModelEvent::CallStarted { name, tokens } => {
                 self.take_tokens(tokens);
@@ -297,6 +294,21 @@ impl Assembler {
                 }
                 self.close(exact, mint, &mut out)?;
             }
+        }
+        Ok(out)
+    }
+
+    /// Takes in a picture, in the form in which it is delivered. It is a step of its own.
+    ///
+    /// # Errors
+    /// As [`Assembler::push`].
+    pub(crate) fn show(&mut self, picture: MediaContent, mint: &impl Mint) -> Result<Assembled, Failure> {
+        let mut out = Assembled::default();
+        self.close(false, mint, &mut out)?;
+        self.open(Opening::ModelOutput, mint, &mut out)?;
+        out.drafts.push(self.draft(self.next - 1, StepDelta::Image(picture.clone())));
+        if let Some(open) = &mut self.open {
+            open.picture = Some(picture);
         }
         Ok(out)
     }

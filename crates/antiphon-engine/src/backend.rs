@@ -29,7 +29,7 @@ pub struct ModelRequest {
     /// every backend can promise it.
     pub grammar: Option<Arc<str>>,
     /// Which picture is wanted of a backend that draws.
-    pub picture: ImageFormat,
+    pub picture: WantedPicture,
     /// Whether it works by itself, call by call, until a task is done (an agent).
     pub is_agent: bool,
     /// What is wanted of a backend that researches.
@@ -55,6 +55,14 @@ pub struct Research {
     pub questions: usize,
     /// Whether a plan is shown and agreed on before it is carried out.
     pub plans_together: bool,
+}
+
+/// What a request says of the picture that is to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WantedPicture {
+    pub format: ImageFormat,
+    /// Whether words are to stand beside it; none leaves it to the model.
+    pub words: Option<bool>,
 }
 
 /// The part of a call that is done already.
@@ -147,6 +155,8 @@ pub enum Said {
     /// What led to that which follows, for models whose prompts keep it.
     Thought(Thought),
     Text(String),
+    /// A picture that it answered with, for backends that draw and take pictures.
+    Picture(Media),
     Call(Call),
 }
 
@@ -180,7 +190,7 @@ impl ModelTurn {
     pub fn joined_text(&self) -> String {
         let texts = self.said.iter().filter_map(|said| match said {
             Said::Text(text) => Some(text.as_str()),
-            Said::Thought(_) | Said::Call(_) => None,
+            Said::Thought(_) | Said::Picture(_) | Said::Call(_) => None,
         });
         texts.collect()
     }
@@ -189,7 +199,7 @@ impl ModelTurn {
     pub fn reasoning(&self) -> Option<&str> {
         let mut texts = self.said.iter().filter_map(|said| match said {
             Said::Thought(thought) => Some(thought.text.as_str()),
-            Said::Text(_) | Said::Call(_) => None,
+            Said::Text(_) | Said::Picture(_) | Said::Call(_) => None,
         });
         texts.rfind(|text| !text.is_empty())
     }
@@ -197,7 +207,7 @@ impl ModelTurn {
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.said.iter().filter_map(|said| match said {
             Said::Call(call) => Some(call),
-            Said::Thought(_) | Said::Text(_) => None,
+            Said::Thought(_) | Said::Text(_) | Said::Picture(_) => None,
         })
     }
 }
@@ -332,6 +342,11 @@ pub trait Backend: Send + Sync {
 
     /// Whether it answers with a picture.
     fn draws(&self) -> bool {
+        false
+    }
+
+    /// Whether words may stand beside its pictures.
+    fn captions(&self) -> bool {
         false
     }
 

@@ -104,6 +104,7 @@ fn size_of_said(said: &Said) -> usize {
     match said {
         Said::Thought(thought) => thought.text.len(),
         Said::Text(text) => text.len(),
+        Said::Picture(_) => MEDIA_BYTES,
         Said::Call(call) => call.name.len() + serde_json::to_string(&call.arguments).map_or(0, |json| json.len()),
     }
 }

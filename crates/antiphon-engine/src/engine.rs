@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use antiphon_wire::{
-    Code, CreateInteraction, EnvironmentChoice, Error, Failure, Interaction, InteractionEvent, InteractionId, Status,
-    StatusUpdate, Step, Tool,
+    Code, CreateInteraction, EnvironmentChoice, Error, Failure, Interaction, InteractionEvent, InteractionId,
+    MediaContent, Status, StatusUpdate, Step, Tool,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use crate::ambient::{Ambient, wire_time};
-use crate::backend::{MediaKind, Thought};
+use crate::backend::{Media, MediaKind, Thought};
 use crate::context;
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
@@ -189,7 +189,7 @@ impl Engine {
         }
         let request = inner.tools.complete(caller.project, request).await?;
         let served = inner.served(&request)?;
-        output::check(&request, served.backend.draws())?;
+        output::check(&request, served.backend.draws(), served.backend.captions())?;
         let history = match &request.previous_interaction_id {
             None => History::default(),
             Some(previous) => self.history(caller, previous).await?,
@@ -460,6 +460,12 @@ impl Inner {
         limits
     }
 
+    /// A picture as the file that it has become.
+    pub(crate) async fn keep_picture(&self, project: ProjectId, picture: Media) -> Result<MediaContent, Error> {
+        let uri = self.tools.keep_picture(project, &picture).await?;
+        Ok(MediaContent { data: "".into(), mime_type: picture.mime_type, uri: Some(uri) })
+    }
+
     pub(crate) fn seal(&self) -> &Seal {
         &self.seal
     }
@@ -487,13 +493,14 @@ impl Inner {
         let most = request.generation_config.max_output_tokens.unwrap_or(self.limits.default_output_tokens);
         let kinds = [MediaKind::Image, MediaKind::Audio, MediaKind::Video, MediaKind::Document];
         let takes: Vec<_> = kinds.into_iter().filter(|kind| served.backend.takes(*kind)).collect();
+        let draws = served.backend.draws();
         if is_quick(&request, &history) {
-            let reading = Reading { project, seal: &inner.seal, takes: &takes, opened };
+            let reading = Reading { project, seal: &inner.seal, takes: &takes, draws, opened };
             return prompt::model_request(&reading, &request, history, seed, most).map(|asked| (request, asked));
         }
         let (opened, context) = (opened.clone(), served.context);
         let built = tokio::task::spawn_blocking(move || {
-            let reading = Reading { project, seal: &inner.seal, takes: &takes, opened: &opened };
+            let reading = Reading { project, seal: &inner.seal, takes: &takes, draws, opened: &opened };
             let mut asked = prompt::model_request(&reading, &request, history, seed, most)?;
             if asked.call.is_agent {
                 context::compact(&mut asked.call, context, 1);

@@ -76,7 +76,7 @@ impl Served {
     }
 }
 
-/// All served models; the first is the default.
+/// All served models; the first that answers in words is the default.
 pub struct Models {
     served: Vec<Arc<Served>>,
     /// What answers with pictures.
@@ -94,8 +94,8 @@ impl Models {
 
     /// Adds what `gemini-*-image*` names reach.
     #[must_use]
-    pub fn with_images(self, draws: Served) -> Self {
-        Self { draws: Some(Arc::new(draws)), ..self }
+    pub fn with_images(self, draws: Arc<Served>) -> Self {
+        Self { draws: Some(draws), ..self }
     }
 
     /// Adds what `deep-research-*` agents work with.
@@ -113,8 +113,9 @@ impl Models {
         &self.served
     }
 
+    /// The first that answers in words.
     pub fn default_model(&self) -> Option<&Arc<Served>> {
-        self.served.first()
+        self.served.iter().find(|served| !served.backend.draws()).or(self.served.first())
     }
 
     /// The model behind a requested name (a `models/` prefix is tolerated).

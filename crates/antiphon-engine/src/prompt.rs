@@ -1,17 +1,18 @@
 //! From the steps of a conversation to one model call. Pure.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
-    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, MOST_DECLARED, MediaContent, Output,
-    ServerCallStep, ServerTool, Step, ThinkingLevel, ToolMode, ToolSearch,
+    Content, CreateInteraction, Error, Function, FunctionCallStep, FunctionResult, ImageFormat, MOST_DECLARED,
+    MediaContent, Output, ServerCallStep, ServerTool, Step, ThinkingLevel, ToolMode, ToolSearch,
 };
 use serde_json::{Value, json};
 
 use crate::backend::{
     Call, CallResult, Calls, DRAWN, Media, MediaKind, Message, ModelRequest, ModelTurn, Part, Research, Said, Thought,
-    Tool,
+    Tool, WantedPicture,
 };
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
@@ -36,6 +37,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) seal: &'a Seal,
     /// The media that the model takes.
     pub(crate) takes: &'a [MediaKind],
+    /// Whether it draws: what it has drawn then is shown to it, if it takes pictures.
+    pub(crate) draws: bool,
     /// What the server has opened for the request.
     pub(crate) opened: &'a Opened,
 }
@@ -65,6 +68,7 @@ pub(crate) fn model_request(
         .map(|answer| Schema::read(answer.schema.clone()).map_err(|error| schema_error(&answer.path, &error)))
         .transpose()?;
     let mut conversation = Conversation::new(reading.project, reading.seal, reading.takes);
+    conversation.shows = reading.draws && reading.takes.contains(&MediaKind::Image);
     conversation.search = request.tools.iter().find_map(|tool| match tool {
         antiphon_wire::Tool::ToolSearch(ToolSearch::Client(function)) => Some(function.name.clone()),
         _ => None,
@@ -95,12 +99,8 @@ pub(crate) fn model_request(
         calls,
         answer,
         grammar: None,
-        picture: match request.output {
-            Some(Output::Image(format)) => format,
-            Some(Output::Text) | None => request.generation_config.image_config.unwrap_or_default().into(),
-        },
+        picture: wanted_picture(request),
         is_agent: request.agent.is_some(),
-        // A level is a ceiling. What is below the lowest that a template knows is none.
         research: request.research().map(|config| Research {
             questions: if request.working_agent().is_some_and(|name| name.contains("-max-")) {
                 MOST_QUESTIONS
@@ -109,6 +109,7 @@ pub(crate) fn model_request(
             },
             plans_together: config.collaborative_planning,
         }),
+        // A level is a ceiling. What is below the lowest that a template knows is none.
         thinking: (request.generation_config.thinking_level == Some(ThinkingLevel::Minimal)).then_some(false),
         messages,
         generation: request.generation_config.clone(),
@@ -117,6 +118,13 @@ pub(crate) fn model_request(
         resume: None,
     };
     Ok(Asked { call, sources, said: said.join("\n"), deferred })
+}
+
+/// The picture that is wanted, should the model be one that draws. What `image_config` says no format has said.
+fn wanted_picture(request: &CreateInteraction) -> WantedPicture {
+    let config = request.generation_config.image_config.map(ImageFormat::from);
+    let format = config.or_else(|| request.output.and_then(Output::image)).unwrap_or_default();
+    WantedPicture { format, words: request.output.map(Output::has_words) }
 }
 
 /// What the agent is told, then what the request says, then what files say: the nearer to the operator, the earlier.
@@ -285,6 +293,8 @@ struct Conversation<'a> {
     of_server: HashSet<String>,
     /// Whether these may stay without: then they are left out.
     optional: bool,
+    /// Whether the model is shown the pictures that it answered with.
+    shows: bool,
     /// What the results of tools have told.
     sources: Sources,
     /// The function of the client that searches for others.
@@ -308,6 +318,7 @@ impl<'a> Conversation<'a> {
             waiting: Vec::new(),
             of_server: HashSet::new(),
             optional: false,
+            shows: false,
             sources: Sources::default(),
             search: None,
             loaded: Vec::new(),
@@ -343,13 +354,19 @@ impl<'a> Conversation<'a> {
                 self.messages.push(Message::User(parts));
             }
             Step::ModelOutput(step) => {
+                let pictures = if self.shows { pictures(&step.content, path)? } else { Vec::new() };
                 if step.content.iter().any(|part| part.as_text().is_some()) {
                     self.say(Said::Text(said_text(&step.content)?), trace);
-                } else if let Some(source) = self.thoughts.last_mut().and_then(drawn) {
+                } else if pictures.is_empty()
+                    && let Some(source) = self.thoughts.last_mut().and_then(drawn)
+                {
                     // What the model has drawn is what it has written; pictures that its tools made are
                     // no words of its.
                     self.thoughts.pop();
                     self.say(Said::Text(source), None);
+                }
+                for picture in pictures {
+                    self.say(Said::Picture(picture), None);
                 }
             }
             Step::FunctionCall(FunctionCallStep { id, name, arguments, .. }) => {
@@ -425,7 +442,7 @@ impl<'a> Conversation<'a> {
     fn parts(&self, content: Vec<Content>, path: &str) -> Result<Vec<Part>, Error> {
         let mut parts = Vec::new();
         for (at, content) in content.into_iter().enumerate() {
-            let (kind, name, MediaContent { data, mime_type }) = match content {
+            let (kind, name, MediaContent { data, mime_type, .. }) = match content {
                 Content::Text(part) => {
                     parts.push(Part::Text(part.text));
                     continue;
@@ -527,6 +544,22 @@ impl<'a> Conversation<'a> {
 fn drawn(thought: &mut Thought) -> Option<String> {
     let signature = thought.signature.take_if(|signature| signature.origin.as_deref() == Some(DRAWN))?;
     Some(signature.value)
+}
+
+/// The pictures of an answer.
+fn pictures(content: &[Content], path: &str) -> Result<Vec<Media>, Error> {
+    let images = content.iter().filter_map(|part| match part {
+        Content::Image(image) => Some(image),
+        _ => None,
+    });
+    let media = |MediaContent { data, mime_type, uri }: &MediaContent| match uri {
+        None => Ok(Media { kind: MediaKind::Image, mime_type: mime_type.clone(), data: Arc::clone(data) }),
+        Some(_) => Err(Error::invalid(
+            path,
+            "an earlier picture was delivered as a file, which this model is not given; send it as input",
+        )),
+    };
+    images.map(media).collect()
 }
 
 /// What the model said, where pictures that its tools made may stand between.

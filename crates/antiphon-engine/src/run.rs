@@ -11,7 +11,7 @@ use std::time::Duration;
 use antiphon_citation::{Citer, MOST_SOURCES};
 use antiphon_schema::Schema;
 use antiphon_wire::{
-    Code, Error, ErrorEvent, Failure, InteractionEvent, InteractionId, ServiceTier, StatusUpdate, Step,
+    Code, Delivery, Error, ErrorEvent, Failure, InteractionEvent, InteractionId, ServiceTier, StatusUpdate, Step,
     ThinkingSummaries, Usage,
 };
 use futures_util::StreamExt as _;
@@ -335,6 +335,7 @@ impl Run {
         let assembler = self.assembler.insert(Assembler::new(setting, &turn_log));
 
         let answer = request.answer.clone();
+        let delivery = request.picture.format.delivery;
         let may_be_cut = !request.generation.stop_sequences.is_empty();
         let mint = Minted { engine: Arc::clone(&self.engine), project: self.project };
         let mut stream = tokio::select! {
@@ -373,7 +374,16 @@ impl Run {
             }
             let finished = counts.turn.take(&event);
             let is_cut = may_be_cut && matches!(event, ModelEvent::Finished { exact: false, .. });
-            match assembler.push(event, &mint) {
+            let assembled = match event {
+                ModelEvent::Picture(picture) if delivery == Delivery::Uri => {
+                    match self.engine.keep_picture(self.project, picture).await {
+                        Ok(kept) => assembler.show(kept, &mint),
+                        Err(error) => Err(error.failure()),
+                    }
+                }
+                event => assembler.push(event, &mint),
+            };
+            match assembled {
                 Ok(assembled) => pending.take(assembled),
                 Err(failure) => return Ok(Input::TurnFailed(failure)),
             }

@@ -15,7 +15,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::Ambient;
-use crate::backend::{Signature, Thought};
+use crate::backend::{DRAWN, Signature, Thought};
 use crate::store::ProjectId;
 use crate::tool::FoundIn;
 
@@ -57,6 +57,12 @@ impl Seal {
     /// What [`Seal::sign_told`] sealed for this project.
     pub(crate) fn open_told(&self, project: ProjectId, signature: &str) -> Option<Told> {
         serde_json::from_str(self.unseal(project, signature)?.strip_prefix(SIGNED)?).ok()
+    }
+
+    /// What the picture behind a thought was made of, if it was drawn for this project.
+    pub fn drawing(&self, project: ProjectId, signature: &str) -> Option<String> {
+        let own = self.open(project, signature).signature?;
+        (own.origin.as_deref() == Some(DRAWN)).then_some(own.value)
     }
 
     fn seal(&self, project: ProjectId, message: &str, ambient: &dyn Ambient) -> String {

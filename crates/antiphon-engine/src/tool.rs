@@ -47,6 +47,15 @@ pub trait Toolbox: Send + Sync {
         Ok(None)
     }
 
+    /// Keeps a picture that a model made as a file of the project, and gives its name, as `files/…`
+    /// (spec 02, `delivery`).
+    ///
+    /// # Errors
+    /// When the project has as many files as it may, or none can be written now.
+    async fn keep_picture(&self, _project: ProjectId, _picture: &Media) -> Result<String, Error> {
+        Err(Error::precondition("`response_format.delivery`: this server keeps no files; expected `inline`"))
+    }
+
     /// Removes an environment that was made for a request which was not accepted after all.
     async fn discard(&self, _project: ProjectId, _environment: &EnvironmentId) {}
 }

@@ -20,31 +20,48 @@ use crate::document::Kind;
 use crate::name::{FILES, id_in, is_id, mint};
 use crate::session::Hold;
 use crate::stores::{Incoming, Listing};
-use crate::{Files, OperationKind, disk, unavailable};
+use crate::{FileLimits, Files, OperationKind, disk, unavailable};
 
-const LIFE: SignedDuration = SignedDuration::from_hours(48);
+pub(crate) const LIFE: SignedDuration = SignedDuration::from_hours(48);
 
 /// What is said of a file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct About {
-    display_name: Option<String>,
-    mime_type: String,
-    size: u64,
+pub(crate) struct About {
+    pub(crate) display_name: Option<String>,
+    pub(crate) mime_type: String,
+    pub(crate) size: u64,
     /// In RFC 3339, as the next.
-    created: String,
-    expires: String,
-    sha256: String,
+    pub(crate) created: String,
+    pub(crate) expires: String,
+    pub(crate) sha256: String,
     /// The hash of the upload that made it.
     #[serde(default)]
-    upload: String,
+    pub(crate) upload: String,
+    /// Whether a model has made it.
+    #[serde(default)]
+    pub(crate) is_generated: bool,
 }
 
 /// Why an upload does not become a file.
 enum Refused {
     /// Another file has its name.
     Taken,
-    /// So many files there are, and so many bytes they would have with this one.
-    Full(usize, u64),
+    Full(Full),
+}
+
+/// So many files there are, and so many bytes they would have with one more.
+pub(crate) struct Full {
+    files: usize,
+    bytes: u64,
+}
+
+impl Full {
+    pub(crate) fn error(&self, limits: &FileLimits) -> Error {
+        Error::precondition(format!(
+            "the project has {} files, which would have {} bytes with this one; {} files and {} bytes are the most",
+            self.files, self.bytes, limits.files, limits.files_bytes
+        ))
+    }
 }
 
 impl About {
@@ -63,14 +80,15 @@ impl About {
             expiration_time: self.expires,
             sha256_hash: self.sha256,
             uri: format!("{base}{FILES}{id}"),
+            download_uri: self.is_generated.then(|| format!("{base}{FILES}{id}:download?alt=media")),
             state: "ACTIVE",
-            source: "UPLOADED",
+            source: if self.is_generated { "GENERATED" } else { "UPLOADED" },
         }
     }
 }
 
 impl Files {
-    fn files_of(&self, project: ProjectId) -> PathBuf {
+    pub(crate) fn files_of(&self, project: ProjectId) -> PathBuf {
         self.inner.folder.join(format!("files-{}", project.0))
     }
 
@@ -159,7 +177,7 @@ impl Files {
     }
 
     /// What is said of a file, and its bytes.
-    async fn opened(&self, project: ProjectId, id: &str) -> Result<(About, fs::File), Error> {
+    pub(crate) async fn opened(&self, project: ProjectId, id: &str) -> Result<(About, fs::File), Error> {
         let (place, bytes) = self.places(project, id);
         let (files, now) = (self.clone(), self.inner.ambient.now());
         let opened = disk::blocking(move || {
@@ -196,10 +214,8 @@ impl Files {
                 Some(_) => return Ok(Err(Refused::Taken)),
                 None => {}
             }
-            let kept = kept(&folder, now)?;
-            let in_all = kept.iter().map(|(_, about)| about.size).sum::<u64>() + size;
-            if kept.len() >= limits.files || in_all > limits.files_bytes {
-                return Ok(Err(Refused::Full(kept.len(), in_all)));
+            if let Some(full) = is_full(&folder, now, size, &limits)? {
+                return Ok(Err(Refused::Full(full)));
             }
             let about = About {
                 display_name: Some(session.display_name.clone()).filter(|name| !name.is_empty()),
@@ -209,6 +225,7 @@ impl Files {
                 expires: wire_time(now + LIFE),
                 sha256,
                 upload,
+                is_generated: false,
             };
             // What is there has expired, or was never acknowledged.
             disk::remove(&place)?;
@@ -220,11 +237,7 @@ impl Files {
         match made.await.map_err(|error| unavailable(&error))? {
             Ok(about) => Ok(about.shown(&id, base)),
             Err(Refused::Taken) => Err(taken(&id)),
-            Err(Refused::Full(count, bytes)) => Err(Error::precondition(format!(
-                "the project has {count} files, which would have {bytes} bytes with this one; {} files and {} bytes \
-                 are the most",
-                limits.files, limits.files_bytes
-            ))),
+            Err(Refused::Full(full)) => Err(full.error(&limits)),
         }
     }
 
@@ -257,10 +270,18 @@ impl Files {
     }
 
     /// Where what is said of a file is, and where its bytes are.
-    fn places(&self, project: ProjectId, id: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn places(&self, project: ProjectId, id: &str) -> (PathBuf, PathBuf) {
         let folder = self.files_of(project);
         (folder.join(format!("{id}.json")), folder.join(format!("{id}.bytes")))
     }
+}
+
+/// Why a project cannot have one more file of this size.
+pub(crate) fn is_full(folder: &Path, now: Timestamp, size: u64, limits: &FileLimits) -> io::Result<Option<Full>> {
+    let kept = kept(folder, now)?;
+    let bytes = kept.iter().map(|(_, about)| about.size).sum::<u64>() + size;
+    let is_full = kept.len() >= limits.files || bytes > limits.files_bytes;
+    Ok(is_full.then_some(Full { files: kept.len(), bytes }))
 }
 
 fn absent(id: &str) -> Error {

@@ -6,13 +6,14 @@
 //! * `search`: the passages that answer.
 //! * `upload`: bytes that come in pieces, until they are a document, a file, or in an
 //!   environment; `session`: the uploads that have begun.
-//! * `file`: files, kept for two days.
+//! * `file`: files, kept for two days; `generated`: those that models made.
 //! * `document`: from the bytes of a file to the text that is searched.
 //! * `name`: how all of these are called.
 
 mod disk;
 mod document;
 mod file;
+mod generated;
 mod name;
 mod search;
 mod session;
@@ -31,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 pub use antiphon_search::{Filter, FilterError};
+pub use generated::Download;
 pub use search::{Passage, Search};
 pub use stores::{Listing, OperationKind};
 pub use upload::{Begun, Received, Target, UploadError};

@@ -2,9 +2,10 @@
 //! days, and whole environments.
 
 use antiphon_engine::Caller;
-use antiphon_files::Listing;
-use antiphon_wire::{Error, File};
+use antiphon_files::{Download, Listing};
+use antiphon_wire::File;
 use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,10 @@ pub(crate) async fn get_file(
         if let Some(environment) = file.strip_prefix("environment-") {
             return environments::snapshot(&server, caller, environment).await;
         }
-        return Err(Error::not_found("`:download`: files that were uploaded are not given back by this server").into());
+        let Download { mime_type, bytes } = server.files.download(caller.project, file).await?;
+        // What a model has made is no page of this server.
+        let headers = [(CONTENT_TYPE, mime_type.as_str()), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        return Ok((headers, bytes).into_response());
     }
     Ok(Json(server.files.file(caller.project, &file, &base.resources()).await?).into_response())
 }

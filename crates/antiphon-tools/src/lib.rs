@@ -24,10 +24,10 @@ use std::sync::Arc;
 
 use antiphon_agents::Agents;
 use antiphon_egress::Egress;
-use antiphon_engine::{OpenTool, Opened, ProjectId, Schema, Toolbox};
+use antiphon_engine::{Media, OpenTool, Opened, ProjectId, Schema, Toolbox};
 use antiphon_environments::Environments;
 use antiphon_fetch::Fetcher;
-use antiphon_files::Files;
+use antiphon_files::{Download, Files};
 use antiphon_mcp::{McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Sandbox};
 use antiphon_search::Provider;
@@ -35,6 +35,8 @@ use antiphon_wire::{
     AGENTS, CreateInteraction, EnvironmentChoice, EnvironmentId, Error, RESEARCHERS, Tool, ToolSearch,
 };
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tracing::warn;
 
@@ -132,6 +134,14 @@ impl Toolbox for Tools {
             }
             _ => Ok(None),
         }
+    }
+
+    async fn keep_picture(&self, project: ProjectId, picture: &Media) -> Result<String, Error> {
+        let bytes = STANDARD.decode(&*picture.data).map_err(|error| {
+            warn!(%error, "A picture that was to be kept is no base64");
+            Error::internal()
+        })?;
+        self.files.keep_generated(project, Download { mime_type: picture.mime_type.clone(), bytes }).await
     }
 
     async fn discard(&self, project: ProjectId, environment: &EnvironmentId) {

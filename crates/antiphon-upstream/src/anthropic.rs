@@ -93,7 +93,7 @@ impl Protocol for Anthropic {
         }
         put("stream", json!(true));
         let headers = vec![("anthropic-version", "2023-06-01".to_owned())];
-        Ok(Outgoing { path: "/messages".to_owned(), headers, body: Value::Object(body) })
+        Ok(Outgoing { path: "/messages".to_owned(), headers, body: Value::Object(body), ..Outgoing::default() })
     }
 
     fn reader(&self, _call: &Call<'_>) -> Box<dyn Reader> {
@@ -182,6 +182,8 @@ fn said(turn: &ModelTurn) -> Vec<Value> {
             }
         }
         Said::Text(text) => (!text.is_empty()).then(|| json!({"type": "text", "text": text})),
+        // Models that draw alone are given any.
+        Said::Picture(_) => None,
         Said::Call(call) => {
             Some(json!({"type": "tool_use", "id": call_id(&call.id), "name": call.name, "input": call.arguments}))
         }

@@ -179,7 +179,7 @@ impl Protocol for Chat {
                 put("stream_options", json!({"include_usage": true}));
             }
         }
-        Ok(Outgoing { path: "/chat/completions".to_owned(), headers: Vec::new(), body: Value::Object(body) })
+        Ok(Outgoing { path: "/chat/completions".to_owned(), body: Value::Object(body), ..Outgoing::default() })
     }
 
     fn reader(&self, _call: &Call<'_>) -> Box<dyn Reader> {
@@ -213,7 +213,7 @@ fn assistant(turn: &ModelTurn, with_reasoning: bool) -> Value {
         .iter()
         .filter_map(|said| match said {
             Said::Thought(thought) => Some(thought.text.as_str()),
-            Said::Text(_) | Said::Call(_) => None,
+            Said::Text(_) | Said::Picture(_) | Said::Call(_) => None,
         })
         .collect();
     if with_reasoning && !reasoning.is_empty() {

@@ -69,6 +69,14 @@ impl Backend for Fallbacks {
         self.links.iter().all(|(_, backend)| backend.takes(kind))
     }
 
+    fn draws(&self) -> bool {
+        self.links.first().is_some_and(|(_, backend)| backend.draws())
+    }
+
+    fn captions(&self) -> bool {
+        self.links.iter().all(|(_, backend)| backend.captions())
+    }
+
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
         let Some((name, first)) = self.links.first() else {
             return Err(BackendError::Internal("no model to ask".to_owned()));

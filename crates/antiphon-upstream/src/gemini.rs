@@ -6,13 +6,13 @@
 //! another model, goes with the word that the service documents for it.
 
 use antiphon_engine::{
-    BackendError, Calls, FinishReason, Media, Message, ModelEvent, ModelTurn, Part, Said, Signature,
+    BackendError, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelTurn, Part, Said, Signature,
 };
-use antiphon_wire::{ThinkingLevel, ThinkingSummaries};
+use antiphon_wire::{ImageFormat, ThinkingLevel, ThinkingSummaries};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::protocol::{Call, Outgoing, Problem, ProblemKind, Protocol, Reader};
+use crate::protocol::{Answers, Call, NO_IMAGE, Outgoing, Problem, ProblemKind, Protocol, Reader};
 
 pub(crate) struct Gemini;
 
@@ -63,7 +63,8 @@ impl Protocol for Gemini {
         put("contents", contents(&request.messages));
         put("generationConfig", generation(call)?);
         let path = format!("/models/{}:streamGenerateContent?alt=sse", call.model);
-        Ok(Outgoing { path, headers: Vec::new(), body: Value::Object(body) })
+        let answers = if call.draws { Answers::LargeEvents } else { Answers::Events };
+        Ok(Outgoing { path, body: Value::Object(body), answers, ..Outgoing::default() })
     }
 
     fn reader(&self, _call: &Call<'_>) -> Box<dyn Reader> {
@@ -95,8 +96,22 @@ fn generation(call: &Call<'_>) -> Result<Value, BackendError> {
         put("responseMimeType", Some(json!("application/json")));
         put("responseJsonSchema", Some(schema.source().clone()));
     }
+    if call.draws {
+        let modalities =
+            request.picture.words.map(|words| if words { json!(["TEXT", "IMAGE"]) } else { json!(["IMAGE"]) });
+        put("responseModalities", modalities);
+        put("imageConfig", image_config(request.picture.format));
+    }
     put("thinkingConfig", call.thinking.then(|| thinking(call)).flatten());
     Ok(Value::Object(config))
+}
+
+/// The service has one type of picture, so that another is made here.
+fn image_config(format: ImageFormat) -> Option<Value> {
+    let mut config = Map::new();
+    config.extend(format.aspect_ratio.map(|ratio| ("aspectRatio".to_owned(), json!(ratio.as_str()))));
+    config.extend(format.image_size.map(|size| ("imageSize".to_owned(), json!(size.as_str()))));
+    (!config.is_empty()).then_some(Value::Object(config))
 }
 
 /// Since the third generation a level is said, before it a budget of tokens; 2.5 Pro thinks
@@ -157,8 +172,12 @@ fn contents(messages: &[Message]) -> Value {
 fn part(part: &Part) -> Value {
     match part {
         Part::Text(text) => json!({"text": text}),
-        Part::Media(Media { mime_type, data, .. }) => json!({"inlineData": {"mimeType": mime_type, "data": &**data}}),
+        Part::Media(media) => inline(media),
     }
+}
+
+fn inline(Media { mime_type, data, .. }: &Media) -> Value {
+    json!({"inlineData": {"mimeType": mime_type, "data": &**data}})
 }
 
 /// The first call of a turn has to be signed.
@@ -178,6 +197,7 @@ fn said(turn: &ModelTurn) -> Vec<Value> {
                 continue;
             }
             Said::Text(text) => json!({"text": text}),
+            Said::Picture(picture) => inline(picture),
             Said::Call(call) => {
                 calls += 1;
                 if calls == 1 && signature.is_none() {
@@ -239,6 +259,14 @@ struct Piece {
     thought: bool,
     thought_signature: Option<String>,
     function_call: Option<FunctionCall>,
+    inline_data: Option<Blob>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Blob {
+    mime_type: String,
+    data: String,
 }
 
 #[derive(Deserialize)]
@@ -340,18 +368,25 @@ impl Chunks {
         }
         let tokens = Vec::new();
         let text = part.text.filter(|text| !text.is_empty());
-        let says = text.is_some() || part.function_call.is_some();
+        let says = text.is_some() || part.function_call.is_some() || part.inline_data.is_some();
+        // Pictures that it thinks with are drafts, and are not shown.
         if part.thought {
             events.extend(text.map(|text| ModelEvent::Thought { text, tokens }));
             return Ok(());
         }
         // Inside a text it would cut the text in two.
         let says = says && !(text.is_some() && self.in_text);
-        self.in_text = text.is_some() || (self.in_text && part.function_call.is_none());
+        self.in_text = text.is_some() || (self.in_text && part.function_call.is_none() && part.inline_data.is_none());
         if let Some(value) = part.thought_signature.filter(|value| says && !value.is_empty()) {
             events.push(ModelEvent::Signed(Signature { origin: Some(ORIGIN.to_owned()), value }));
         }
         events.extend(text.map(|text| ModelEvent::Text { text, tokens }));
+        if let Some(Blob { mime_type, data }) = part.inline_data {
+            if !mime_type.starts_with("image/") {
+                return Err(Problem::garbage("a part of a kind that was not asked for"));
+            }
+            events.push(ModelEvent::Picture(Media { kind: MediaKind::Image, mime_type, data: data.into() }));
+        }
         if let Some(FunctionCall { name, args }) = part.function_call {
             self.calls += 1;
             if self.calls > MOST_CALLS {
@@ -369,6 +404,9 @@ impl Chunks {
 fn blocked(reason: &str) -> Problem {
     let code = match reason {
         "SAFETY" | "IMAGE_SAFETY" => "safety",
+        "IMAGE_PROHIBITED_CONTENT" => "prohibited_content",
+        "IMAGE_RECITATION" => "recitation",
+        "NO_IMAGE" => NO_IMAGE,
         "RECITATION" => "recitation",
         "LANGUAGE" => "language",
         "PROHIBITED_CONTENT" => "prohibited_content",

@@ -5,11 +5,13 @@
 
 use antiphon_engine::{
     BackendError, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelTurn, Part, Said, Signature,
+    WantedPicture,
 };
+use antiphon_wire::ImageFormat;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::protocol::{Call, Outgoing, Problem, ProblemKind, Protocol, Reader};
+use crate::protocol::{Answers, Call, NO_IMAGE, Outgoing, Problem, ProblemKind, Protocol, Reader};
 
 pub(crate) struct Interactions;
 
@@ -48,17 +50,36 @@ impl Protocol for Interactions {
             put("tools", tools.collect());
         }
         put("input", Value::Array(request.messages.iter().flat_map(steps).collect()));
+        if call.draws {
+            body_format(request.picture).into_iter().for_each(|format| put("response_format", format));
+        }
         if let Some(schema) = &request.answer {
             put("response_format", json!({"type": "text", "mime_type": "application/json", "schema": schema.source()}));
         }
         put("generation_config", generation(call));
         put("store", json!(false));
         put("stream", json!(true));
-        Ok(Outgoing { path: "/interactions".to_owned(), headers: Vec::new(), body: Value::Object(body) })
+        let answers = if call.draws { Answers::LargeEvents } else { Answers::Events };
+        Ok(Outgoing { path: "/interactions".to_owned(), body: Value::Object(body), answers, ..Outgoing::default() })
     }
 
     fn reader(&self, _call: &Call<'_>) -> Box<dyn Reader> {
         Box::new(Events::default())
+    }
+}
+
+/// What the answer is to be, as far as the request says it. A picture comes with the answer in any case: how it
+/// is delivered from here is no matter of the service.
+fn body_format(wanted: WantedPicture) -> Option<Value> {
+    let WantedPicture { format: ImageFormat { aspect_ratio, image_size, mime_type, delivery: _ }, words } = wanted;
+    let mut image = Map::from_iter([("type".to_owned(), json!("image"))]);
+    image.extend(mime_type.map(|kind| ("mime_type".to_owned(), json!(kind.as_str()))));
+    image.extend(aspect_ratio.map(|ratio| ("aspect_ratio".to_owned(), json!(ratio.as_str()))));
+    image.extend(image_size.map(|size| ("image_size".to_owned(), json!(size.as_str()))));
+    match words {
+        None if image.len() == 1 => None,
+        Some(true) => Some(json!([{"type": "text"}, image])),
+        Some(false) | None => Some(Value::Object(image)),
     }
 }
 
@@ -108,16 +129,18 @@ fn steps(message: &Message) -> Vec<Value> {
 fn content(part: &Part) -> Value {
     match part {
         Part::Text(text) => json!({"type": "text", "text": text}),
-        Part::Media(Media { kind, mime_type, data }) => {
-            let kind = match kind {
-                MediaKind::Image => "image",
-                MediaKind::Audio => "audio",
-                MediaKind::Video => "video",
-                MediaKind::Document => "document",
-            };
-            json!({"type": kind, "data": &**data, "mime_type": mime_type})
-        }
+        Part::Media(media) => media_content(media),
     }
+}
+
+fn media_content(Media { kind, mime_type, data }: &Media) -> Value {
+    let kind = match kind {
+        MediaKind::Image => "image",
+        MediaKind::Audio => "audio",
+        MediaKind::Video => "video",
+        MediaKind::Document => "document",
+    };
+    json!({"type": kind, "data": &**data, "mime_type": mime_type})
 }
 
 fn said(turn: &ModelTurn) -> Vec<Value> {
@@ -135,6 +158,9 @@ fn said(turn: &ModelTurn) -> Vec<Value> {
             },
             Said::Text(text) => {
                 steps.push(json!({"type": "model_output", "content": [{"type": "text", "text": text}]}));
+            }
+            Said::Picture(picture) => {
+                steps.push(json!({"type": "model_output", "content": [media_content(picture)]}));
             }
             Said::Call(call) => {
                 let mut step =
@@ -219,6 +245,7 @@ enum Delta {
     Text {
         text: String,
     },
+    Image(Image),
     ThoughtSummary {
         content: Content,
     },
@@ -235,7 +262,29 @@ enum Delta {
 
 #[derive(Deserialize)]
 struct Content {
+    #[serde(default)]
+    r#type: String,
     text: Option<String>,
+    #[serde(flatten)]
+    image: Image,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Image {
+    data: Option<String>,
+    mime_type: Option<String>,
+}
+
+impl Image {
+    /// # Errors
+    /// When it is elsewhere: nothing is fetched from where a service says.
+    fn shown(self) -> Result<ModelEvent, Problem> {
+        let Self { data: Some(data), mime_type: Some(mime_type) } = self else {
+            return Err(Problem::garbage("a picture without `data` or `mime_type`"));
+        };
+        Ok(ModelEvent::Picture(Media { kind: MediaKind::Image, mime_type, data: data.into() }))
+    }
 }
 
 #[derive(Deserialize)]
@@ -279,10 +328,7 @@ impl Reader for Events {
         }
         match serde_json::from_str(data).map_err(|error| Problem::garbage(error.to_string()))? {
             Event::StepStart { step } => self.start(step, events),
-            Event::StepDelta { delta } => {
-                self.delta(delta, events);
-                Ok(())
-            }
+            Event::StepDelta { delta } => self.delta(delta, events),
             Event::StepStop {} => {
                 self.stop(events);
                 Ok(())
@@ -322,8 +368,12 @@ impl Events {
             }
             Step::ModelOutput { content } => {
                 self.step = Open::Output;
-                for text in content.into_iter().filter_map(|content| content.text) {
-                    events.push(ModelEvent::Text { text, tokens: Vec::new() });
+                for content in content {
+                    if content.r#type == "image" {
+                        events.push(content.image.shown()?);
+                    } else if let Some(text) = content.text {
+                        events.push(ModelEvent::Text { text, tokens: Vec::new() });
+                    }
                 }
             }
             Step::FunctionCall { name, arguments, signature } => {
@@ -342,10 +392,11 @@ impl Events {
         }
     }
 
-    fn delta(&mut self, delta: Delta, events: &mut Vec<ModelEvent>) {
+    fn delta(&mut self, delta: Delta, events: &mut Vec<ModelEvent>) -> Result<(), Problem> {
         let tokens = Vec::new();
         match delta {
             Delta::Text { text } => events.push(ModelEvent::Text { text, tokens }),
+            Delta::Image(image) => events.push(image.shown()?),
             Delta::ThoughtSummary { content } => {
                 events.extend(content.text.map(|text| ModelEvent::Thought { text, tokens }));
             }
@@ -358,6 +409,7 @@ impl Events {
             }
             Delta::Other => {}
         }
+        Ok(())
     }
 
     fn stop(&mut self, events: &mut Vec<ModelEvent>) {
@@ -396,7 +448,8 @@ fn unfinished(status: &str) -> Problem {
 }
 
 /// Codes of spec 00 §5 in blocked answers.
-const BLOCKED: [&str; 12] = [
+const BLOCKED: [&str; 13] = [
+    NO_IMAGE,
     "safety",
     "recitation",
     "language",

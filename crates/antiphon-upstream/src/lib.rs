@@ -8,7 +8,8 @@
 //! * `responses`: OpenAI's responses;
 //! * `anthropic`: Anthropic's messages;
 //! * `gemini`: Gemini's `generateContent`;
-//! * `interactions`: this very API, as Google or another antiphon serves it.
+//! * `interactions`: this very API, as Google or another antiphon serves it;
+//! * `images`: OpenAI's images, which a `form` carries where they begin with pictures.
 //!
 //! `supply` gives a request what the service cannot do itself, `transport` carries it
 //! there and back, `replicas` chooses the address. [`Fallbacks`] tries one model after
@@ -17,7 +18,9 @@
 mod anthropic;
 mod chat;
 mod fallbacks;
+mod form;
 mod gemini;
+mod images;
 mod interactions;
 mod options;
 mod protocol;
@@ -28,5 +31,8 @@ mod transport;
 mod upstream;
 
 pub use fallbacks::Fallbacks;
-pub use options::{Capabilities, Flavor, ProtocolKind, SchemaSupport, Secret, Timeouts, ToolSupport, UpstreamOptions};
+pub use options::{
+    Capabilities, Flavor, ImagesFlavor, PictureSizes, ProtocolKind, SchemaSupport, Secret, Timeouts, ToolSupport,
+    UpstreamOptions,
+};
 pub use upstream::{Upstream, UpstreamError};

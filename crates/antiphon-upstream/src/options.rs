@@ -38,6 +38,17 @@ pub enum ProtocolKind {
     Anthropic,
     Gemini,
     Interactions,
+    Images(ImagesFlavor),
+}
+
+/// Who serves OpenAI's images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImagesFlavor {
+    /// OpenAI itself, with its models since `gpt-image-1`.
+    #[default]
+    OpenAi,
+    /// Those who answer with an address unless they are asked for `b64_json`, older models of OpenAI among them.
+    Compatible,
 }
 
 /// Who serves chat completions: they differ in what they take beyond OpenAI's own.
@@ -65,6 +76,18 @@ pub struct Capabilities {
     pub thinking: bool,
     /// What messages may hold besides text.
     pub media: Vec<MediaKind>,
+    /// Whether it answers with pictures.
+    pub draws: bool,
+    /// Of pictures, where the service is told their pixels.
+    pub picture_sizes: PictureSizes,
+}
+
+/// Which sizes a service makes, width and height in pixels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PictureSizes {
+    #[default]
+    Any,
+    These(Vec<(u32, u32)>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -107,6 +130,8 @@ impl Default for Capabilities {
             tools_with_schema: true,
             thinking: true,
             media: Vec::new(),
+            draws: false,
+            picture_sizes: PictureSizes::Any,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What every protocol has to say: a request, a reader of the answer, an error. Pure.
 
-use antiphon_engine::{BackendError, ModelEvent, ModelRequest};
+use antiphon_engine::{BackendError, Media, ModelEvent, ModelRequest};
 use serde_json::Value;
 
 /// The translation between one protocol and the engine: no IO, no clock.
@@ -29,16 +29,33 @@ pub(crate) struct Call<'a> {
     /// Whether the service takes how much to think ([`antiphon_engine::ModelRequest::generation`]
     /// has the level). If not, a level is met by saying nothing, since it is a ceiling.
     pub(crate) thinking: bool,
+    /// Whether it answers with pictures.
+    pub(crate) draws: bool,
 }
 
-/// A POST that asks for a stream of server-sent events.
-#[derive(Clone, Debug, PartialEq)]
+/// A POST.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Outgoing {
     /// Below the base address, beginning with `/`, query included.
     pub(crate) path: String,
     /// Besides `content-type` and the key.
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Value,
+    /// With them the members of the body are fields of a form, and these are too, under their names.
+    pub(crate) files: Vec<(&'static str, Media)>,
+    pub(crate) answers: Answers,
+}
+
+/// What the request asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// A stream of server-sent events.
+    #[default]
+    Events,
+    /// The same, in which one event may hold a picture.
+    LargeEvents,
+    /// One JSON body, which the reader is given as if it were the data of an event.
+    Whole,
 }
 
 /// Reads the events of one answer in their order.
@@ -122,6 +139,10 @@ impl Problem {
             408 | 504 => ProblemKind::Timeout,
             401 | 402 | 403 | 404 | 405 | 300..=399 => ProblemKind::Misconfigured,
             400 | 413 | 422 if too_long.iter().any(|words| lower.contains(words)) => ProblemKind::TooLong,
+            // OpenAI's codes for what its filters do not let through.
+            400 if ["moderation_blocked", "content_policy_violation"].iter().any(|code| body.contains(code)) => {
+                ProblemKind::Blocked("safety")
+            }
             400..=499 => ProblemKind::BadRequest,
             _ => ProblemKind::Unavailable,
         };
@@ -158,6 +179,9 @@ fn message_of(body: &str) -> String {
 /// Services quote requests in their errors; so much of it goes to the log.
 const LONGEST_DETAIL: usize = 500;
 
+/// The code of an answer that should be a picture and is none (spec 00 §5).
+pub(crate) const NO_IMAGE: &str = "no_image";
+
 impl From<Problem> for BackendError {
     fn from(problem: Problem) -> Self {
         let Problem { kind, detail } = problem;
@@ -171,6 +195,7 @@ impl From<Problem> for BackendError {
             }
             ProblemKind::BadRequest => ("invalid_request", "The model's service does not take this request"),
             ProblemKind::TooLong => ("invalid_request", "The input is longer than the model's context"),
+            ProblemKind::Blocked(NO_IMAGE) => (NO_IMAGE, "The model's service answered without a picture"),
             ProblemKind::Blocked(code) => (code, "The model's service refused to answer"),
             ProblemKind::Garbage => ("api_error", "The model's service gave an answer that cannot be read"),
         };

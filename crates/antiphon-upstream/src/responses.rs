@@ -97,7 +97,7 @@ impl Protocol for Responses {
         }
         put("store", json!(false));
         put("stream", json!(true));
-        Ok(Outgoing { path: "/responses".to_owned(), headers: Vec::new(), body: Value::Object(body) })
+        Ok(Outgoing { path: "/responses".to_owned(), body: Value::Object(body), ..Outgoing::default() })
     }
 
     fn reader(&self, _call: &Call<'_>) -> Box<dyn Reader> {
@@ -154,6 +154,8 @@ fn said(turn: &ModelTurn) -> Vec<Value> {
         }
         Said::Text(text) => Some(json!({"type": "message", "role": "assistant",
             "content": [{"type": "output_text", "text": text}]})),
+        // Models that draw alone are given any.
+        Said::Picture(_) => None,
         Said::Call(call) => Some(json!({"type": "function_call", "call_id": call.id, "name": call.name,
             "arguments": Value::Object(call.arguments.clone()).to_string()})),
     });

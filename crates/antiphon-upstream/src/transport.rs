@@ -20,13 +20,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::warn;
 
+use crate::form;
 use crate::options::{Timeouts, UpstreamOptions};
-use crate::protocol::{Outgoing, Problem, ProblemKind, Protocol, Reader};
+use crate::protocol::{Answers, Outgoing, Problem, ProblemKind, Protocol, Reader};
 use crate::replicas::{Affinity, Lease, Replicas};
 use crate::upstream::UpstreamError;
 
 /// Of one event; a service that says more at once says something else.
 const MOST_EVENT_BYTES: usize = 8 << 20;
+/// Of one that may hold a picture, and of a whole body of pictures: some 36 MiB of them in base64.
+const MOST_PICTURE_BYTES: usize = 48 << 20;
 const MOST_ANSWER_BYTES: usize = 256 << 20;
 /// Of the body of an error.
 const MOST_ERROR_BYTES: usize = 64 << 10;
@@ -117,7 +120,11 @@ impl Transport {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|error| BackendError::Internal(error.to_string()))?;
         let affinity = Affinity::of(request);
-        let body = Bytes::from(outgoing.body.to_string());
+        let body = if outgoing.files.is_empty() {
+            ("application/json".to_owned(), Bytes::from(outgoing.body.to_string()))
+        } else {
+            form::encode(&outgoing.body, &outgoing.files)?
+        };
         let mut tried = Vec::new();
         loop {
             let lease = self.replicas.choose(affinity, &tried);
@@ -149,7 +156,7 @@ impl Transport {
         lease: &Lease,
         affinity: Affinity,
         outgoing: &Outgoing,
-        body: &Bytes,
+        (content_type, body): &(String, Bytes),
         reader: Box<dyn Reader>,
     ) -> Result<Answer, Failed> {
         let deadline = Instant::now() + self.timeouts.first;
@@ -166,13 +173,17 @@ impl Transport {
             .client
             .post(format!("{}{}", lease.url, outgoing.path))
             .headers(headers)
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, content_type)
             .body(body.clone());
         let response = timeout_at(deadline, request.send()).await.map_err(|_| too_late())?.map_err(unsent)?;
-        let response = accepted(response, deadline).await?;
+        let response = accepted(response, outgoing.answers, deadline).await?;
         let mut answer = Answer {
             bytes: response.bytes_stream().boxed(),
-            decoder: SseDecoder::default(),
+            framing: match outgoing.answers {
+                Answers::Events => Framing::Events(SseDecoder::default(), MOST_EVENT_BYTES),
+                Answers::LargeEvents => Framing::Events(SseDecoder::default(), MOST_PICTURE_BYTES),
+                Answers::Whole => Framing::Whole(Vec::new()),
+            },
             reader,
             ready: VecDeque::new(),
             problem: None,
@@ -199,7 +210,7 @@ impl Transport {
 /// An answer as it comes.
 struct Answer {
     bytes: BoxStream<'static, reqwest::Result<Bytes>>,
-    decoder: SseDecoder,
+    framing: Framing,
     reader: Box<dyn Reader>,
     ready: VecDeque<ModelEvent>,
     /// What comes after the events that are ready.
@@ -212,6 +223,14 @@ struct Answer {
     secrets: Vec<String>,
     name: String,
     url: String,
+}
+
+/// How an answer is divided.
+enum Framing {
+    /// Into events of at most so many bytes.
+    Events(SseDecoder, usize),
+    /// Not at all: what has come of it.
+    Whole(Vec<u8>),
 }
 
 impl Answer {
@@ -254,7 +273,7 @@ impl Answer {
         let mut events = Vec::new();
         let read = match timeout(self.idle, self.bytes.next()).await {
             Err(_) => Err(Problem::new(ProblemKind::Timeout, "nothing came for too long")),
-            Ok(None) => match self.reader.end(&mut events) {
+            Ok(None) => match self.end(&mut events) {
                 Ok(()) if events.iter().any(|event| matches!(event, ModelEvent::Finished { .. })) => Ok(()),
                 Ok(()) => Err(Problem::cut()),
                 Err(problem) => Err(problem),
@@ -266,15 +285,33 @@ impl Answer {
         self.problem = read.err();
     }
 
+    fn end(&mut self, events: &mut Vec<ModelEvent>) -> Result<(), Problem> {
+        if let Framing::Whole(body) = &mut self.framing {
+            let body = std::mem::take(body);
+            let body = std::str::from_utf8(&body).map_err(|error| Problem::garbage(error.to_string()))?;
+            self.reader.read(body, events)?;
+        }
+        self.reader.end(events)
+    }
+
     fn take(&mut self, bytes: &[u8], events: &mut Vec<ModelEvent>) -> Result<(), Problem> {
+        let too_long = || Problem::garbage("the answer is longer than any can be");
         self.answer_bytes += bytes.len();
+        let (decoder, most) = match &mut self.framing {
+            Framing::Events(decoder, most) => (decoder, *most),
+            Framing::Whole(_) if self.answer_bytes > MOST_PICTURE_BYTES => return Err(too_long()),
+            Framing::Whole(body) => {
+                body.extend_from_slice(bytes);
+                return Ok(());
+            }
+        };
         self.event_bytes += bytes.len();
-        let whole = self.decoder.feed(bytes);
+        let whole = decoder.feed(bytes);
         if !whole.is_empty() {
             self.event_bytes = 0;
         }
-        if self.event_bytes > MOST_EVENT_BYTES || self.answer_bytes > MOST_ANSWER_BYTES {
-            return Err(Problem::garbage("the answer is longer than any can be"));
+        if self.event_bytes > most || self.answer_bytes > MOST_ANSWER_BYTES {
+            return Err(too_long());
         }
         for data in whole {
             self.reader.read(&data, events)?;
@@ -309,10 +346,14 @@ pub(crate) fn is_piece(event: &ModelEvent) -> bool {
 }
 
 /// The answer if it is one, or what the service says instead.
-async fn accepted(response: Response, deadline: Instant) -> Result<Response, Failed> {
+async fn accepted(response: Response, answers: Answers, deadline: Instant) -> Result<Response, Failed> {
     let status = response.status().as_u16();
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if status == 200 && kind.starts_with("text/event-stream") {
+    let (wanted, called) = match answers {
+        Answers::Events | Answers::LargeEvents => ("text/event-stream", "a stream of events"),
+        Answers::Whole => ("application/json", "JSON"),
+    };
+    if status == 200 && kind.starts_with(wanted) {
         return Ok(response);
     }
     let retry_after = retry_after(response.headers());
@@ -326,7 +367,7 @@ async fn accepted(response: Response, deadline: Instant) -> Result<Response, Fai
     }
     let body = String::from_utf8_lossy(&body);
     let problem = match status {
-        200 => Problem::garbage(format!("expected a stream of events: {}", Problem::of_status(200, &body).detail)),
+        200 => Problem::garbage(format!("expected {called}: {}", Problem::of_status(200, &body).detail)),
         _ => Problem::of_status(status, &body),
     };
     Err(Failed { retry_after, ..problem.into() })

@@ -9,7 +9,7 @@ use crate::options::{ProtocolKind, UpstreamOptions};
 use crate::protocol::{Call, Protocol};
 use crate::supply::{self, Ask};
 use crate::transport::Transport;
-use crate::{anthropic, chat, gemini, interactions, responses};
+use crate::{anthropic, chat, gemini, images, interactions, responses};
 
 /// Why an upstream cannot be set up; the text is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,9 @@ impl Upstream {
             ProtocolKind::Anthropic => Box::new(anthropic::Anthropic),
             ProtocolKind::Gemini => Box::new(gemini::Gemini),
             ProtocolKind::Interactions => Box::new(interactions::Interactions),
+            ProtocolKind::Images(flavor) => {
+                Box::new(images::Images { flavor, sizes: options.capabilities.picture_sizes.clone() })
+            }
         };
         let transport = Transport::new(&options, &*protocol)?;
         Ok(Self { connection: Arc::new(Connection { options, protocol, transport }) })
@@ -48,7 +51,8 @@ impl Upstream {
 
 impl Connection {
     fn call<'a>(&'a self, request: &'a ModelRequest) -> Call<'a> {
-        Call { request, model: &self.options.model, thinking: self.options.capabilities.thinking }
+        let capabilities = &self.options.capabilities;
+        Call { request, model: &self.options.model, thinking: capabilities.thinking, draws: capabilities.draws }
     }
 }
 
@@ -81,6 +85,21 @@ impl Backend for Upstream {
 
     fn takes(&self, kind: MediaKind) -> bool {
         self.connection.options.capabilities.media.contains(&kind)
+    }
+
+    fn draws(&self) -> bool {
+        self.connection.options.capabilities.draws
+    }
+
+    fn captions(&self) -> bool {
+        match self.connection.options.protocol {
+            ProtocolKind::Images(_) => false,
+            ProtocolKind::Chat(_)
+            | ProtocolKind::Responses
+            | ProtocolKind::Anthropic
+            | ProtocolKind::Gemini
+            | ProtocolKind::Interactions => self.draws(),
+        }
     }
 
     /// Finds out whether the request can be carried. How many tokens it has only the

@@ -36,13 +36,21 @@ pub struct TextContent {
     pub annotations: Vec<Value>,
 }
 
-/// An image, a recording, a video or a document, whole and inline.
+/// An image, a recording, a video or a document: whole and inline, or, of a picture in an answer, the
+/// address of the file that it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaContent {
-    /// Base64 (RFC 4648 §4, padded), never empty. Shared, since it may be long.
+    /// Base64 (RFC 4648 §4, padded), empty only where there is an address. Shared, since it may be long.
+    #[serde(default = "no_data", skip_serializing_if = "str::is_empty")]
     pub data: Arc<str>,
     /// As `image/png`.
     pub mime_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+}
+
+fn no_data() -> Arc<str> {
+    "".into()
 }
 
 impl Content {
@@ -204,6 +212,6 @@ impl MediaContent {
             return Err(Error::invalid(&fields.path_of("data"), "expected bytes in base64, nothing came"));
         }
         fields.finish()?;
-        Ok(Self { data: data.into(), mime_type })
+        Ok(Self { data: data.into(), mime_type, uri: None })
     }
 }

@@ -57,6 +57,9 @@ pub struct File {
     pub sha256_hash: String,
     /// Absolute.
     pub uri: String,
+    /// Where its bytes are; of those alone that a model has made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_uri: Option<String>,
     pub state: &'static str,
     pub source: &'static str,
 }

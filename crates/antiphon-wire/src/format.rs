@@ -20,6 +20,28 @@ pub struct AnswerSchema {
 pub enum Output {
     Text,
     Image(ImageFormat),
+    /// Words, and a picture after them.
+    Both(ImageFormat),
+    /// A hint: one of them or both, as the model can.
+    Either(ImageFormat),
+}
+
+impl Output {
+    /// The picture, where one may come.
+    pub fn image(self) -> Option<ImageFormat> {
+        match self {
+            Self::Text => None,
+            Self::Image(image) | Self::Both(image) | Self::Either(image) => Some(image),
+        }
+    }
+
+    /// Whether words may stand beside a picture.
+    pub fn has_words(self) -> bool {
+        match self {
+            Self::Text | Self::Both(_) | Self::Either(_) => true,
+            Self::Image(_) => false,
+        }
+    }
 }
 
 /// A key that tells a bare JSON Schema without `type` from something else.
@@ -68,22 +90,30 @@ pub(crate) fn read(
         }
     }
     let is_text = said.seen || said.json.is_some() || said.schema.is_some();
+    let refused = |path: &str, message: &str| Err(Error::invalid(path, message));
     let output = match said.image {
-        Some(_) if is_text => {
-            let message = "text and a picture in one answer are not supported by this server yet";
-            return Err(Error::invalid("response_format", message));
+        Some(_) if said.schema.is_some() || said.json == Some(true) => {
+            return refused(
+                "response_format",
+                "JSON beside a picture is not supported by this server; expected plain text",
+            );
         }
         Some(_) if says_text && !says_image => {
-            return Err(Error::invalid("response_modalities", "`response_format` asks for a picture, this for text"));
+            return refused("response_modalities", "`response_format` asks for a picture, this for text");
         }
+        Some(_) if is_text && says_image && !says_text => {
+            return refused("response_modalities", "`response_format` asks for text too, this for a picture alone");
+        }
+        Some(image) if is_text => Some(Output::Both(image)),
+        Some(image) if says_text => Some(Output::Either(image)),
         Some(image) => Some(Output::Image(image)),
-        // Both together are a hint: whatever the model answers with is one of them.
-        None if says_text && says_image => is_text.then_some(Output::Text),
-        None if is_text && says_image => {
-            return Err(Error::invalid("response_modalities", "`response_format` asks for text, this for a picture"));
+        None if is_text && says_image && !says_text => {
+            return refused("response_modalities", "`response_format` asks for text, this for a picture");
         }
+        None if is_text => Some(Output::Text),
+        None if says_text && says_image => Some(Output::Either(ImageFormat::default())),
         None if says_image => Some(Output::Image(ImageFormat::default())),
-        None => (is_text || says_text).then_some(Output::Text),
+        None => says_text.then_some(Output::Text),
     };
     Ok((said.schema(), output))
 }

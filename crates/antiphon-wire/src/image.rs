@@ -4,15 +4,28 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::fields::{Fields, describe};
+use crate::fields::Fields;
 
-/// The shape, the size and the encoding of a picture; what a request does not say is square,
-/// of 1K and PNG.
+/// The shape, the size and the encoding of a picture, as far as the request says them; what it does
+/// not say is left to the model, and is square, of 1K and PNG where that has no choice of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFormat {
-    pub aspect_ratio: AspectRatio,
-    pub image_size: ImageSize,
-    pub mime_type: ImageType,
+    pub aspect_ratio: Option<AspectRatio>,
+    pub image_size: Option<ImageSize>,
+    pub mime_type: Option<ImageType>,
+    #[serde(default)]
+    pub delivery: Delivery,
+}
+
+/// How a picture comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// With the answer.
+    #[default]
+    Inline,
+    /// As a file of the project, whose address comes with the answer.
+    Uri,
 }
 
 /// What `image_config` of `generation_config` says, which is deprecated.
@@ -109,6 +122,8 @@ const SIZES: [(&str, ImageSize); 4] =
 
 const TYPES: [(&str, ImageType); 2] = [("image/png", ImageType::Png), ("image/jpeg", ImageType::Jpeg)];
 
+const DELIVERIES: [(&str, Delivery); 2] = [("inline", Delivery::Inline), ("uri", Delivery::Uri)];
+
 impl AspectRatio {
     /// As `16:9`.
     pub fn as_str(self) -> &'static str {
@@ -119,6 +134,13 @@ impl AspectRatio {
     pub fn ratio(self) -> (u32, u32) {
         let (width, height) = self.as_str().split_once(':').unwrap_or(("1", "1"));
         (width.parse().unwrap_or(1), height.parse().unwrap_or(1))
+    }
+}
+
+impl ImageSize {
+    /// As `1K`.
+    pub fn as_str(self) -> &'static str {
+        SIZES.iter().find(|(_, size)| *size == self).map_or("1K", |(name, _)| name)
     }
 }
 
@@ -135,9 +157,10 @@ impl ImageType {
 impl ImageFormat {
     /// Width and height in pixels.
     pub fn pixels(self) -> (u32, u32) {
-        let at_1k = RATIOS.iter().find(|(_, ratio, _)| *ratio == self.aspect_ratio);
+        let wanted = self.aspect_ratio.unwrap_or_default();
+        let at_1k = RATIOS.iter().find(|(_, ratio, _)| *ratio == wanted);
         let (width, height) = at_1k.map_or((1024, 1024), |(_, _, pixels)| *pixels);
-        match self.image_size {
+        match self.image_size.unwrap_or_default() {
             ImageSize::Half => (width / 2, height / 2),
             ImageSize::One => (width, height),
             ImageSize::Two => (2 * width, 2 * height),
@@ -147,26 +170,18 @@ impl ImageFormat {
 
     /// Reads what is left of an image format after its `type`.
     pub(crate) fn read(mut format: Fields) -> Result<Self, Error> {
-        let shape = ImageConfig::take(&mut format)?;
-        let mime_type = format.choice("mime_type", &TYPES)?.unwrap_or_default();
-        if let Some(delivery) = format.take("delivery")
-            && delivery != "inline"
-        {
-            let message = format!("expected `inline`: pictures come with the answer, got {}", describe(&delivery));
-            return Err(Error::invalid(&format.path_of("delivery"), message));
-        }
+        let ImageConfig { aspect_ratio, image_size } = ImageConfig::take(&mut format)?;
+        let mime_type = format.choice("mime_type", &TYPES)?;
+        let delivery = format.choice("delivery", &DELIVERIES)?.unwrap_or_default();
         format.finish()?;
-        Ok(Self { mime_type, ..Self::from(shape) })
+        Ok(Self { aspect_ratio, image_size, mime_type, delivery })
     }
 }
 
 impl From<ImageConfig> for ImageFormat {
     fn from(config: ImageConfig) -> Self {
-        Self {
-            aspect_ratio: config.aspect_ratio.unwrap_or_default(),
-            image_size: config.image_size.unwrap_or_default(),
-            mime_type: ImageType::default(),
-        }
+        let ImageConfig { aspect_ratio, image_size } = config;
+        Self { aspect_ratio, image_size, ..Self::default() }
     }
 }
 
@@ -204,7 +219,11 @@ mod tests {
     #[test]
     fn each_ratio_has_its_pixels_in_each_size() {
         for (name, ratio, (width, height)) in RATIOS {
-            let format = |image_size| ImageFormat { aspect_ratio: ratio, image_size, ..ImageFormat::default() };
+            let format = |image_size| ImageFormat {
+                aspect_ratio: Some(ratio),
+                image_size: Some(image_size),
+                ..ImageFormat::default()
+            };
             assert_eq!(format(ImageSize::Half).pixels(), (width / 2, height / 2), "{name}");
             assert_eq!(format(ImageSize::Four).pixels(), (width * 4, height * 4), "{name}");
             // The names are what is on the wire, and the pixels are of the shape that they say.
@@ -220,12 +239,15 @@ mod tests {
     #[test]
     fn what_an_answer_consists_of_is_said_in_several_ways() {
         let wide = ImageFormat {
-            aspect_ratio: AspectRatio::SixteenNine,
-            image_size: ImageSize::Two,
-            mime_type: ImageType::Jpeg,
+            aspect_ratio: Some(AspectRatio::SixteenNine),
+            image_size: Some(ImageSize::Two),
+            mime_type: Some(ImageType::Jpeg),
+            delivery: Delivery::Uri,
         };
         let image = Output::Image(ImageFormat::default());
-        let full = json!({ "type": "image", "aspect_ratio": "16:9", "image_size": "2K", "mime_type": "image/jpeg" });
+        let either = Output::Either(ImageFormat::default());
+        let full = json!({ "type": "image", "aspect_ratio": "16:9", "image_size": "2K", "mime_type": "image/jpeg",
+            "delivery": "uri" });
         for (body, expected) in [
             (json!({}), None),
             (json!({ "response_format": { "type": "text" } }), Some(Output::Text)),
@@ -233,12 +255,17 @@ mod tests {
             (json!({ "response_mime_type": "text/plain" }), Some(Output::Text)),
             (json!({ "response_modalities": ["Text"] }), Some(Output::Text)),
             (json!({ "response_modalities": ["IMAGE"] }), Some(image)),
-            (json!({ "response_modalities": ["text", "image"] }), None),
+            (json!({ "response_modalities": ["text", "image"] }), Some(either)),
             (
                 json!({ "response_modalities": ["text", "image"], "response_format": { "type": "text" } }),
                 Some(Output::Text),
             ),
-            (json!({ "response_modalities": ["text", "image"], "response_format": full }), Some(Output::Image(wide))),
+            (json!({ "response_modalities": ["text", "image"], "response_format": full }), Some(Output::Either(wide))),
+            (json!({ "response_format": [{ "type": "text" }, full] }), Some(Output::Both(wide))),
+            (
+                json!({ "response_format": [full, { "type": "text" }], "response_modalities": ["image", "text"] }),
+                Some(Output::Both(wide)),
+            ),
             (json!({ "response_format": { "type": "image" } }), Some(image)),
             (json!({ "response_format": [full] }), Some(Output::Image(wide))),
         ] {
@@ -254,6 +281,16 @@ mod tests {
                 json!({ "response_format": { "type": "text" }, "response_modalities": ["image"] }),
                 "`response_modalities`",
             ),
+            (json!({ "response_format": [{ "type": "image" }, { "type": "object" }] }), "`response_format`"),
+            (
+                json!({ "response_format": { "type": "image" }, "response_mime_type": "application/json" }),
+                "`response_format`",
+            ),
+            (
+                json!({ "response_format": [{ "type": "image" }, { "type": "text" }], "response_modalities": ["image"] }),
+                "`response_modalities`",
+            ),
+            (json!({ "response_format": { "type": "image", "delivery": "post" } }), "`response_format.delivery`"),
             (
                 json!({ "response_format": { "type": "image", "aspect_ratio": "2:1" } }),
                 "`response_format.aspect_ratio`",

@@ -59,7 +59,7 @@ pub use fold::EventFold;
 pub use format::{AnswerSchema, Output};
 pub use generation::{GenerationConfig, ThinkingLevel, ThinkingSummaries};
 pub use id::{EventId, InteractionId};
-pub use image::{AspectRatio, ImageConfig, ImageFormat, ImageSize, ImageType};
+pub use image::{AspectRatio, Delivery, ImageConfig, ImageFormat, ImageSize, ImageType};
 pub use interaction::Interaction;
 pub use request::{CreateInteraction, REQUEST_FIELDS, RequestField, ServiceTier, Treatment};
 pub use server_tool::{ServerCallStep, ServerResultStep, ServerTool};

@@ -184,6 +184,10 @@ impl Config {
             }
             for name in &model.fallbacks {
                 let known = self.models.iter().any(|other| other.name == *name);
+                if self.models.iter().any(|other| other.name == *name && other.draws() != model.draws()) {
+                    let what = "of two models that are asked in turn either both answer with pictures or none does";
+                    problems.push(format!("`models[{at}].fallbacks`: {what}, got `{name}`"));
+                }
                 if !known || *name == model.name {
                     problems.push(format!("`models[{at}].fallbacks`: expected names of other models, got `{name}`"));
                 }

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     view: View,
 }
 
-fn encoding(name: &str) -> Result<Encoding, String> {
+pub(crate) fn encoding(name: &str) -> Result<Encoding, String> {
     match name {
         "image/png" => Ok(Encoding::Png),
         "image/jpeg" => Ok(Encoding::Jpeg),
@@ -50,7 +50,7 @@ fn view(size: &str) -> Result<View, String> {
 
 /// Writes the picture, or with the code [`FAULT`] what is wrong with the drawing.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    if bound().is_err() {
+    if bound(MEMORY).is_err() {
         return ExitCode::FAILURE;
     }
     let mut drawing = String::new();
@@ -74,12 +74,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Gives up all that painting does not need.
-fn bound() -> rustix::io::Result<()> {
+/// Gives up all that painting does not need; `memory` is what it needs, in bytes.
+pub(crate) fn bound(memory: u64) -> rustix::io::Result<()> {
     let at_most = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::Core, at_most(0))?;
     setrlimit(Resource::Cpu, at_most(TIME))?;
-    setrlimit(Resource::Data, at_most(MEMORY))?;
+    setrlimit(Resource::Data, at_most(memory))?;
     // Its input and output are open already.
     setrlimit(Resource::Nofile, at_most(3))?;
     setrlimit(Resource::Fsize, at_most(0))

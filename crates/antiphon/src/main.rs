@@ -13,9 +13,11 @@ mod ambient;
 mod client;
 mod config;
 mod configuration;
+mod conversion;
 mod corpus;
 mod data;
 mod drawing;
+mod drawn;
 mod environments;
 mod fault;
 mod keys;
@@ -54,6 +56,12 @@ enum Command {
     /// Make a picture of a drawing; the server starts it.
     #[command(hide = true)]
     PaintDrawing(drawing::Arguments),
+    /// Look at a picture and change its encoding; the server starts it.
+    #[command(hide = true)]
+    ConvertPicture(conversion::Arguments),
+    /// Print the drawing that is sealed in a signature.
+    #[command(hide = true)]
+    ShowDrawing(drawn::Arguments),
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -84,8 +92,10 @@ fn main() -> ExitCode {
         Command::Corpus(arguments) => wait(corpus::run(arguments)),
         Command::Agents(arguments) => wait(agents::run(arguments)),
         Command::Envs(arguments) => wait(environments::run(arguments)),
+        Command::ShowDrawing(arguments) => drawn::run(arguments),
         // It bounds its process, in which nothing else may be.
         Command::PaintDrawing(arguments) => return drawing::run(&arguments),
+        Command::ConvertPicture(arguments) => return conversion::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

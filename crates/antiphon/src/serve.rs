@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_backends::{Artist, Llama, LlamaOptions, Painter, Researcher, Script, ScriptError, Scripted};
+use antiphon_backends::{Artist, Inspected, Llama, LlamaOptions, Painter, Researcher, Script, ScriptError, Scripted};
 use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, RunLimits, Served, Store, StoreError};
 use antiphon_environments::Environments;
 use antiphon_files::Files;
@@ -216,17 +216,25 @@ fn serve_model(model: &config::Model, built: &Built, all: &[(config::Model, Buil
     served
 }
 
-/// The model that draws.
-fn artist(served: &[Arc<Served>], config: &Config) -> Result<Served, Failed> {
+/// The model that draws: one that makes pictures itself, or one that writes drawings.
+fn artist(served: &[Arc<Served>], config: &Config) -> Result<Arc<Served>, Failed> {
     let chosen = match &config.images.model {
-        None => served.first(),
+        None => served.iter().find(|model| model.backend.draws()).or(served.first()),
         Some(name) => served.iter().find(|model| model.name == *name || model.aliases.contains(name)),
     };
     let model = chosen.ok_or_else(|| Failed::new("`images.model`: no model that is served has this name"))?;
+    if model.backend.draws() {
+        return Ok(Arc::clone(model));
+    }
+    let artist = Artist::new(Arc::clone(&model.backend), &model.name, painter("paint-drawing")?);
+    Ok(Arc::new(model.drawing(Arc::new(artist))))
+}
+
+/// This executable, as one that does nothing else.
+fn painter(command: &str) -> Result<Painter, Failed> {
     let executable = std::env::current_exe()
         .map_err(|error| Failed::new(format!("where this executable is cannot be found: {error}")))?;
-    let painter = Painter { executable, arguments: vec!["paint-drawing".to_owned()] };
-    Ok(model.drawing(Arc::new(Artist::new(Arc::clone(&model.backend), &model.name, painter))))
+    Ok(Painter { executable, arguments: vec![command.to_owned()] })
 }
 
 /// The backend of a model behind a service; none when it is on this machine.
@@ -255,6 +263,11 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
         attempts: model.attempts.unwrap_or(config::DEFAULT_ATTEMPTS),
     })
     .map_err(|error| failed(&error))?;
+    let backend: Arc<dyn Backend> = if backend.draws() {
+        Arc::new(Inspected::new(Arc::new(backend), painter("convert-picture")?))
+    } else {
+        Arc::new(backend)
+    };
     let host = |url: &String| url.split('/').nth(2).unwrap_or_default().to_owned();
     let hosts: Vec<_> = urls.iter().map(host).collect();
     Ok(Some(Built {
@@ -265,7 +278,7 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
         output_limit: model.output_limit,
         result_tokens: None,
         is_guided: false,
-        backend: Arc::new(backend),
+        backend,
     }))
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Order {
 }
 
 /// Why there is no picture.
-pub(super) enum Unpainted {
+pub(crate) enum Unpainted {
     /// For the model.
     Fault(String),
     /// For the log.
@@ -46,12 +46,18 @@ pub(super) enum Unpainted {
 impl Painter {
     /// The bytes of a picture.
     pub(super) async fn paint(&self, drawing: &str, order: Order) -> Result<Vec<u8>, Unpainted> {
-        let broken = |error: std::io::Error| Unpainted::Broken(format!("the painter cannot be used: {error}"));
         let Order { width, height, mime_type, view } = order;
+        let (width, height, view) = (width.to_string(), height.to_string(), format!("{}x{}", view.width, view.height));
+        let order = ["--width", &width, "--height", &height, "--type", mime_type, "--view", &view];
+        self.run(&order.map(str::to_owned), drawing.as_bytes()).await
+    }
+
+    /// What the program makes of its input, with these arguments behind its own.
+    pub(crate) async fn run(&self, arguments: &[String], given: &[u8]) -> Result<Vec<u8>, Unpainted> {
+        let broken = |error: std::io::Error| Unpainted::Broken(format!("the painter cannot be used: {error}"));
         let mut child = Command::new(&self.executable)
             .args(&self.arguments)
-            .args(["--width", &width.to_string(), "--height", &height.to_string(), "--type", mime_type])
-            .args(["--view", &format!("{}x{}", view.width, view.height)])
+            .args(arguments)
             .env_clear()
             .process_group(0)
             .stdin(Stdio::piped())
@@ -64,7 +70,7 @@ impl Painter {
         let work = async {
             if let Some(mut input) = input {
                 // One that reads no more has its reason, and says it with its end.
-                let _ = input.write_all(drawing.as_bytes()).await;
+                let _ = input.write_all(given).await;
             }
             child.wait_with_output().await
         };

@@ -109,7 +109,7 @@ fn notes(message: &Message) -> Vec<Note> {
     let Message::Model(turn) = message else { return Vec::new() };
     let signed = turn.said.iter().filter_map(|said| match said {
         Said::Thought(thought) => thought.signature.as_ref(),
-        Said::Text(_) | Said::Call(_) => None,
+        Said::Text(_) | Said::Picture(_) | Said::Call(_) => None,
     });
     let noted = signed.filter(|signature| signature.origin.as_deref() == Some(NOTED));
     noted.filter_map(|signature| serde_json::from_str(&signature.value).ok()).collect()

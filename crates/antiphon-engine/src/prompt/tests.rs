@@ -25,7 +25,7 @@ fn build(history: Value, body: Value) -> Result<ModelRequest, String> {
 
 fn read(request: &CreateInteraction, history: History) -> Result<ModelRequest, Error> {
     let seal = Seal::new([7; 32]);
-    let reading = Reading { project: PROJECT, seal: &seal, takes: &[], opened: &Opened::default() };
+    let reading = Reading { project: PROJECT, seal: &seal, takes: &[], draws: false, opened: &Opened::default() };
     model_request(&reading, request, history, 0, 10).map(|asked| asked.call)
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Counts {
     pub(super) drawn: bool,
     /// Whether each turn reads only what it has to, and not all that was before.
     pub(super) apart: bool,
+    /// Whether words stand beside it.
+    pub(super) captioned: bool,
     /// Of the turn at hand.
     pub(super) turn: TurnCounts,
 }
@@ -32,6 +34,7 @@ pub(super) struct TurnCounts {
     pub(super) cached: u64,
     pub(super) thought: u64,
     pub(super) output: u64,
+    pub(super) has_words: bool,
 }
 
 impl Counts {
@@ -50,7 +53,8 @@ impl Counts {
     /// was read and written before them again, which is not counted twice: what is new is
     /// what tools gave. Where old results were left out, less is read than before.
     pub(super) fn end_turn(&mut self, first: bool) {
-        let TurnCounts { input, cached, thought, output } = std::mem::take(&mut self.turn);
+        let TurnCounts { input, cached, thought, output, has_words } = std::mem::take(&mut self.turn);
+        self.captioned |= has_words;
         if first {
             self.input = input;
             self.cached = cached;
@@ -77,7 +81,10 @@ impl Counts {
             // How much of the input is text nobody has said.
             usage.input_tokens_by_modality.clear();
         }
-        if self.drawn {
+        if self.drawn && self.captioned {
+            // Nobody has said either how many of these the words are.
+            usage.output_tokens_by_modality.clear();
+        } else if self.drawn {
             usage.output_tokens_by_modality = vec![ModalityTokens { modality: Modality::Image, tokens: self.output }];
         }
         if self.searches > 0 {
@@ -100,9 +107,13 @@ impl TurnCounts {
             }
             ModelEvent::ServedBy { .. } | ModelEvent::Signed(_) | ModelEvent::Picture(_) => {}
             ModelEvent::Thought { tokens, .. } => self.thought += tokens.len() as u64,
-            ModelEvent::Text { tokens, .. }
-            | ModelEvent::CallStarted { tokens, .. }
-            | ModelEvent::CallArguments { tokens, .. } => self.output += tokens.len() as u64,
+            ModelEvent::Text { text, tokens } => {
+                self.has_words |= !text.is_empty();
+                self.output += tokens.len() as u64;
+            }
+            ModelEvent::CallStarted { tokens, .. } | ModelEvent::CallArguments { tokens, .. } => {
+                self.output += tokens.len() as u64
+            }
             ModelEvent::Finished { reason, thought_tokens, output_tokens, .. } => {
                 self.thought = *thought_tokens;
                 self.output = *output_tokens;

@@ -58,7 +58,7 @@ impl Backend for Painter {
             let events = vec![Ok(counted), Err(BackendError::NoImage("It was blank".to_owned()))];
             return Ok(stream::iter(events).boxed());
         }
-        let mime_type = request.picture.mime_type.as_str().to_owned();
+        let mime_type = request.picture.format.mime_type.unwrap_or_default().as_str().to_owned();
         let finished = |output_tokens| ModelEvent::Finished {
             reason: FinishReason::Stop,
             exact: false,
@@ -94,7 +94,7 @@ fn engine(store: &Arc<MemoryStore>, fails: bool, pause: Duration) -> (Engine, As
     let draws = text.drawing(Arc::new(Painter { draws: true, fails, ..writes }));
     let engine = Engine::new(EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
-        models: Models::new(vec![Arc::new(text)], false).with_images(draws),
+        models: Models::new(vec![Arc::new(text)], false).with_images(Arc::new(draws)),
         tools: Arc::new(NoTools),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
@@ -164,7 +164,9 @@ async fn what_is_asked_of_the_picture_reaches_who_draws() {
     .await;
     ask(&engine, IMAGE, json!({})).await;
     let asked = asked.lock().unwrap();
-    let pictures = asked.iter().map(|call| (call.picture.pixels(), call.picture.mime_type.as_str()));
+    let format = |call: &ModelRequest| call.picture.format;
+    let pictures =
+        asked.iter().map(format).map(|format| (format.pixels(), format.mime_type.unwrap_or_default().as_str()));
     assert_eq!(
         pictures.collect::<Vec<_>>(),
         [((688, 384), "image/jpeg"), ((1536, 12288), "image/png"), ((1024, 1024), "image/png")]

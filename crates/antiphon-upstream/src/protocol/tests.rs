@@ -50,7 +50,7 @@ fn request(messages: Vec<Message>) -> ModelRequest {
 }
 
 fn body(protocol: &dyn Protocol, request: &ModelRequest) -> Value {
-    protocol.request(&Call { request, model: "m", thinking: true }).unwrap().body
+    protocol.request(&Call { request, model: "m", thinking: true, draws: false }).unwrap().body
 }
 
 fn call(city: &str) -> Said {
@@ -297,7 +297,8 @@ fn what_a_service_has_not_is_refused_by_its_path() {
         (&Chat::new(Flavor::OpenAi), video, "input"),
     ];
     for (protocol, request, path) in rows {
-        let refused = protocol.request(&Call { request: &request, model: "m", thinking: true }).unwrap_err();
+        let refused =
+            protocol.request(&Call { request: &request, model: "m", thinking: true, draws: false }).unwrap_err();
         assert!(refused.to_string().starts_with(&format!("`{path}`: ")), "{refused}");
     }
 }
@@ -321,7 +322,7 @@ fn one_message_more_extends_the_bytes_of_the_conversation() {
 /// What a model said, as the engine keeps it.
 fn heard(protocol: &dyn Protocol, events: &[Value]) -> Vec<Said> {
     let request = request(vec![Message::user("Hi")]);
-    let mut reader = protocol.reader(&Call { request: &request, model: "m", thinking: true });
+    let mut reader = protocol.reader(&Call { request: &request, model: "m", thinking: true, draws: false });
     let mut said = Vec::new();
     for event in events {
         reader.read(&event.to_string(), &mut said).unwrap();
@@ -498,7 +499,7 @@ fn what_a_service_will_not_say_has_its_code() {
     ];
     for (protocol, event, code) in rows {
         let request = request(vec![Message::user("Hi")]);
-        let mut reader = protocol.reader(&Call { request: &request, model: "m", thinking: true });
+        let mut reader = protocol.reader(&Call { request: &request, model: "m", thinking: true, draws: false });
         let mut events = Vec::new();
         let problem = reader.read(&event.to_string(), &mut events).and_then(|()| reader.end(&mut events)).unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Blocked(code), "{event}");
@@ -586,7 +587,7 @@ proptest! {
     fn nothing_that_a_service_says_breaks_a_reader(said in proptest::collection::vec(fragment(), 0..12)) {
         for protocol in protocols() {
             let request = request(vec![Message::user("Hi")]);
-            let mut reader = protocol.reader(&Call { request: &request, model: "m", thinking: true });
+            let mut reader = protocol.reader(&Call { request: &request, model: "m", thinking: true, draws: false });
             let mut events = Vec::new();
             let read = said.iter().try_for_each(|data| reader.read(data, &mut events));
             let ended = read.and_then(|()| reader.end(&mut events));

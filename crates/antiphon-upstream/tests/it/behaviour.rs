@@ -48,6 +48,7 @@ fn spoken(protocol: ProtocolKind, says: &[Says], then: Then) -> Vec<Value> {
         ProtocolKind::Anthropic => anthropic(says, then),
         ProtocolKind::Gemini => gemini(says, then),
         ProtocolKind::Interactions => interactions(says, then),
+        ProtocolKind::Images(_) => panic!("pictures have a suite of their own"),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod failures;
+mod pictures;
 mod routing;
 mod service;
 mod table;

@@ -196,5 +196,7 @@ fn whole(received: &[u8]) -> Option<(String, Value, Vec<u8>)> {
     let fields = String::from_utf8_lossy(&received[..head]).to_ascii_lowercase();
     let length: usize = fields.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().unwrap();
     let body = received.get(head..head + length)?;
-    Some((fields, serde_json::from_slice(body).unwrap(), received[head + length..].to_vec()))
+    // What is no JSON is a form.
+    let read = serde_json::from_slice(body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(body)));
+    Some((fields, read, received[head + length..].to_vec()))
 }

@@ -14,7 +14,9 @@ use antiphon_engine::{
     Caller, Engine, EngineParts, Limits, MediaKind, Models, ProjectId, RunLimits, Seal, Served, Store,
 };
 use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
-use antiphon_upstream::{Capabilities, Flavor, ProtocolKind, SchemaSupport, Timeouts, Upstream, UpstreamOptions};
+use antiphon_upstream::{
+    Capabilities, Flavor, ImagesFlavor, ProtocolKind, SchemaSupport, Timeouts, Upstream, UpstreamOptions,
+};
 use antiphon_wire::{CreateInteraction, REQUEST_FIELDS};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -40,6 +42,13 @@ const HERE: &[(&str, &str, &str)] = &[
     ("generation_config.thinking_level", "", "a ceiling, met by not asking for thought"),
     ("generation_config.thinking_summaries", "", "shown or left out here"),
     ("generation_config.tool_choice", "\"auto\"", "`auto` is the default"),
+];
+
+/// The same for models that answer with pictures.
+const HERE_FOR_PICTURES: &[(&str, &str, &str)] = &[
+    ("response_format", "\"uri\"", "kept here as a file"),
+    ("response_modalities", "", "a hint: words come where the service has them"),
+    ("generation_config.tool_choice", "", "no function is called"),
 ];
 
 /// The model is offered a function in place of the tool.
@@ -86,12 +95,15 @@ fn whole_body(received: &[u8]) -> Option<Value> {
     let head = received.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let fields = String::from_utf8_lossy(&received[..head]).to_ascii_lowercase();
     let length: usize = fields.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().unwrap();
-    (received.len() >= head + length).then(|| serde_json::from_slice(&received[head..head + length]).unwrap())
+    let body = received.get(head..head + length)?;
+    // What is no JSON is a form.
+    Some(serde_json::from_slice(body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(body))))
 }
 
 /// A kind of backend, and the service behind it, if there is one.
 struct Column {
     name: &'static str,
+    here: Vec<(&'static str, &'static str, &'static str)>,
     engine: Engine,
     service: Option<Service>,
 }
@@ -112,7 +124,7 @@ fn engine(served: Served) -> Engine {
     })
 }
 
-async fn upstream(name: &'static str, protocol: ProtocolKind) -> Column {
+async fn upstream(name: &'static str, protocol: ProtocolKind, draws: bool) -> Column {
     let service = Service::start().await;
     let options = UpstreamOptions {
         name: name.to_owned(),
@@ -125,6 +137,7 @@ async fn upstream(name: &'static str, protocol: ProtocolKind) -> Column {
         capabilities: Capabilities {
             schema: SchemaSupport::Enforced,
             media: vec![MediaKind::Image, MediaKind::Audio, MediaKind::Video, MediaKind::Document],
+            draws,
             ..Capabilities::default()
         },
         timeouts: Timeouts::default(),
@@ -132,13 +145,14 @@ async fn upstream(name: &'static str, protocol: ProtocolKind) -> Column {
         attempts: 1,
     };
     let backend = Upstream::new(options).unwrap();
-    Column { name, engine: engine(Served::new(name, Arc::new(backend), 32_768, 64)), service: Some(service) }
+    let here = if draws { [HERE_FOR_PICTURES, HERE].concat() } else { HERE.to_vec() };
+    Column { name, here, engine: engine(Served::new(name, Arc::new(backend), 32_768, 64)), service: Some(service) }
 }
 
 fn local() -> Column {
     let script = Script::parse("[[reply]]\nchunks = [\"ok\"]\n").unwrap();
     let served = Served::new("scripted", Arc::new(Scripted::new(script).unwrap()), 32_768, 64);
-    Column { name: "llama, scripted", engine: engine(served), service: None }
+    Column { name: "llama, scripted", here: HERE.to_vec(), engine: engine(served), service: None }
 }
 
 impl Column {
@@ -162,7 +176,7 @@ impl Column {
         let plain = self.send(json!({"model": "gemini-3.5-flash", "input": "Hello"})).await.unwrap();
         let fits = |(start, part, _): &&(&str, &str, &str)| path.starts_with(start) && sample.contains(part);
         let of_client = sample.starts_with("[{\"type\":\"function\"") || sample.contains("\"client\"");
-        let here = HERE.iter().find(fits).map(|(_, _, how)| *how);
+        let here = self.here.iter().find(fits).map(|(_, _, how)| *how);
         match self.send(body(path, serde_json::from_str(sample).unwrap())).await {
             Err(code) => format!("refused: `{code}`"),
             Ok(None) => "honoured".to_owned(),
@@ -196,15 +210,37 @@ fn body(path: &str, sample: Value) -> Value {
 #[tokio::test]
 async fn the_documented_treatment_of_every_field_is_the_real_one() {
     let columns = [
-        upstream("openai", ProtocolKind::Chat(Flavor::OpenAi)).await,
-        upstream("openai_responses", ProtocolKind::Responses).await,
-        upstream("anthropic", ProtocolKind::Anthropic).await,
-        upstream("gemini", ProtocolKind::Gemini).await,
-        upstream("gemini_interactions", ProtocolKind::Interactions).await,
+        upstream("openai", ProtocolKind::Chat(Flavor::OpenAi), false).await,
+        upstream("openai_responses", ProtocolKind::Responses, false).await,
+        upstream("anthropic", ProtocolKind::Anthropic, false).await,
+        upstream("gemini", ProtocolKind::Gemini, false).await,
+        upstream("gemini_interactions", ProtocolKind::Interactions, false).await,
         local(),
     ];
+    let pictures = [
+        upstream("openai_images", ProtocolKind::Images(ImagesFlavor::OpenAi), true).await,
+        upstream("gemini", ProtocolKind::Gemini, true).await,
+        upstream("gemini_interactions", ProtocolKind::Interactions, true).await,
+    ];
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/backends.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let mut printed = document.clone();
+    for (part, columns) in [("table", &columns[..]), ("pictures", &pictures[..])] {
+        let (begin, end) = (format!("<!-- {part}:begin -->\n"), format!("<!-- {part}:end -->"));
+        let (head, rest) = printed.split_once(&begin).unwrap();
+        let (_, tail) = rest.split_once(&end).unwrap();
+        printed = format!("{head}{begin}{}{end}{tail}", table(columns).await);
+    }
+    if printed != document {
+        std::fs::write(&path, printed).unwrap();
+        panic!("docs/backends.md was out of date and has been printed anew; commit it");
+    }
+}
+
+/// What becomes of each field at each of these kinds of backends.
+async fn table(columns: &[Column]) -> String {
     let mut table = String::from("| Field | Sample |");
-    for column in &columns {
+    for column in columns {
         write!(table, " {} |", column.name).unwrap();
     }
     table.push_str("\n|---|---|");
@@ -212,19 +248,10 @@ async fn the_documented_treatment_of_every_field_is_the_real_one() {
     table.push('\n');
     for field in REQUEST_FIELDS {
         write!(table, "| `{}` | `{}` |", field.path, field.sample).unwrap();
-        for column in &columns {
+        for column in columns {
             write!(table, " {} |", column.cell(field.path, field.sample).await).unwrap();
         }
         table.push('\n');
     }
-
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/backends.md");
-    let document = std::fs::read_to_string(&path).unwrap();
-    let (begin, end) = ("<!-- table:begin -->\n", "<!-- table:end -->");
-    let (head, rest) = document.split_once(begin).unwrap();
-    let (printed, tail) = rest.split_once(end).unwrap();
-    if printed != table {
-        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
-        panic!("docs/backends.md was out of date and has been printed anew; commit it");
-    }
+    table
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use antiphon_engine::MediaKind;
-use antiphon_upstream::{Capabilities, Flavor, ProtocolKind, SchemaSupport, Timeouts, ToolSupport};
+use antiphon_upstream::{
+    Capabilities, Flavor, ImagesFlavor, PictureSizes, ProtocolKind, SchemaSupport, Timeouts, ToolSupport,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -35,7 +37,7 @@ pub(crate) struct Model {
     pub(crate) urls: Vec<String>,
     /// What the service calls the model.
     pub(crate) model: Option<String>,
-    pub(crate) flavor: Option<Flavor>,
+    pub(crate) flavor: Option<AnyFlavor>,
     /// The environment variable that holds the key.
     pub(crate) api_key_env: Option<String>,
     pub(crate) api_key_file: Option<PathBuf>,
@@ -62,6 +64,22 @@ pub(crate) enum Backend {
     Anthropic,
     Gemini,
     GeminiInteractions,
+    #[serde(rename = "openai_images")]
+    OpenAiImages,
+}
+
+/// Who serves chat completions, or images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AnyFlavor {
+    Chat(Flavor),
+    Images(Compatible),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Compatible {
+    Compatible,
 }
 
 /// A header's value; secrets only by the name of where they are.
@@ -88,6 +106,35 @@ pub(crate) struct CapabilityTable {
     pub(crate) tools_with_schema: Option<bool>,
     pub(crate) thinking: Option<bool>,
     pub(crate) media: Option<Vec<Medium>>,
+    /// Whether it answers with pictures.
+    pub(crate) pictures: Option<bool>,
+    /// Without it any, and those of OpenAI for its own models.
+    pub(crate) picture_sizes: Option<Vec<PictureSize>>,
+}
+
+/// Written `1024x1024`, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct PictureSize {
+    width: u32,
+    height: u32,
+}
+
+impl TryFrom<String> for PictureSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let sides = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+        let known = sides.filter(|(width, height)| (16..=16_384).contains(width) && (16..=16_384).contains(height));
+        let (width, height) = known.ok_or_else(|| format!("expected a size as `1024x1024`, got `{text}`"))?;
+        Ok(Self { width, height })
+    }
+}
+
+impl From<PictureSize> for String {
+    fn from(PictureSize { width, height }: PictureSize) -> Self {
+        format!("{width}x{height}")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -112,6 +159,12 @@ pub(crate) struct TimeoutTable {
 pub(crate) const DEFAULT_UPSTREAM_CONTEXT: u32 = 131_072;
 pub(crate) const DEFAULT_CONCURRENCY: u32 = 16;
 pub(crate) const DEFAULT_ATTEMPTS: u32 = 3;
+
+/// What OpenAI's models make since `gpt-image-1`.
+const OPENAI_SIZES: [(u32, u32); 3] = [(1024, 1024), (1536, 1024), (1024, 1536)];
+
+/// A picture comes whole, which takes longer than a first word.
+const FIRST_OF_PICTURES: Duration = Duration::from_secs(600);
 
 const LONGEST_TIMEOUT_S: f64 = 3600.0;
 
@@ -141,12 +194,40 @@ impl Model {
     pub(crate) fn protocol(&self) -> Option<ProtocolKind> {
         match self.backend {
             Backend::Llama | Backend::Scripted => None,
-            Backend::OpenAi => Some(ProtocolKind::Chat(self.flavor.unwrap_or_default())),
+            Backend::OpenAi => Some(ProtocolKind::Chat(self.chat_flavor())),
             Backend::OpenAiResponses => Some(ProtocolKind::Responses),
             Backend::Anthropic => Some(ProtocolKind::Anthropic),
             Backend::Gemini => Some(ProtocolKind::Gemini),
             Backend::GeminiInteractions => Some(ProtocolKind::Interactions),
+            Backend::OpenAiImages => Some(ProtocolKind::Images(self.images_flavor())),
         }
+    }
+
+    fn chat_flavor(&self) -> Flavor {
+        match self.flavor {
+            Some(AnyFlavor::Chat(flavor)) => flavor,
+            Some(AnyFlavor::Images(_)) | None => Flavor::default(),
+        }
+    }
+
+    fn images_flavor(&self) -> ImagesFlavor {
+        match self.flavor {
+            Some(AnyFlavor::Images(Compatible::Compatible)) => ImagesFlavor::Compatible,
+            Some(AnyFlavor::Chat(_)) | None => ImagesFlavor::OpenAi,
+        }
+    }
+
+    /// Whether it answers with pictures.
+    pub(crate) fn draws(&self) -> bool {
+        let said = self.capabilities.as_ref().and_then(|said| said.pictures);
+        self.backend == Backend::OpenAiImages || said == Some(true)
+    }
+
+    fn picture_sizes(&self) -> Option<Vec<PictureSize>> {
+        let said = self.capabilities.as_ref().and_then(|said| said.picture_sizes.clone());
+        let of_openai = self.backend == Backend::OpenAiImages && self.images_flavor() == ImagesFlavor::OpenAi;
+        let usual = OPENAI_SIZES.map(|(width, height)| PictureSize { width, height });
+        said.or_else(|| of_openai.then(|| usual.to_vec()))
     }
 
     pub(crate) fn upstream_model(&self) -> &str {
@@ -156,20 +237,20 @@ impl Model {
     /// What is said, over what is true of most models behind such a service.
     pub(crate) fn capabilities(&self) -> Capabilities {
         let said = self.capabilities.clone().unwrap_or_default();
-        let flavor = self.flavor.unwrap_or_default();
+        let flavor = self.chat_flavor();
         let schema = match (self.backend, flavor) {
             (Backend::OpenAi, Flavor::Vllm | Flavor::Sglang | Flavor::LlamaServer | Flavor::LmStudio)
             | (Backend::GeminiInteractions, _) => SchemaSupport::Enforced,
             // They enforce some schemas, and take others as advice.
             (Backend::OpenAi, Flavor::OpenAi | Flavor::Ollama)
             | (Backend::OpenAiResponses | Backend::Anthropic | Backend::Gemini, _) => SchemaSupport::Asked,
-            (Backend::Llama | Backend::Scripted, _) => SchemaSupport::Enforced,
+            (Backend::Llama | Backend::Scripted | Backend::OpenAiImages, _) => SchemaSupport::Enforced,
         };
         let old_gemini = self.backend == Backend::Gemini
             && ["gemini-1", "gemini-2"].iter().any(|family| self.upstream_model().starts_with(family));
         let thinking = match self.backend {
             Backend::OpenAi => flavor == Flavor::Vllm,
-            Backend::Llama | Backend::Scripted => false,
+            Backend::Llama | Backend::Scripted | Backend::OpenAiImages => false,
             Backend::OpenAiResponses | Backend::Anthropic | Backend::Gemini | Backend::GeminiInteractions => true,
         };
         let media = said.media.unwrap_or_default().into_iter().map(|medium| match medium {
@@ -184,6 +265,10 @@ impl Model {
             tools_with_schema: said.tools_with_schema.unwrap_or(!old_gemini),
             thinking: said.thinking.unwrap_or(thinking),
             media: media.collect(),
+            draws: self.draws(),
+            picture_sizes: self.picture_sizes().map_or(PictureSizes::Any, |sizes| {
+                PictureSizes::These(sizes.into_iter().map(|PictureSize { width, height }| (width, height)).collect())
+            }),
         }
     }
 
@@ -195,7 +280,7 @@ impl Model {
         let usual = Timeouts::default();
         Timeouts {
             connect: or(said.connect_s, usual.connect),
-            first: or(said.first_s, usual.first),
+            first: or(said.first_s, if self.draws() { FIRST_OF_PICTURES } else { usual.first }),
             idle: or(said.idle_s, usual.idle),
         }
     }
@@ -205,7 +290,9 @@ impl Model {
         if self.protocol().is_none() {
             return;
         }
-        let Capabilities { tools, schema, tools_with_schema, thinking, media: _ } = self.capabilities();
+        let Capabilities { tools, schema, tools_with_schema, thinking, media: _, draws, picture_sizes: _ } =
+            self.capabilities();
+        let picture_sizes = self.picture_sizes();
         let Timeouts { connect, first, idle } = self.timeouts();
         let media = self.capabilities.as_ref().and_then(|said| said.media.clone()).unwrap_or_default();
         self.capabilities = Some(CapabilityTable {
@@ -214,6 +301,8 @@ impl Model {
             tools_with_schema: Some(tools_with_schema),
             thinking: Some(thinking),
             media: Some(media),
+            pictures: Some(draws),
+            picture_sizes,
         });
         self.timeouts = Some(TimeoutTable {
             connect_s: Some(connect.as_secs_f64()),
@@ -221,7 +310,7 @@ impl Model {
             idle_s: Some(idle.as_secs_f64()),
         });
         if self.backend == Backend::OpenAi {
-            self.flavor.get_or_insert_default();
+            self.flavor.get_or_insert(AnyFlavor::Chat(Flavor::default()));
         }
         let model = self.upstream_model().to_owned();
         let context = *self.context.get_or_insert(DEFAULT_UPSTREAM_CONTEXT);
@@ -244,6 +333,31 @@ impl Model {
         }
         if upstream && self.addresses().is_empty() {
             wrong("url", "expected the address of the service, as `http://127.0.0.1:8000/v1`");
+        }
+        let said = self.capabilities.clone().unwrap_or_default();
+        let may_draw = matches!(self.backend, Backend::OpenAiImages | Backend::Gemini | Backend::GeminiInteractions);
+        match said.pictures {
+            Some(true) if upstream && !may_draw => wrong(
+                "capabilities.pictures",
+                "pictures come from the backends `openai_images`, `gemini` and `gemini_interactions` alone",
+            ),
+            Some(false) if self.backend == Backend::OpenAiImages => {
+                wrong("capabilities.pictures", "there is nothing but pictures behind `openai_images`");
+            }
+            Some(_) | None => {}
+        }
+        if said.picture_sizes.is_some() && self.backend != Backend::OpenAiImages {
+            wrong("capabilities.picture_sizes", "only the backend `openai_images` is told sizes in pixels");
+        }
+        if said.picture_sizes.is_some_and(|sizes| sizes.is_empty()) {
+            wrong("capabilities.picture_sizes", "expected at least one size, as `1024x1024`");
+        }
+        match (self.backend, self.flavor) {
+            (Backend::OpenAi, Some(AnyFlavor::Images(_))) => wrong("flavor", "`compatible` is for `openai_images`"),
+            (Backend::OpenAiImages, Some(AnyFlavor::Chat(flavor))) if flavor != Flavor::OpenAi => {
+                wrong("flavor", "expected `openai` or `compatible`");
+            }
+            _ => {}
         }
         if self.url.is_some() && !self.urls.is_empty() {
             wrong("urls", "expected either `url` or `urls`");
@@ -302,7 +416,12 @@ impl Model {
             ("url", self.url.is_some(), upstream, UPSTREAM_ONLY),
             ("urls", !self.urls.is_empty(), upstream, UPSTREAM_ONLY),
             ("model", self.model.is_some(), upstream, UPSTREAM_ONLY),
-            ("flavor", self.flavor.is_some(), self.backend == Backend::OpenAi, "only the backend `openai` has flavors"),
+            (
+                "flavor",
+                self.flavor.is_some(),
+                matches!(self.backend, Backend::OpenAi | Backend::OpenAiImages),
+                "only the backends `openai` and `openai_images` have flavors",
+            ),
             ("api_key_env", self.api_key_env.is_some(), upstream, UPSTREAM_ONLY),
             ("api_key_file", self.api_key_file.is_some(), upstream, UPSTREAM_ONLY),
             ("headers", !self.headers.is_empty(), upstream, UPSTREAM_ONLY),

@@ -120,7 +120,7 @@ fn a_secret_has_no_place_in_the_file() {
 fn defaults_are_what_services_can_do() {
     let model = |backend: Backend, flavor: Option<antiphon_upstream::Flavor>, name: &str| Model {
         backend,
-        flavor,
+        flavor: flavor.map(model::AnyFlavor::Chat),
         ..Model::named(name)
     };
     use antiphon_upstream::{Flavor, SchemaSupport};
@@ -130,4 +130,35 @@ fn defaults_are_what_services_can_do() {
     assert_eq!((openai.schema, openai.thinking), (SchemaSupport::Asked, false));
     assert!(!model(Backend::Gemini, None, "gemini-2.5-pro").capabilities().tools_with_schema);
     assert!(model(Backend::Gemini, None, "gemini-3-pro").capabilities().tools_with_schema);
+}
+
+#[test]
+fn pictures_come_from_services_that_have_them() {
+    let service = "[[models]]\nname = \"a\"\nurl = \"http://a/v1\"\nbackend = ";
+    let sizes = |config: &str| read(config, &[]).unwrap().models[0].capabilities().picture_sizes;
+    use antiphon_upstream::PictureSizes;
+    let openai = format!("{service}\"openai_images\"\n");
+    assert_eq!(sizes(&openai), PictureSizes::These(vec![(1024, 1024), (1536, 1024), (1024, 1536)]));
+    assert_eq!(sizes(&format!("{openai}flavor = \"compatible\"\n")), PictureSizes::Any);
+    let own = format!("{openai}capabilities = {{ picture_sizes = [\"512x256\"] }}\n");
+    assert_eq!(sizes(&own), PictureSizes::These(vec![(512, 256)]));
+    for (config, why) in [
+        (format!("{openai}flavor = \"vllm\"\n"), "`models[0].flavor`"),
+        (format!("{openai}capabilities = {{ picture_sizes = [\"big\"] }}\n"), "expected a size as `1024x1024`"),
+        (format!("{openai}capabilities = {{ pictures = false }}\n"), "`models[0].capabilities.pictures`"),
+        (
+            format!("{service}\"anthropic\"\ncapabilities = {{ pictures = true }}\n"),
+            "`models[0].capabilities.pictures`",
+        ),
+        (format!("{service}\"gemini\"\ncapabilities = {{ picture_sizes = [\"9x9\"] }}\n"), "expected a size"),
+        (
+            format!(
+                "{openai}fallbacks = [\"b\"]\n[[models]]\nname = \"b\"\nbackend = \"gemini\"\nurl = \"http://b\"\n"
+            ),
+            "`models[0].fallbacks`",
+        ),
+    ] {
+        let error = read(&config, &[]).unwrap_err();
+        assert!(error.contains(why), "{config}: {error}");
+    }
 }

@@ -4,6 +4,7 @@
 
 mod agent_crashes;
 mod agents;
+mod brush;
 mod chat;
 mod client;
 mod command_line;
@@ -15,6 +16,7 @@ mod environment_crashes;
 mod environments;
 mod erasure;
 mod files;
+mod hostile_drawings;
 mod images;
 mod long_task;
 mod research;

@@ -74,7 +74,8 @@ impl Site {
         Self::new(&model, &[])
     }
 
-    fn new(config: &str, files: &[(&str, &str)]) -> Self {
+    /// A site with this configuration, and these files beside it.
+    pub(crate) fn new(config: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Programs of a server that is root run as other users, who have to pass.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -148,7 +149,7 @@ impl Site {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
-    key: String,
+    pub(crate) key: String,
 }
 
 /// A response that was read to its end, or as far as the server lived.
@@ -165,6 +166,15 @@ impl Server {
         let mut text = String::new();
         reader.read_to_string(&mut text).ok()?;
         Some(Answer { status, body: serde_json::from_str(&text).ok()? })
+    }
+
+    /// What is at an address, as it is.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        let (status, mut reader) = self.open("GET", path, None).unwrap();
+        assert_eq!(status, 200);
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).unwrap();
+        bytes
     }
 
     pub(crate) fn create(&self, body: &Value) -> Option<Answer> {
