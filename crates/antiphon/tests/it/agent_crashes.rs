@@ -81,14 +81,15 @@ fn check(server: &Server, seen: &[Value], fault: &str) -> Value {
     answer
 }
 
-/// The environment of a run can be used, and shows only what programs and tools have made.
+/// The environment of a run shows only what programs and tools have made, and can be used.
 fn check_usable(server: &Server, environment: &Value, fault: &str) {
+    let place = environment.as_str().unwrap();
+    let path = format!("/v1/environments/{place}/files/?recursive=true");
+    let listed = server.call("GET", &path, None).unwrap().body["files"].clone();
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert!(names.iter().all(|name| !name.starts_with('.')), "{fault}: {names:?}");
     let last = server.stream("POST", "/v1/interactions", Some(&request("Look around", environment))).unwrap().last();
     assert_eq!(last.unwrap()["interaction"]["status"], "completed", "{fault}");
-    let place = environment.as_str().unwrap();
-    let listed = server.call("GET", &format!("/v1/environments/{place}/files/?recursive=true"), None).unwrap().body;
-    let names: Vec<_> = listed["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
-    assert!(names.iter().all(|name| !name.starts_with('.')), "{fault}: {names:?}");
 }
 
 /// What counting has left, held against what its result says.

@@ -119,7 +119,7 @@ fn a_task_of_25_turns_is_done_in_one_environment_and_within_the_context() {
     assert_eq!(told.len(), wanted);
     let left_out = |message: &&Value| message["content"].as_str().unwrap().starts_with("(This result is left out here");
     assert!(told.iter().filter(|message| left_out(message)).count() > 5, "far more was said than fits");
-    assert!(!told[told.len() - 5..].iter().any(|message| left_out(message)), "the last steps are told");
+    assert!(!told[told.len() - 5..].iter().any(left_out), "the last steps are told");
     let spent = [&first, &second].map(|run| run["usage"]["total_tokens"].as_u64().unwrap());
     assert!(spent[0] < 400_000 && spent[1] < 400_000, "{spent:?}");
 }
