@@ -1,6 +1,6 @@
 use std::sync::{Arc, LazyLock};
 
-use antiphon_drawing::{Drawing, Refused, View, grammar};
+use antiphon_drawing::{Drawing, Refused, View, captioned_grammar, grammar};
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
@@ -19,7 +19,11 @@ static FACTORY: LazyLock<ParserFactory> = LazyLock::new(|| {
 });
 
 fn matcher(view: View) -> Matcher {
-    let grammar = format!("start: answer\n{}", grammar(view));
+    matcher_of(&grammar(view))
+}
+
+fn matcher_of(rules: &str) -> Matcher {
+    let grammar = format!("start: answer\n{rules}");
     let matcher = Matcher::new(FACTORY.create_parser(TopLevelGrammar::from_lark(grammar.clone())));
     assert_eq!(matcher.get_error(), None, "{grammar}");
     matcher
@@ -27,7 +31,10 @@ fn matcher(view: View) -> Matcher {
 
 /// How much of a text is accepted, and whether it may end there.
 fn accepted(text: &str) -> (&str, bool) {
-    let mut matcher = matcher(View { width: 100, height: 100 });
+    accepted_by(matcher(View { width: 100, height: 100 }), text)
+}
+
+fn accepted_by(mut matcher: Matcher, text: &str) -> (&str, bool) {
     for (at, byte) in text.bytes().enumerate() {
         if matcher.try_consume_tokens(&[u32::from(byte)]).unwrap() == 0 {
             return (&text[..at], matcher.is_accepting().unwrap());
@@ -59,6 +66,22 @@ fn a_drawing_has_a_ground_and_things_on_it() {
     // Four things are too few.
     let few = format!("{GROUND}{}", things[..4].concat());
     assert_eq!(accepted(&format!("{few}</svg>")), (few.as_str(), false));
+}
+
+#[test]
+fn a_caption_is_one_sentence_before_the_drawing() {
+    let things = "\n<!-- a thing -->\n<circle cx=\"1\" cy=\"2\" r=\"30\" fill=\"gold\"/>".repeat(5);
+    let drawing = format!("{GROUND}{things}</svg>");
+    let captioned = |text: &str| {
+        let matcher = matcher_of(&captioned_grammar(View { width: 100, height: 100 }));
+        let (taken, may_end) = accepted_by(matcher, text);
+        (taken.len(), may_end)
+    };
+    let whole = format!("A small boat, at sea.\n{drawing}");
+    assert_eq!(captioned(&whole), (whole.len(), true));
+    assert_eq!(captioned(&drawing), (0, false));
+    let element = "A small <b";
+    assert_eq!(captioned(element), (element.len() - "<b".len(), false));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use antiphon_drawing::{Drawing, Encoding, Lack, NotPainted, Picture, View};
+use antiphon_drawing::{Drawing, Encoding, Lack, NotConverted, NotPainted, Picture, View, convert};
 use pretty_assertions::assert_eq;
 use resvg::tiny_skia::Pixmap;
 
@@ -84,4 +84,57 @@ fn what_is_blank_is_no_picture() {
 fn a_picture_has_a_size_that_can_be() {
     assert_eq!(paint(HOUSE, 100_000, 100_000, Encoding::Png), Err(NotPainted::Size(100_000, 100_000)));
     assert_eq!(paint(HOUSE, 0, 9, Encoding::Png), Err(NotPainted::Size(0, 9)));
+}
+
+#[test]
+fn a_picture_of_others_comes_in_the_encoding_that_is_wanted() {
+    let png = paint(HOUSE, 64, 48, Encoding::Png).unwrap();
+    let jpeg = paint(HOUSE, 64, 48, Encoding::Jpeg).unwrap();
+    for own in [(&png, Encoding::Png), (&jpeg, Encoding::Jpeg)] {
+        let as_it_came = Ok((own.0.clone(), own.1));
+        assert_eq!(convert(own.0, None), as_it_came);
+        assert_eq!(convert(own.0, Some(own.1)), as_it_came);
+    }
+    let size = |bytes: &[u8]| image::load_from_memory(bytes).map(|image| (image.width(), image.height())).unwrap();
+    let (made, kind) = convert(&png, Some(Encoding::Jpeg)).unwrap();
+    assert_eq!((&made[..3], kind, size(&made)), (&[0xff, 0xd8, 0xff][..], Encoding::Jpeg, (64, 48)));
+    let (made, kind) = convert(&jpeg, Some(Encoding::Png)).unwrap();
+    assert_eq!((&made[..4], kind, size(&made)), (&b"\x89PNG"[..], Encoding::Png, (64, 48)));
+}
+
+#[test]
+fn what_can_be_seen_through_is_white_in_a_jpeg() {
+    let clear = image::RgbaImage::from_pixel(16, 16, image::Rgba([200, 0, 0, 0]));
+    let mut png = Vec::new();
+    clear.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+    let (jpeg, _) = convert(&png, Some(Encoding::Jpeg)).unwrap();
+    let pixels = image::load_from_memory(&jpeg).unwrap().to_rgb8();
+    assert!(pixels.pixels().all(|pixel| pixel.0.iter().all(|part| *part > 250)));
+}
+
+#[test]
+fn what_is_no_whole_picture_is_refused() {
+    let png = paint(HOUSE, 64, 48, Encoding::Png).unwrap();
+    let jpeg = paint(HOUSE, 64, 48, Encoding::Jpeg).unwrap();
+    for other in [&b""[..], b"<svg></svg>", b"GIF89a\x01\0\x01\0", b"RIFF\x0c\0\0\0WEBPVP8 ", b"\x89PNG"] {
+        assert_eq!(convert(other, None), Err(NotConverted::Kind), "{}", other.escape_ascii());
+    }
+    assert!(matches!(convert(&png[..png.len() / 2], None), Err(NotConverted::Broken(_))));
+    assert!(matches!(convert(&jpeg[..20], None), Err(NotConverted::Broken(_))));
+    let sized = |width: u32, height: u32| {
+        let mut png = png.clone();
+        png[16..24].copy_from_slice(&[width.to_be_bytes(), height.to_be_bytes()].concat());
+        // The sum of the head has to be right for it to be believed.
+        let sum = crc(&png[12..29]).to_be_bytes();
+        png[29..33].copy_from_slice(&sum);
+        convert(&png, None)
+    };
+    assert_eq!(sized(16_000, 16_000), Err(NotConverted::Size(16_000, 16_000)));
+    assert!(matches!(sized(100_000, 1), Err(NotConverted::Broken(_))));
+}
+
+/// The sum behind each part of a PNG (PNG, annex D).
+fn crc(bytes: &[u8]) -> u32 {
+    let step = |sum: u32| if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 };
+    !bytes.iter().fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| step(sum)))
 }

@@ -4,5 +4,6 @@
 
 mod ending;
 mod found;
+mod generated;
 mod lasting;
 mod support;
