@@ -18,7 +18,7 @@ const SEARCH: &str = "google_search";
 /// How a task asks for a search, in the languages that the default model speaks best.
 const SEARCHING: [&str; 16] = [
     "search", "google", "internet", "online", " web", "look up", "find out", "news", "latest", "pesquis", "procur",
-    "busca", "notícia", "noticia", "recherch", "such",
+    "busca", "notícia", "noticia", "recherch", "suche",
 ];
 
 /// What a program does as well.
@@ -35,12 +35,15 @@ pub(crate) fn are_standing<'a>(mut functions: impl Iterator<Item = &'a str>) -> 
     functions.all(|function| function == SEARCH || function == PAGES || replace(function))
 }
 
-/// Whether a model that writes programs is to be told of the function for what was said. Told of a function in vain, it
+/// Whether a model that writes programs is to be told of the function, for what the user asked and what was said in
+/// all. Told of a function in vain, it
 /// calls it from inside of its programs, or makes up an address.
-pub(crate) fn serves(function: &str, are_standing: bool, said: &str) -> bool {
-    let said = said.to_lowercase();
+pub(crate) fn serves(function: &str, are_standing: bool, asked: &str, said: &str) -> bool {
     match function {
-        SEARCH => !are_standing || SEARCHING.iter().any(|word| said.contains(word)),
+        SEARCH => {
+            let asked = asked.to_lowercase();
+            !are_standing || SEARCHING.iter().any(|word| asked.contains(word))
+        }
         PAGES => said.contains("http://") || said.contains("https://"),
         function => !replace(function),
     }
@@ -192,15 +195,16 @@ mod tests {
         let standing = ["code_execution", "read_file", "google_search", "url_context"];
         assert!(are_standing(standing.into_iter()));
         assert!(!are_standing(standing.into_iter().chain(["book_table"])));
-        let told = |function: &str, said: &str| serves(function, true, said);
+        let told = |function: &str, said: &str| serves(function, true, said, said);
         assert!(told("google_search", "Search for the highest mountain"));
         assert!(told("google_search", "Pesquisa a altura da serra"));
-        assert!(!told("google_search", "Sort the lines of a.txt"));
-        assert!(serves("google_search", false, "Sort the lines of a.txt"), "somebody asked for it");
+        assert!(!told("google_search", "Sort the lines of files such as a.txt"));
+        assert!(!serves("google_search", true, "Sort", "what a file says of a search"));
+        assert!(serves("google_search", false, "Sort", "Sort"), "somebody asked for it");
         assert!(told("url_context", "Read http://example.com/a"));
         assert!(!told("url_context", "Read example.com"));
         assert!(!told("write_file", "Write a.txt"));
-        assert!(serves("book_table", false, "Sort"));
+        assert!(serves("book_table", false, "Sort", "Sort"));
     }
 
     #[test]

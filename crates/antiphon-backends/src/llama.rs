@@ -187,7 +187,7 @@ impl Llama {
     fn told_tools<'a>(&self, request: &'a ModelRequest) -> impl Iterator<Item = &'a Tool> {
         let has_blocks = self.has_blocks(request);
         let are_standing = blocks::are_standing(request.tools.iter().map(|tool| tool.name.as_str()));
-        let said = if has_blocks { said_so_far(&request.messages) } else { String::new() };
+        let (asked, said) = if has_blocks { said_so_far(&request.messages) } else { Default::default() };
         let answers = match request.calls {
             Calls::None => matches!(request.messages.last(), Some(Message::Result(_))),
             Calls::Allowed | Calls::Required => has_blocks && has_result(&request.messages),
@@ -195,7 +195,7 @@ impl Llama {
         request
             .tools
             .iter()
-            .filter(move |tool| !answers && (!has_blocks || blocks::serves(&tool.name, are_standing, &said)))
+            .filter(move |tool| !answers && (!has_blocks || blocks::serves(&tool.name, are_standing, &asked, &said)))
     }
 
     /// Whether the model may write programs as code blocks.
@@ -310,14 +310,24 @@ fn has_result(messages: &[Message]) -> bool {
     result.name == blocks::TOOL && !result.is_error && result.text != PRINTED_NOTHING
 }
 
-/// What the user and the tools said.
-fn said_so_far(messages: &[Message]) -> String {
-    let said = messages.iter().map(|message| match message {
-        Message::User(parts) => text_of(parts),
-        Message::Result(result) => result.text.clone(),
-        Message::Model(_) => String::new(),
-    });
-    said.collect::<Vec<_>>().join("\n")
+/// What the user said, and what the user and the tools said.
+fn said_so_far(messages: &[Message]) -> (String, String) {
+    let (mut asked, mut said) = (String::new(), String::new());
+    for message in messages {
+        let text = match message {
+            Message::User(parts) => {
+                let text = text_of(parts);
+                asked.push_str(&text);
+                asked.push('\n');
+                text
+            }
+            Message::Result(result) => result.text.clone(),
+            Message::Model(_) => continue,
+        };
+        said.push_str(&text);
+        said.push('\n');
+    }
+    (asked, said)
 }
 
 fn callable(tool: &Tool) -> dialect::Callable {
