@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_agents::Agents;
-use antiphon_engine::{Ambient, Caller, Engine, EngineParts, Models, ProjectId, RunLimits, Seal, Served, Store};
+use antiphon_engine::{
+    Ambient, Caller, Engine, EngineParts, Models, NoPerceiver, ProjectId, RunLimits, Seal, Served, Store,
+};
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
@@ -75,6 +77,7 @@ impl Site {
             store: Arc::new(MemoryStore::default()) as Arc<dyn Store>,
             models: Models::new(vec![Arc::new(Served::new("obedient", Arc::new(model.clone()), 4096, 8))], false),
             tools: Arc::new(tools),
+            perceiver: Arc::new(NoPerceiver),
             ambient,
             seal: Seal::new([1; 32]),
             limits: antiphon_engine::Limits {

@@ -13,7 +13,7 @@ use antiphon_backends::{Script, Scripted};
 use antiphon_engine::{
     Caller, Engine, EngineParts, Limits, MediaKind, Models, ProjectId, RunLimits, Seal, Served, Store,
 };
-use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
+use antiphon_testkit::{FixedAmbient, FixedPerceiver, FixedTools, MemoryStore};
 use antiphon_upstream::{Capabilities, Flavor, ProtocolKind, SchemaSupport, Timeouts, Upstream, UpstreamOptions};
 use antiphon_wire::{CreateInteraction, REQUEST_FIELDS};
 use jiff::SignedDuration;
@@ -101,6 +101,7 @@ fn engine(served: Served) -> Engine {
         store: Arc::new(MemoryStore::default()) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
         tools: Arc::new(FixedTools::default()),
+        perceiver: Arc::new(FixedPerceiver::default()),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
         limits: Limits {
