@@ -19,6 +19,7 @@ mod models;
 mod paths;
 mod proof;
 mod secrets;
+mod senses;
 mod serve;
 mod tools;
 

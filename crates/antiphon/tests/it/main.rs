@@ -12,6 +12,7 @@ mod environments;
 mod erasure;
 mod files;
 mod images;
+mod media;
 mod server;
 mod triggers;
 mod upstream;
