@@ -26,12 +26,12 @@ enum Family {
 pub(crate) fn agreed(kind: MediaKind, declared: &str, bytes: &[u8]) -> Result<String, Error> {
     let essence = essence(declared);
     match found(bytes) {
-        Some((name, family)) if fits(kind, family) => {
+        Some((name, family)) if fits(kind, family) && (kind != MediaKind::Document || may_be_document(&essence)) => {
             // Sound and film may be in the same box, and what a text is its bytes do not say.
             let is_finer = match family {
                 Family::Image => same_image(&essence, name),
                 Family::Audio | Family::Container | Family::Video => essence.contains('/'),
-                Family::Document | Family::Text => is_document(&essence),
+                Family::Document | Family::Text => !essence.is_empty(),
                 Family::Other => false,
             };
             Ok(if is_finer { declared.to_owned() } else { name.to_owned() })
@@ -71,8 +71,8 @@ fn fits(kind: MediaKind, family: Family) -> bool {
     }
 }
 
-fn is_document(essence: &str) -> bool {
-    essence.starts_with("text/") || essence.starts_with("application/")
+fn may_be_document(essence: &str) -> bool {
+    essence.is_empty() || essence.starts_with("text/") || essence.starts_with("application/")
 }
 
 fn same_image(declared: &str, found: &str) -> bool {
