@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod failures;
+mod media;
 mod routing;
 mod service;
 mod table;

@@ -90,8 +90,8 @@ fn whole_body(received: &[u8]) -> Option<Value> {
 }
 
 /// A kind of backend, and the service behind it, if there is one.
-struct Column {
-    name: &'static str,
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
     engine: Engine,
     service: Option<Service>,
 }
@@ -113,7 +113,7 @@ fn engine(served: Served) -> Engine {
     })
 }
 
-async fn upstream(name: &'static str, protocol: ProtocolKind) -> Column {
+pub(crate) async fn upstream(name: &'static str, protocol: ProtocolKind) -> Column {
     let service = Service::start().await;
     let options = UpstreamOptions {
         name: name.to_owned(),
@@ -144,7 +144,7 @@ fn local() -> Column {
 
 impl Column {
     /// What reached the service (nothing behind a local model), or the code of the refusal.
-    async fn send(&self, mut body: Value) -> Result<Option<Value>, String> {
+    pub(crate) async fn send(&self, mut body: Value) -> Result<Option<Value>, String> {
         if body.get("previous_interaction_id").is_some() {
             let first = CreateInteraction::read(json!({"model": "gemini-3.5-flash", "input": "Hello"})).unwrap();
             let created = self.engine.create(CALLER, first).await.unwrap();
