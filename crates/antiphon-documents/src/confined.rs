@@ -84,7 +84,7 @@ impl Program {
             if output.len() > most {
                 return Ok(None);
             }
-            Ok(Some((output, child.wait().await?)))
+            Ok::<_, std::io::Error>(Some((output, child.wait().await?)))
         };
         let Ok(ended) = tokio::time::timeout(time, work).await else { return Err(Ended::Limits) };
         let Some((output, status)) = ended.map_err(failed)? else { return Err(Ended::Limits) };

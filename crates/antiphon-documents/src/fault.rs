@@ -1,5 +1,7 @@
 //! Why a document was not read. All but [`Fault::Broken`] are the document's, or its request's.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kind::{Kind, SUPPORTED};
@@ -30,7 +32,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn unreadable(kind: Kind, reason: impl ToString) -> Self {
+    pub(crate) fn unreadable(kind: Kind, reason: impl Display) -> Self {
         // What a reader says of a file may repeat the file.
         let reason = reason.to_string().chars().filter(|character| !character.is_control()).take(200).collect();
         Self::Unreadable { kind: kind.mime_type().to_owned(), reason }
@@ -40,7 +42,7 @@ impl Fault {
         Self::Limit { what: what.to_owned(), most: most.try_into().unwrap_or(u64::MAX) }
     }
 
-    pub(crate) fn option(field: &str, expected: impl Into<String>, came: impl ToString) -> Self {
+    pub(crate) fn option(field: &str, expected: impl Into<String>, came: impl Display) -> Self {
         let came = came.to_string().chars().take(100).collect();
         Self::Option { field: field.to_owned(), expected: expected.into(), came }
     }

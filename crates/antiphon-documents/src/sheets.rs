@@ -3,6 +3,7 @@
 //! A new Excel file is read cell by cell. The older format, and OpenDocument's, are read whole by
 //! their readers, which what bounds the process bounds.
 
+use std::fmt::Display;
 use std::io::Cursor;
 
 use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, SheetType, SheetVisible, Xls, XlsError, Xlsx};
@@ -65,18 +66,18 @@ pub(crate) fn read(bytes: &[u8], kind: Kind, options: &Options) -> Result<Docume
 
 impl<'a> Book<'a> {
     fn open(bytes: &'a [u8], kind: Kind) -> Result<Self, Fault> {
-        if kind != Kind::Xls {
-            Package::open(bytes)?.check(kind)?;
-        }
-        let bytes = Cursor::new(bytes);
-        match kind {
-            Kind::Xls => match Xls::new(bytes) {
+        let broken = |error: &dyn Display| Fault::unreadable(kind, error);
+        if kind == Kind::Xls {
+            return match Xls::new(Cursor::new(bytes)) {
                 Err(XlsError::Password) => Err(Fault::encrypted(kind.mime_type())),
-                book => book.map(Self::Xls).map_err(|error| Fault::unreadable(kind, error)),
-            },
-            Kind::Ods => Ods::new(bytes).map(Self::Ods).map_err(|error| Fault::unreadable(kind, error)),
-            _ => Xlsx::new(bytes).map(Self::Xlsx).map_err(|error| Fault::unreadable(kind, error)),
+                book => book.map(Self::Xls).map_err(|error| broken(&error)),
+            };
         }
+        Package::open(bytes)?.check(kind)?;
+        if kind == Kind::Ods {
+            return Ods::new(Cursor::new(bytes)).map(Self::Ods).map_err(|error| broken(&error));
+        }
+        Xlsx::new(Cursor::new(bytes)).map(Self::Xlsx).map_err(|error| broken(&error))
     }
 
     /// The sheets of cells: their names, whether they are hidden, and their numbers from 1.
@@ -128,7 +129,7 @@ fn fill_at_once<'a, B: Reader<Bytes<'a>>>(
     sheet: &mut Sheet,
 ) -> Result<(), Fault>
 where
-    B::Error: std::fmt::Display,
+    B::Error: Display,
 {
     let broken = |error: B::Error| Fault::unreadable(kind, error);
     let values = book.worksheet_range(name).map_err(broken)?;
