@@ -16,6 +16,10 @@ use crate::output::Output;
 use crate::package::Package;
 use crate::sheet::Sheet;
 
+/// Of the largest sheet that there is.
+const ROWS: u32 = 1 << 20;
+const COLUMNS: u32 = 1 << 14;
+
 type Bytes<'a> = Cursor<&'a [u8]>;
 
 enum Book<'a> {
@@ -106,15 +110,13 @@ fn fill_one_by_one(book: &mut Xlsx<Bytes<'_>>, name: &str, cells: Cells, sheet: 
     match cells {
         Cells::Data => {
             while let Some(cell) = reader.next_cell().map_err(broken)? {
-                let (row, column) = cell.get_position();
-                sheet.put(row, column, shown(&own(cell.get_value())));
+                put(sheet, Kind::Xlsx, cell.get_position(), shown(&own(cell.get_value())))?;
             }
         }
         Cells::Formulas => {
             while let Some(cell) = reader.next_cell_with_formula().map_err(broken)? {
-                let (row, column) = cell.pos;
                 let text = cell.formula.map_or_else(|| shown(&own(&cell.value)), |formula| format!("={formula}"));
-                sheet.put(row, column, text);
+                put(sheet, Kind::Xlsx, cell.pos, text)?;
             }
         }
     }
@@ -135,16 +137,26 @@ where
     let values = book.worksheet_range(name).map_err(broken)?;
     let (top, left) = values.start().unwrap_or_default();
     for (row, column, value) in values.used_cells() {
-        sheet.put(top + row as u32, left + column as u32, shown(value));
+        put(sheet, kind, (top.saturating_add(row as u32), left.saturating_add(column as u32)), shown(value))?;
     }
     if cells == Cells::Formulas {
         let formulas = book.worksheet_formula(name).map_err(broken)?;
         let (top, left) = formulas.start().unwrap_or_default();
         for (row, column, formula) in formulas.used_cells() {
             let formula = formula.trim_start_matches("of:").trim_start_matches('=');
-            sheet.put(top + row as u32, left + column as u32, format!("={formula}"));
+            let place = (top.saturating_add(row as u32), left.saturating_add(column as u32));
+            put(sheet, kind, place, format!("={formula}"))?;
         }
     }
+    Ok(())
+}
+
+/// The readers of the formats do not know where sheets end.
+fn put(sheet: &mut Sheet, kind: Kind, (row, column): (u32, u32), text: String) -> Result<(), Fault> {
+    if row >= ROWS || column >= COLUMNS {
+        return Err(Fault::unreadable(kind, "one of its cells stands outside of any sheet"));
+    }
+    sheet.put(row, column, text);
     Ok(())
 }
 
