@@ -46,6 +46,9 @@ enum Command {
     /// Make a picture of a drawing; the server starts it.
     #[command(hide = true)]
     PaintDrawing(drawing::Arguments),
+    /// Read a document; the server starts it.
+    #[command(hide = true)]
+    ReadDocument,
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -68,6 +71,9 @@ fn main() -> ExitCode {
         Command::Corpus(arguments) => wait(corpus::run(arguments)),
         // It bounds its process, in which nothing else may be.
         Command::PaintDrawing(arguments) => return drawing::run(&arguments),
+        Command::ReadDocument => {
+            return antiphon_documents::child::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

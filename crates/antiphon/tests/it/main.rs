@@ -8,6 +8,7 @@ mod commits;
 mod conversations;
 mod crash;
 mod credentials;
+mod documents;
 mod environments;
 mod erasure;
 mod files;
