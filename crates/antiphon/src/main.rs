@@ -14,6 +14,7 @@ mod configuration;
 mod corpus;
 mod data;
 mod drawing;
+mod hearing;
 mod keys;
 mod models;
 mod paths;
@@ -45,6 +46,9 @@ enum Command {
     /// Make a picture of a drawing; the server starts it.
     #[command(hide = true)]
     PaintDrawing(drawing::Arguments),
+    /// Write down what is said in a sound; the server starts it.
+    #[command(hide = true)]
+    Hear,
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         Command::Corpus(arguments) => wait(corpus::run(arguments)),
         // It bounds its process, in which nothing else may be.
         Command::PaintDrawing(arguments) => return drawing::run(&arguments),
+        Command::Hear => return hearing::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,6 +11,7 @@ mod credentials;
 mod environments;
 mod erasure;
 mod files;
+mod hearing;
 mod images;
 mod server;
 mod triggers;
