@@ -14,6 +14,7 @@ mod configuration;
 mod corpus;
 mod data;
 mod drawing;
+mod hearing;
 mod keys;
 mod models;
 mod paths;
@@ -49,6 +50,12 @@ enum Command {
     /// Read a document; the server starts it.
     #[command(hide = true)]
     ReadDocument,
+    /// Write down what is said in a sound; the server starts it.
+    #[command(hide = true)]
+    Hear,
+    /// Say what is seen in a picture; the server starts it.
+    #[command(hide = true)]
+    Look,
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -74,6 +81,8 @@ fn main() -> ExitCode {
         Command::ReadDocument => {
             return antiphon_documents::child::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
+        Command::Hear => return hearing::run(),
+        Command::Look => return antiphon_media::look().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ mod documents;
 mod environments;
 mod erasure;
 mod files;
+mod hearing;
 mod images;
 mod media;
 mod server;
