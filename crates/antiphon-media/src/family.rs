@@ -48,8 +48,14 @@ pub(crate) fn agreed(kind: MediaKind, declared: &str, bytes: &[u8]) -> Result<St
     }
 }
 
+/// Whether bytes begin like an image of a kind that is decoded here.
+pub(crate) fn is_decoded(bytes: &[u8]) -> bool {
+    const DECODED: [&str; 6] = ["image/png", "image/jpeg", "image/gif", "image/tiff", "image/webp", "image/bmp"];
+    found(bytes).is_some_and(|(name, _)| DECODED.contains(&name))
+}
+
 /// A type without its parameters.
-pub(crate) fn essence(declared: &str) -> String {
+fn essence(declared: &str) -> String {
     declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 

@@ -103,7 +103,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         store,
         models: Models::new(served, config.server.strict_models).with_images(artist),
         tools: Arc::new(tools::open(&config, data.path(), address, sandbox, belongings).await?),
-        perceiver: senses::open(&config, address, files.clone())?,
+        perceiver: senses::open(&config, address, &library, files.clone())?,
         ambient: Arc::new(Machine),
         seal: data.seal(),
         limits: Limits {

@@ -32,7 +32,11 @@ async fn text_is_read_in_its_charset_and_markup_without_its_marks() {
     ] {
         assert_eq!(read(&world, medium.clone()).await, text, "{medium:?}");
     }
-    assert!(read(&world, document("text/csv", b"city,people\nRome,3")).await.contains("Rome"));
+    let table = "| city | people |\n|---|---|\n| Rome | 3 |";
+    assert_eq!(read(&world, document("text/csv", b"city,people\nRome,3")).await, table);
+    let second = processed("text/csv", b"a,b\nc,d", json!({"spreadsheet_options": {"visible_cells": "B1:B2"}}));
+    let text = read(&world, second).await;
+    assert!(text.contains('b') && text.contains('d') && !text.contains('a'), "{text}");
 }
 
 #[tokio::test]
@@ -55,6 +59,18 @@ async fn what_is_not_read_is_refused_by_its_field() {
         (
             medium(MediaKind::Image, "image/png", b"%PDF-1.7"),
             "`mime_type`: it says `image/png`, and the data are `application/pdf`",
+        ),
+        (document("application/msword", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "`mime_type`: documents of type"),
+        (document("application/pdf", b"%PDF-1.7"), "`data`: the document could not be decoded as application/pdf"),
+        (
+            medium(MediaKind::Image, "image/png", b"\x89PNG\r\n\x1a\n"),
+            "the model takes no image input, and what would read it is not installed; `antiphon models pull \
+             ppocr-v6-small` installs it",
+        ),
+        (
+            medium(MediaKind::Audio, "audio/wav", b"RIFF\0\0\0\0WAVE"),
+            "the model takes no audio input, and what would read it is not installed; `antiphon models pull \
+             whisper-base` installs it",
         ),
         (medium(MediaKind::Video, "video/mp4", b"\0\0\0\x18ftypisom"), "the model takes no video input"),
     ] {
@@ -90,6 +106,8 @@ async fn a_model_that_takes_a_kind_gets_it_with_its_right_type_or_not_at_all() {
 async fn what_was_read_before_takes_no_time() {
     let world = World::new().await;
     let medium = document("text/plain", b"once");
+    world.senses.accept(&medium, Route::Perceive).await.unwrap();
     let first = world.senses.perceive(&medium).await.unwrap();
+    assert!(first.seconds > 0.0, "it was read when it was accepted");
     assert_eq!(world.senses.perceive(&medium).await.unwrap(), Derived { seconds: 0.0, ..first });
 }

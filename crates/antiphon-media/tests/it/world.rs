@@ -1,12 +1,15 @@
 //! Files in a folder, and one host that a rewrite leads to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use antiphon_documents::Reader;
+use antiphon_documents::confined::Program;
 use antiphon_engine::{Ambient, MediaKind, Medium, ProjectId};
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_fetch::{FetchOptions, Fetcher, Limits, Lookup, Rewrite, SystemLookup};
 use antiphon_files::{Begun, FileLimits, Files, FilesOptions, Received, Target};
-use antiphon_media::{Senses, SensesOptions};
+use antiphon_media::{Means, Senses, SensesOptions};
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::{CreateFile, MediaOptions};
 use base64::Engine as _;
@@ -57,7 +60,8 @@ impl World {
             ..FetchOptions::default()
         };
         let fetcher = Fetcher::new(fetch, &lookup).unwrap();
-        Self { senses: Senses::new(options, fetcher, files.clone()), files, _folder: folder }
+        let means = Means { documents: reader(), eyes: None, ears: None };
+        Self { senses: Senses::new(options, means, fetcher, files.clone()), files, _folder: folder }
     }
 
     /// Keeps a file of a project; the answer is its name.
@@ -69,6 +73,14 @@ impl World {
             other => panic!("expected a file, got {other:?}"),
         }
     }
+}
+
+/// The example of this package that Cargo builds beside the tests.
+fn reader() -> Reader {
+    let test = std::env::current_exe().unwrap();
+    let executable = test.parent().unwrap().parent().unwrap().join("examples/antiphon-media-reader");
+    // A machine that is busy with other tests is slow.
+    Reader::new(Program { executable, arguments: Vec::new() }).within(Duration::from_secs(60))
 }
 
 /// A host that sends `/words.txt`, one file without a type, and things that nobody wants.
