@@ -20,6 +20,7 @@ mod paths;
 mod proof;
 mod secrets;
 mod serve;
+mod sight;
 mod tools;
 
 /// The Interactions API on your own machines.
@@ -45,6 +46,9 @@ enum Command {
     /// Make a picture of a drawing; the server starts it.
     #[command(hide = true)]
     PaintDrawing(drawing::Arguments),
+    /// See what is in a picture; the server starts it.
+    #[command(hide = true)]
+    Look(sight::Arguments),
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         Command::Corpus(arguments) => wait(corpus::run(arguments)),
         // It bounds its process, in which nothing else may be.
         Command::PaintDrawing(arguments) => return drawing::run(&arguments),
+        Command::Look(arguments) => return sight::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
