@@ -53,6 +53,8 @@ elas só estão à espera. Quando o último camião parte, a praça é lavada co
 Quem chega às nove encontra um lugar vazio que cheira a sal, e nunca imaginaria o que aconteceu ali.""",
 }
 
+THINGS = {"coffee": "espresso", "chelsea": "Egyptian cat", "rocket": "missile"}
+
 
 def font(number, size):
     return ImageFont.truetype(FONTS[number % len(FONTS)], size)
@@ -164,6 +166,8 @@ def main():
                 else:
                     picture.quantize(16).save(HERE / name, optimize=True)
                 truth[name] = {"group": group, "language": language, "lines": lines}
+    for thing, name in THINGS.items():
+        truth[f"thing-{thing}.jpg"] = {"thing": name}
     (HERE / "truth.json").write_text(json.dumps(truth, ensure_ascii=False, indent=1) + "\n")
 
 

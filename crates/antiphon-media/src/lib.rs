@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cache::Cache;
-pub use crate::picture::{Eyes, look};
+pub use crate::picture::Eyes;
 pub use crate::sound::Ears;
 
 /// What an operator decides.

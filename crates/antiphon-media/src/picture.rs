@@ -1,71 +1,15 @@
 //! What is written and may be seen in pictures, which a process of its own looks at.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
-use std::time::Duration;
 
-use antiphon_documents::confined::{Ended, Program, confine};
 use antiphon_engine::{Derived, Medium};
-use antiphon_sight::{Eye, Fault, Limits, Paths, Picture, Seen, check, decode};
+use antiphon_sight::{Fault, Limits, Looker, NotSeen, Seen, check};
 use antiphon_wire::{Code, Error, Resolution};
-use serde::{Deserialize, Serialize};
 use tracing::error;
 
 /// What looks.
 #[derive(Clone, Debug)]
-pub struct Eyes {
-    /// It does what [`look`] does.
-    pub program: Program,
-    /// Where the networks are that find and read writing.
-    pub reading: PathBuf,
-    /// Where the one is that names things, if it is installed.
-    pub labels: Option<PathBuf>,
-}
-
-/// For that a picture takes longer, by the clock, it is given up.
-const TIME: Duration = Duration::from_secs(60);
-
-/// Of computing, for one picture.
-const SECONDS: u64 = 60;
-
-/// Networks, a picture of 50 million pixels and what is made of it.
-const MEMORY: u64 = 1 << 30;
-
-/// More is no picture that a request can hold.
-const MOST_BYTES: u64 = 256 << 20;
-
-const MOST_ANSWER: usize = 16 << 20;
-
-/// What is to be looked at.
-#[derive(Serialize, Deserialize)]
-struct Order {
-    subject: Subject,
-    resolution: antiphon_sight::Resolution,
-    reading: PathBuf,
-    labels: Option<PathBuf>,
-}
-
-#[derive(Serialize, Deserialize)]
-enum Subject {
-    File {
-        claimed: Option<String>,
-    },
-    /// Rows of three bytes each.
-    Pixels {
-        width: u32,
-        height: u32,
-    },
-}
-
-#[derive(Serialize, Deserialize)]
-enum Answer {
-    Seen(Seen),
-    /// Of the picture.
-    Fault(String),
-    /// Of this machine.
-    Broken(String),
-}
+pub struct Eyes(pub Looker);
 
 impl Eyes {
     /// The names of the models, and of what installs them.
@@ -73,14 +17,14 @@ impl Eyes {
     pub const LABELS: &str = "efficientnet-lite0";
 
     pub(crate) async fn look(&self, medium: &Medium, bytes: &[u8]) -> Result<Derived, Error> {
-        let claimed = Some(medium.mime_type.clone()).filter(|declared| !declared.is_empty());
-        let seen = self.ask(Subject::File { claimed }, bytes, medium.options.resolution).await?;
+        let claimed = Some(medium.mime_type.as_str()).filter(|declared| !declared.is_empty());
+        let seen = self.see(bytes, claimed, medium.options.resolution).await?;
         let mut tools = vec![Self::READING.to_owned()];
-        tools.extend(self.labels.as_ref().map(|_| Self::LABELS.to_owned()));
+        tools.extend(self.0.labels.as_ref().map(|_| Self::LABELS.to_owned()));
         Ok(Derived { text: text(&seen), tools, ..Derived::default() })
     }
 
-    /// The writing in a picture that is no file.
+    /// The writing in a picture that is no file: rows of red, green and blue, a byte each.
     pub(crate) async fn writing(
         &self,
         width: u32,
@@ -88,66 +32,25 @@ impl Eyes {
         pixels: &[u8],
         resolution: Option<Resolution>,
     ) -> Result<String, Error> {
-        Ok(self.ask(Subject::Pixels { width, height }, pixels, resolution).await?.text())
+        let file = bitmap(width, height, pixels);
+        let seen = self.see(&file, Some("image/bmp"), Some(resolution.unwrap_or(Resolution::High))).await?;
+        Ok(seen.text())
     }
 
-    async fn ask(&self, subject: Subject, bytes: &[u8], resolution: Option<Resolution>) -> Result<Seen, Error> {
+    async fn see(&self, bytes: &[u8], claimed: Option<&str>, resolution: Option<Resolution>) -> Result<Seen, Error> {
         let resolution = match resolution {
             Some(Resolution::Low) => antiphon_sight::Resolution::Low,
             Some(Resolution::Medium) | None => antiphon_sight::Resolution::Medium,
             Some(Resolution::High) => antiphon_sight::Resolution::High,
             Some(Resolution::UltraHigh) => antiphon_sight::Resolution::UltraHigh,
         };
-        let order = Order { subject, resolution, reading: self.reading.clone(), labels: self.labels.clone() };
-        let mut line = serde_json::to_vec(&order).map_err(|error| broken(&error.to_string()))?;
-        line.push(b'\n');
-        let answer = match self.program.run(&[&line, bytes], TIME, MOST_ANSWER).await {
-            Ok(answer) => answer,
-            Err(Ended::Limits) => return Err(Error::invalid("data", "the image could not be processed within limits")),
-            Err(Ended::Failed(why)) => return Err(broken(&why)),
-        };
-        match serde_json::from_slice(&answer) {
-            Ok(Answer::Seen(seen)) => Ok(seen),
-            Ok(Answer::Fault(message)) => Err(Error::invalid("data", message)),
-            Ok(Answer::Broken(why)) => Err(broken(&why)),
-            Err(error) => Err(broken(&error.to_string())),
-        }
-    }
-}
-
-/// Does the work of the process that looks: reads an order and a picture from its input and writes
-/// what is seen. Before it reads the picture it has given up all but computing.
-///
-/// # Errors
-/// Those of reading, writing and giving up.
-pub fn look() -> io::Result<()> {
-    let mut input = BufReader::new(io::stdin().lock());
-    let mut line = String::new();
-    input.by_ref().take(64 << 10).read_line(&mut line)?;
-    let order: Order = serde_json::from_str(&line)?;
-    let eye = Eye::load(&Paths::of_bundles(&order.reading, order.labels.as_deref()));
-    confine(SECONDS, MEMORY)?;
-    let mut bytes = Vec::new();
-    input.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    let answer = match eye {
-        Err(why) => Answer::Broken(why.to_string()),
-        Ok(eye) => match picture(order.subject, bytes) {
-            Err(fault) => Answer::Fault(fault.to_string()),
-            Ok(picture) => match eye.look(&picture, order.resolution) {
-                Ok(seen) => Answer::Seen(seen),
-                Err(why) => Answer::Broken(why.to_string()),
-            },
-        },
-    };
-    let mut output = io::stdout().lock();
-    serde_json::to_writer(&mut output, &answer)?;
-    output.flush()
-}
-
-fn picture(subject: Subject, bytes: Vec<u8>) -> Result<Picture, Fault> {
-    match subject {
-        Subject::File { claimed } => decode(&bytes, claimed.as_deref(), &Limits::default()),
-        Subject::Pixels { width, height } => Picture::of_pixels(width, height, bytes),
+        self.0.look(bytes, claimed, resolution).await.map_err(|why| match why {
+            NotSeen::Fault(_) | NotSeen::Limits => Error::invalid("data", why.to_string()),
+            why => {
+                error!(%why, "Images cannot be looked at");
+                Error::new(Code::ServiceUnavailable, "The server cannot look at images now; its log has the cause")
+            }
+        })
     }
 }
 
@@ -191,7 +94,42 @@ fn text(seen: &Seen) -> String {
     text
 }
 
-fn broken(why: &str) -> Error {
-    error!(why, "Images cannot be looked at");
-    Error::new(Code::ServiceUnavailable, "The server cannot look at images now; its log has the cause")
+/// A picture as a file of the plainest kind (BMP, 24 bits).
+fn bitmap(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
+    const HEAD: u32 = 54;
+    let row = width.saturating_mul(3);
+    let padded = row.next_multiple_of(4);
+    let padding = (padded - row) as usize;
+    let size = padded.saturating_mul(height);
+    let mut file = Vec::with_capacity((HEAD + size) as usize);
+    file.extend(b"BM");
+    for number in [HEAD + size, 0, HEAD, 40, width, height, 1 | 24 << 16, 0, size, 0, 0, 0, 0] {
+        file.extend(number.to_le_bytes());
+    }
+    // From the lowest row to the highest, blue first.
+    for line in pixels.chunks_exact(row.max(1) as usize).rev() {
+        for pixel in line.chunks_exact(3) {
+            file.extend([pixel[2], pixel[1], pixel[0]]);
+        }
+        file.resize(file.len() + padding, 0);
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_sight::{Picture, decode};
+
+    use super::*;
+
+    #[test]
+    fn pixels_become_a_file_that_is_decoded_to_them() {
+        for (width, height) in [(1, 1), (2, 3), (3, 2), (5, 1), (4, 4)] {
+            let pixels: Vec<u8> = (0..width * height * 3).map(|at| (at * 7 % 251) as u8).collect();
+            let file = bitmap(width, height, &pixels);
+            let mut expected = Picture::of_pixels(width, height, pixels).unwrap();
+            expected.mime_type = "image/bmp";
+            assert_eq!(decode(&file, Some("image/bmp"), &Limits::default()), Ok(expected));
+        }
+    }
 }

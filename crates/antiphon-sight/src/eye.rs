@@ -43,6 +43,18 @@ pub enum Resolution {
 }
 
 impl Resolution {
+    const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::UltraHigh];
+
+    /// As the API writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::UltraHigh => "ultra_high",
+        }
+    }
+
     /// The longest side of what the finding network sees, in pixels.
     const fn side(self) -> u32 {
         match self {
@@ -59,6 +71,15 @@ impl Resolution {
             Self::Medium => 1920,
             Self::High | Self::UltraHigh => 2560,
         }
+    }
+}
+
+impl std::str::FromStr for Resolution {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|resolution| resolution.name() == name);
+        known.ok_or_else(|| format!("expected low, medium, high or ultra_high, got `{}`", name.escape_debug()))
     }
 }
 

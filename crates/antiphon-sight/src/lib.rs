@@ -12,6 +12,7 @@
 //! | `region`, `geometry` | a map of where writing is, to tilted rectangles around its lines |
 //! | `crop`, `alphabet` | one line as a picture, and the network's answer as text |
 //! | `order` | lines in the order of reading |
+//! | `looker` | the same in a process of its own |
 //! | `label`, `colour` | what may be on it, and what it is painted in |
 
 mod alphabet;
@@ -22,6 +23,7 @@ mod fault;
 mod geometry;
 mod kind;
 mod label;
+mod looker;
 mod network;
 mod order;
 mod picture;
@@ -31,5 +33,6 @@ pub use colour::Colour;
 pub use eye::{Eye, Label, Line, Paths, Resolution, Seen};
 pub use fault::Fault;
 pub use geometry::Point;
+pub use looker::{FAULT, Looker, MOST_BYTES, NotSeen};
 pub use network::Broken;
 pub use picture::{Limits, Picture, check, decode};

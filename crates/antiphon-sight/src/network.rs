@@ -39,6 +39,14 @@ impl Network {
         }
     }
 
+    /// Reads the bytes of an ONNX file.
+    pub(crate) fn read(name: &str, bytes: Vec<u8>) -> Result<Self, Broken> {
+        match Model::load(bytes) {
+            Ok(model) => Ok(Self { name: name.to_owned(), model }),
+            Err(error) => Err(Broken { network: name.to_owned(), reason: error.to_string() }),
+        }
+    }
+
     /// A text that the file keeps beside the network.
     pub(crate) fn note(&self, key: &str) -> Result<&str, Broken> {
         self.model.metadata().get(key).ok_or_else(|| self.broken(&format!("it has no `{key}`")))

@@ -59,7 +59,6 @@ fn divide(places: Vec<Place>, rows: &mut Vec<Vec<usize>>) {
         divide(right, rows);
         return;
     }
-    // Across the page, above and below of columns, there may be more: what is in one piece down to a wide line.
     if let Some((above, below)) = bands(&places) {
         divide(above, rows);
         divide(below, rows);
@@ -93,25 +92,23 @@ fn is_prose(column: &[Place]) -> bool {
     median(column.iter().map(|place| (place.right - place.left) / place.height.max(1.0))) >= PROSE
 }
 
-/// Divides after the rows that stand in the way of columns, or before them.
+/// Divides where columns begin or end, below or above lines that run across them.
 fn bands(places: &[Place]) -> Option<(Vec<Place>, Vec<Place>)> {
-    if places.len() < 5 {
-        return None;
-    }
     let mut sorted = places.to_vec();
     sorted.sort_by(|a, b| a.middle.total_cmp(&b.middle));
     let left = sorted.iter().map(|place| place.left).fold(f32::MAX, f32::min);
     let right = sorted.iter().map(|place| place.right).fold(f32::MIN, f32::max);
     let is_wide = |place: &Place| place.right - place.left > 0.6 * (right - left);
-    // As many wide lines as there are at the top; then those before the first wide one, which are columns or are not.
-    let wide = sorted.iter().take_while(|place| is_wide(place)).count();
-    let narrow = sorted.iter().take_while(|place| !is_wide(place)).count();
-    let at = if wide > 0 { wide } else { narrow };
-    if at == 0 || at == sorted.len() {
-        return None;
+    let mut begin = 0;
+    for run in sorted.chunk_by(|a, b| is_wide(a) == is_wide(b)) {
+        let end = begin + run.len();
+        if run.len() < sorted.len() && !is_wide(&run[0]) && columns(run).is_some() {
+            let (above, below) = sorted.split_at(if begin > 0 { begin } else { end });
+            return Some((above.to_vec(), below.to_vec()));
+        }
+        begin = end;
     }
-    let below = sorted.split_off(at);
-    Some((sorted, below))
+    None
 }
 
 /// Lines beside one another are a row, from its begin to its end.
@@ -193,6 +190,14 @@ mod tests {
     fn the_cells_of_a_table_are_read_row_by_row() {
         let cells: Vec<_> = (0..6).map(|cell| (300.0 * (cell % 2) as f32, 30.0 * (cell / 2) as f32, 70.0)).collect();
         assert_eq!(read(0.0, &cells), [[0, 1], [2, 3], [4, 5]]);
+    }
+
+    #[test]
+    fn a_bill_keeps_its_prices_beside_what_they_are_for() {
+        let entries: Vec<_> =
+            (0..6).flat_map(|row| [(0.0, 30.0 * row as f32, 300.0), (400.0, 30.0 * row as f32 - 2.0, 50.0)]).collect();
+        let expected: Vec<_> = (0..6).map(|row| vec![2 * row, 2 * row + 1]).collect();
+        assert_eq!(read(0.0, &entries), expected);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod proof;
 mod secrets;
 mod senses;
 mod serve;
+mod sight;
 mod tools;
 
 /// The Interactions API on your own machines.
@@ -53,9 +54,9 @@ enum Command {
     /// Write down what is said in a sound; the server starts it.
     #[command(hide = true)]
     Hear,
-    /// Say what is seen in a picture; the server starts it.
+    /// See what is in a picture; the server starts it.
     #[command(hide = true)]
-    Look,
+    Look(sight::Arguments),
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
             return antiphon_documents::child::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
         Command::Hear => return hearing::run(),
-        Command::Look => return antiphon_media::look().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Command::Look(arguments) => return sight::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use antiphon_files::Files;
 use antiphon_hearing::Listener;
 use antiphon_media::{Ears, Eyes, MOST_BYTES, Means, Senses, SensesOptions};
 use antiphon_models::Library;
+use antiphon_sight::Looker;
 use tracing::info;
 
 use crate::config::{Config, Fallback};
@@ -33,16 +34,14 @@ pub(crate) fn open(
 fn means(library: &Library) -> Result<Means, Failed> {
     let executable = std::env::current_exe()
         .map_err(|error| Failed::new(format!("where this executable is cannot be found: {error}")))?;
-    let program = |does: &str| Program { executable: executable.clone(), arguments: vec![does.to_owned()] };
-    let eyes = library.bundle(Eyes::READING).ok().map(|reading| Eyes {
-        program: program("look"),
-        reading,
-        labels: library.bundle(Eyes::LABELS).ok(),
+    let eyes = library.bundle(Eyes::READING).ok().map(|reading| {
+        Eyes(Looker { program: executable.clone(), reading, labels: library.bundle(Eyes::LABELS).ok() })
     });
     let ears = library.bundle(Ears::MODEL).ok().map(|folder| Ears {
         listener: Listener { executable: executable.clone(), arguments: vec!["hear".to_owned()] },
         folder,
     });
     info!(images = eyes.is_some(), recordings = ears.is_some(), "Media that models do not take are read");
-    Ok(Means { documents: Reader::new(program("read-document")), eyes, ears })
+    let reader = Program { executable, arguments: vec!["read-document".to_owned()] };
+    Ok(Means { documents: Reader::new(reader), eyes, ears })
 }

@@ -1,0 +1,4 @@
+//! What becomes of pictures, good and hostile; no networks are needed.
+
+mod hostile;
+mod picture;
