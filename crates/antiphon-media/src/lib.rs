@@ -97,9 +97,9 @@ impl Senses {
         self.means.eyes.as_ref().ok_or_else(|| missing(MediaKind::Image, Eyes::READING))
     }
 
-    /// What listens to recordings.
-    fn ears(&self) -> Result<&Ears, Error> {
-        self.means.ears.as_ref().ok_or_else(|| missing(MediaKind::Audio, Ears::MODEL))
+    /// What listens to recordings, and to the sound of videos.
+    fn ears(&self, kind: MediaKind) -> Result<&Ears, Error> {
+        self.means.ears.as_ref().ok_or_else(|| missing(kind, Ears::MODEL))
     }
 
     /// Whether a medium can be read here, and what it is. What takes no longer to read than to
@@ -114,12 +114,11 @@ impl Senses {
                 self.eyes()?;
                 decodable(mime_type, bytes).await
             }
-            MediaKind::Audio => {
-                let ears = self.ears()?;
+            MediaKind::Audio | MediaKind::Video => {
+                let ears = self.ears(medium.kind)?;
                 let _turn = self.turn().await?;
                 ears.check(medium, &bytes).await
             }
-            MediaKind::Video => Err(not_taken(MediaKind::Video)),
             MediaKind::Document => {
                 let _turn = self.turn().await?;
                 let began = Instant::now();
@@ -139,8 +138,7 @@ impl Senses {
         let began = Instant::now();
         let derived = match medium.kind {
             MediaKind::Image => self.eyes()?.look(medium, &bytes).await?,
-            MediaKind::Audio => self.ears()?.listen(medium, &bytes).await?,
-            MediaKind::Video => return Err(not_taken(MediaKind::Video)),
+            MediaKind::Audio | MediaKind::Video => self.ears(medium.kind)?.listen(medium, &bytes).await?,
             MediaKind::Document => {
                 let documents = &self.means.documents;
                 let read = document::read(documents, medium, &bytes).await?;

@@ -118,9 +118,25 @@ fn bitmap(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_sight::{Picture, decode};
+    use antiphon_sight::{Colour, Label, Picture, decode};
+    use pretty_assertions::assert_eq;
 
     use super::*;
+
+    #[test]
+    fn what_was_seen_is_said_and_what_was_not() {
+        let nothing =
+            Seen { lines: Vec::new(), labels: Vec::new(), colours: Vec::new(), width: 3, height: 2, seconds: 0.0 };
+        let expected =
+            "The image is 3 pixels wide and 2 high.\nNo writing was found in it.\nWhat it shows is not known.\n";
+        assert_eq!(text(&nothing), expected);
+        let label = Label { name: "espresso".to_owned(), chance: 0.954 };
+        let colour = Colour { name: "brown".to_owned(), share: 0.5 };
+        let seen = Seen { labels: vec![label], colours: vec![colour], ..nothing };
+        let expected = "The image is 3 pixels wide and 2 high. Most of it is brown.\nNo writing was found in it.\n\
+                        A small classifier guesses that it may show: espresso (95 %).\n";
+        assert_eq!(text(&seen), expected);
+    }
 
     #[test]
     fn pixels_become_a_file_that_is_decoded_to_them() {
