@@ -303,7 +303,9 @@ impl Eye {
             [1, _, letters] if letters == self.alphabet.len() => Ok(self.alphabet.read(&answer.values)),
             _ => {
                 let letters = self.alphabet.len();
-                Err(self.recogniser.broken(&format!("it knows {letters} letters and answers in the shape {:?}", answer.shape)))
+                Err(self
+                    .recogniser
+                    .broken(&format!("it knows {letters} letters and answers in the shape {:?}", answer.shape)))
             }
         }
     }

@@ -131,7 +131,8 @@ impl Tilted {
     /// From its upper left corner, in the order of the clock.
     pub(crate) fn corners(&self) -> [Point; 4] {
         let down = self.along.turned();
-        let corner = |x: f32, y: f32| self.centre.plus(self.along, x * self.width / 2.0).plus(down, y * self.height / 2.0);
+        let corner =
+            |x: f32, y: f32| self.centre.plus(self.along, x * self.width / 2.0).plus(down, y * self.height / 2.0);
         [corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)]
     }
 

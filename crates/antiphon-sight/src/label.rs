@@ -144,7 +144,8 @@ impl Builder {
         let [scale, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
             .map(|part| self.tensor(&format!("{norm}.{part}")).and_then(|tensor| one_each(tensor, outputs)));
         let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
-        let scale: Vec<f32> = scale.iter().zip(&variance).map(|(scale, variance)| scale / (variance + EPSILON).sqrt()).collect();
+        let scale: Vec<f32> =
+            scale.iter().zip(&variance).map(|(scale, variance)| scale / (variance + EPSILON).sqrt()).collect();
         let size = (weight.values.len() / outputs.max(1)).max(1);
         for (number, value) in weight.values.iter_mut().enumerate() {
             *value *= scale[number / size];
@@ -182,7 +183,11 @@ impl Builder {
 }
 
 fn one_each(tensor: Tensor, count: usize) -> Result<Vec<f32>, String> {
-    if tensor.shape == [count] { Ok(tensor.values) } else { Err(format!("expected {count} numbers, got {:?}", tensor.shape)) }
+    if tensor.shape == [count] {
+        Ok(tensor.values)
+    } else {
+        Err(format!("expected {count} numbers, got {:?}", tensor.shape))
+    }
 }
 
 #[cfg(test)]

@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn lines_are_read_down_and_rows_from_left_to_right_however_the_page_is_turned() {
         for degrees in [0.0, 3.0, 45.0, 90.0, 177.0, 180.0, 270.0] {
-            let order = read(degrees, &[(300.0, 2.0, 100.0), (0.0, 60.0, 200.0), (0.0, 0.0, 200.0), (0.0, 30.0, 200.0)]);
+            let order =
+                read(degrees, &[(300.0, 2.0, 100.0), (0.0, 60.0, 200.0), (0.0, 0.0, 200.0), (0.0, 30.0, 200.0)]);
             assert_eq!(order, [vec![2, 0], vec![3], vec![1]], "{degrees}");
         }
     }

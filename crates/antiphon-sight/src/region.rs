@@ -89,7 +89,11 @@ mod tests {
     use super::*;
 
     /// A map of which the rectangles hold a chance.
-    fn lines(width: usize, height: usize, written: &[(std::ops::Range<usize>, std::ops::Range<usize>, f32)]) -> Vec<Tilted> {
+    fn lines(
+        width: usize,
+        height: usize,
+        written: &[(std::ops::Range<usize>, std::ops::Range<usize>, f32)],
+    ) -> Vec<Tilted> {
         let mut chances = vec![0.0; width * height];
         for (columns, rows, chance) in written {
             for row in rows.clone() {
@@ -108,7 +112,10 @@ mod tests {
         let out = 1.6 * 280.0 * 6.0 / (2.0 * 286.0);
         let line = line.along_writing();
         assert_eq!(line.centre, Point::new(160.0, 33.0));
-        assert!((line.width - 280.0 - 2.0 * out).abs() < 0.01 && (line.height - 6.0 - 2.0 * out).abs() < 0.01, "{line:?}");
+        assert!(
+            (line.width - 280.0 - 2.0 * out).abs() < 0.01 && (line.height - 6.0 - 2.0 * out).abs() < 0.01,
+            "{line:?}"
+        );
     }
 
     #[test]

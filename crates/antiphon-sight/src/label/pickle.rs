@@ -266,7 +266,8 @@ mod tests {
     use super::*;
 
     fn storage_call(key: &str) -> Vec<u8> {
-        let text = |text: &str| [b"X".as_slice(), &u32::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat();
+        let text =
+            |text: &str| [b"X".as_slice(), &u32::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat();
         let mut bytes = b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec();
         bytes.extend(text("storage"));
         bytes.extend(b"ctorch\nFloatStorage\n");
