@@ -53,7 +53,7 @@ elas só estão à espera. Quando o último camião parte, a praça é lavada co
 Quem chega às nove encontra um lugar vazio que cheira a sal, e nunca imaginaria o que aconteceu ali.""",
 }
 
-THINGS = {"coffee": "espresso", "chelsea": "Egyptian cat", "rocket": "missile"}
+THINGS = {"coffee": "espresso", "chelsea": "Egyptian cat"}
 
 
 def font(number, size):

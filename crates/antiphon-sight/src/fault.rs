@@ -31,8 +31,8 @@ pub enum Fault {
     #[error("image has {pixels} pixels; expected at most {most}")]
     Pixels { pixels: u64, most: u64 },
 
-    #[error("image takes {bytes} bytes when it is decoded; expected at most {most}")]
-    Memory { bytes: u64, most: u64 },
+    #[error("image takes more than {most} bytes when it is decoded")]
+    Memory { most: u64 },
 }
 
 impl Fault {

@@ -48,8 +48,9 @@ impl Picture {
     /// [`Fault::Undecodable`] when there are not exactly `width * height` pixels, or none.
     pub fn of_pixels(width: u32, height: u32, pixels: Vec<u8>) -> Result<Self, Fault> {
         let found = pixels.len();
+        let wanted = u64::from(width).saturating_mul(u64::from(height)).saturating_mul(3);
         match RgbImage::from_raw(width, height, pixels) {
-            Some(whole) if whole.as_raw().len() == found && found > 0 => {
+            Some(whole) if found > 0 && found as u64 == wanted => {
                 Ok(Self { width, height, mime_type: "image/raw", pixels: kept(whole) })
             }
             Some(_) | None => {
@@ -88,7 +89,7 @@ fn open(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<DynamicImage, Fault
 
 fn read(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<DynamicImage, Fault> {
     let failed = |error: image::ImageError| match error {
-        image::ImageError::Limits(_) => Fault::Memory { bytes: limits.memory + 1, most: limits.memory },
+        image::ImageError::Limits(_) => Fault::Memory { most: limits.memory },
         error => Fault::undecodable(kind.mime_type(), &error),
     };
     if kind == Kind::Jpeg && !ends(bytes) {
@@ -111,7 +112,7 @@ fn read(bytes: &[u8], kind: Kind, limits: &Limits) -> Result<DynamicImage, Fault
         return Err(Fault::undecodable(kind.mime_type(), &format!("it is {width} x {height} pixels")));
     }
     if decoder.total_bytes() > limits.memory {
-        return Err(Fault::Memory { bytes: decoder.total_bytes(), most: limits.memory });
+        return Err(Fault::Memory { most: limits.memory });
     }
     // One that cannot be read turns nothing.
     let orientation = decoder.orientation();

@@ -85,5 +85,5 @@ fn limits_are_exact() {
         Err(Fault::Sides { width: 50, height: 30, most: 49 })
     );
     assert_eq!(check(&bytes, None, &Limits { area: 1499, ..limits }), Err(Fault::Pixels { pixels: 1500, most: 1499 }));
-    assert_eq!(check(&bytes, None, &Limits { memory: 4499, ..limits }), Err(Fault::Memory { bytes: 4500, most: 4499 }));
+    assert_eq!(check(&bytes, None, &Limits { memory: 4499, ..limits }), Err(Fault::Memory { most: 4499 }));
 }
