@@ -193,8 +193,9 @@ fn separator(text: &str) -> u8 {
         let agreeing = lines().filter(|line| count(line, separator) == first).count();
         if first == 0 { (0, 0) } else { (agreeing, first) }
     };
-    // Of equals the last one is taken: the comma.
-    [b'|', b'\t', b';', b','].into_iter().max_by_key(|separator| worth(char::from(*separator))).unwrap_or(b',')
+    // Of equals the last one is taken: what is rarer within fields.
+    let found = [b'|', b',', b';', b'\t'].into_iter().filter(|separator| worth(char::from(*separator)) > (0, 0));
+    found.max_by_key(|separator| worth(char::from(*separator))).unwrap_or(b',')
 }
 
 #[cfg(test)]

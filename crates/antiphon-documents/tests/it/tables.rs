@@ -23,11 +23,11 @@ fn cells_are_chosen_and_what_would_break_a_row_is_not_let_through() {
 
 #[test]
 fn what_is_left_out_is_said() {
-    let rows: String = (0..100_002).map(|row| format!("{row},x\n")).collect();
+    let rows = "1,2,3,4\n".repeat(50_002);
     let (_, left_out) = csv(&rows, &Options::default());
     let options = Options { visible_cells: Some("A1:A3".to_owned()), ..Options::default() };
-    assert_eq!(csv(&rows, &options).0, "| 0 |\n|---|\n| 1 |\n| 2 |");
-    assert!(left_out.iter().any(|what| what == "rows 100001 to 100002"), "{left_out:?}");
+    assert_eq!(csv(&rows, &options).0, "| 1 |\n|---|\n| 1 |\n| 1 |");
+    assert_eq!(left_out, ["rows 50001 to 50002"]);
     let wide = vec!["x"; 300].join(",");
     assert_eq!(csv(&wide, &Options::default()).1, ["columns after the first 256"]);
 }

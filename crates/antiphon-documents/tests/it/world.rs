@@ -84,8 +84,7 @@ pub(crate) fn xlsx(sheets: &[String]) -> Vec<u8> {
     let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     let package = "http://schemas.openxmlformats.org/package/2006/relationships";
     let numbers = 1..=sheets.len();
-    let list: String =
-        numbers.clone().map(|at| format!("<sheet name=\"S{at}\" sheetId=\"{at}\" r:id=\"r{at}\"/>")).collect();
+    let list: String = numbers.clone().map(|at| format!("<sheet name=\"S{at}\" sheetId=\"{at}\" r:id=\"r{at}\"/>")).collect();
     let book = format!("<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets>{list}</sheets></workbook>");
     let list: String = numbers
         .clone()
@@ -93,10 +92,16 @@ pub(crate) fn xlsx(sheets: &[String]) -> Vec<u8> {
         .collect();
     let relations = format!("<Relationships xmlns=\"{package}\">{list}</Relationships>");
     let names: Vec<_> = numbers.map(|at| format!("xl/worksheets/s{at}.xml")).collect();
-    let contents: Vec<_> =
-        sheets.iter().map(|sheet| format!("<worksheet xmlns=\"{main}\">{sheet}</worksheet>")).collect();
-    let mut entries: Vec<(&str, &[u8])> =
-        vec![("xl/workbook.xml", book.as_bytes()), ("xl/_rels/workbook.xml.rels", relations.as_bytes())];
+    let contents: Vec<_> = sheets.iter().map(|sheet| format!("<worksheet xmlns=\"{main}\">{sheet}</worksheet>")).collect();
+    let root = format!(
+        "<Relationships xmlns=\"{package}\"><Relationship Id=\"r1\" Type=\"{office}/officeDocument\" \
+         Target=\"xl/workbook.xml\"/></Relationships>"
+    );
+    let mut entries: Vec<(&str, &[u8])> = vec![
+        ("_rels/.rels", root.as_bytes()),
+        ("xl/workbook.xml", book.as_bytes()),
+        ("xl/_rels/workbook.xml.rels", relations.as_bytes()),
+    ];
     entries.extend(names.iter().map(String::as_str).zip(contents.iter().map(String::as_bytes)));
     archive(&entries)
 }
