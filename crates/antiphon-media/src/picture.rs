@@ -103,7 +103,7 @@ fn bitmap(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
     let size = padded.saturating_mul(height);
     let mut file = Vec::with_capacity((HEAD + size) as usize);
     file.extend(b"BM");
-    for number in [HEAD + size, 0, HEAD, 40, width, height, 1 | 24 << 16, 0, size, 0, 0, 0, 0] {
+    for number in [HEAD + size, 0, HEAD, 40, width, height, 1 | (24 << 16), 0, size, 0, 0, 0, 0] {
         file.extend(number.to_le_bytes());
     }
     // From the lowest row to the highest, blue first.
