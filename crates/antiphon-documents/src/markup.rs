@@ -56,7 +56,9 @@ impl<'a> Markup<'a> {
                     return Ok(Some(Node::Close(end.local_name().as_ref().to_vec())));
                 }
                 Event::Text(text) => return Ok(Some(Node::Text(text.decode().map_err(|error| broken(error.into()))?))),
-                Event::CData(text) => return Ok(Some(Node::Text(text.decode().map_err(|error| broken(error.into()))?))),
+                Event::CData(text) => {
+                    return Ok(Some(Node::Text(text.decode().map_err(|error| broken(error.into()))?)));
+                }
                 Event::GeneralRef(reference) => {
                     if let Some(character) = reference.resolve_char_ref().map_err(broken)? {
                         return Ok(Some(Node::Text(Cow::Owned(character.to_string()))));

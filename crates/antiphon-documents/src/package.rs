@@ -28,7 +28,8 @@ impl<'a> Package<'a> {
         if entries(bytes) > MOST_ENTRIES {
             return Err(Fault::limit("entries of its archive", MOST_ENTRIES));
         }
-        let broken = |error: ZipError| Fault::Unreadable { kind: "application/zip".to_owned(), reason: error.to_string() };
+        let broken =
+            |error: ZipError| Fault::Unreadable { kind: "application/zip".to_owned(), reason: error.to_string() };
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
         if archive.len() > MOST_ENTRIES {
             return Err(Fault::limit("entries of its archive", MOST_ENTRIES));

@@ -66,8 +66,7 @@ pub(crate) fn render(bytes: Vec<u8>, page: u32) -> Result<Picture, Fault> {
     }
     let settings = PixmapSettings { x_scale: scale, y_scale: scale, bg_color: WHITE };
     let cache = RenderCache::new();
-    let drawn =
-        hayro::render(found, &cache, &InterpreterSettings::default(), &RenderSettings::default(), &settings);
+    let drawn = hayro::render(found, &cache, &InterpreterSettings::default(), &RenderSettings::default(), &settings);
     // White behind all of it leaves nothing to be seen through.
     let pixels = drawn.data_as_u8_slice().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
     Ok(Picture { width: u32::from(drawn.width()), height: u32::from(drawn.height()), pixels })

@@ -62,7 +62,13 @@ fn it_gives_up_what_it_does_not_need() {
     let bounded = |limits: &str| {
         let of = |name: &str| limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
         let pair = |name: &str| of(name).split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>().join(" ");
-        [pair("Max cpu time"), pair("Max data size"), pair("Max open files"), pair("Max file size"), pair("Max core file size")]
+        [
+            pair("Max cpu time"),
+            pair("Max data size"),
+            pair("Max open files"),
+            pair("Max file size"),
+            pair("Max core file size"),
+        ]
     };
     // It bounds itself before it reads; that it has done so is seen from outside.
     let expected = ["8 8", "536870912 536870912", "3 3", "0 0", "0 0"].map(str::to_owned);

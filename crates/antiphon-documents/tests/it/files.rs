@@ -79,7 +79,11 @@ fn pages_of_the_programs_that_write_them() {
     assert_eq!(words("chromium.pdf"), [report]);
     assert_eq!(words("cairo.pdf"), ["Aviso à navegação O farol não está aceso até amanhã. Ships keep to the south."]);
     let paper = words("pdftex.pdf");
-    assert!(paper[0].starts_with("On efficient offices The first office is efficient: it files affidavits without difficulty."), "{paper:?}");
+    assert!(
+        paper[0]
+            .starts_with("On efficient offices The first office is efficient: it files affidavits without difficulty."),
+        "{paper:?}"
+    );
     assert!(paper[1].starts_with("Second page, with naïve café and São Paulo."), "{paper:?}");
     let twelve = whole("twelve-pages.pdf");
     assert_eq!((twelve.title.as_deref(), twelve.total), (Some("Twelve pages"), 12));
@@ -90,7 +94,8 @@ fn pages_of_the_programs_that_write_them() {
 
 #[test]
 fn presentations_slide_by_slide() {
-    let first = "# Tides and moons\n\nTwo tides a day\n\nSpring tides at full moon\n\nNotes:\n\nShow the chart of Lisbon.";
+    let first =
+        "# Tides and moons\n\nTwo tides a day\n\nSpring tides at full moon\n\nNotes:\n\nShow the chart of Lisbon.";
     let second = "# Alturas da maré\n\n| Porto | Altura |\n|---|---|\n| Leixões | 3,4 m |";
     let deck = whole("tides.pptx");
     assert_eq!((deck.kind, deck.title.as_deref(), deck.total), (Kind::Pptx, Some("Tides"), 3));
@@ -128,7 +133,8 @@ fn spreadsheets_sheet_by_sheet() {
 
 #[test]
 fn text_in_any_encoding() {
-    let bread = "Ação, coração e pão: o avô não está à mesa.\nA pensão custa 30 € por noite, já com o pequeno-almoço.\n";
+    let bread =
+        "Ação, coração e pão: o avô não está à mesa.\nA pensão custa 30 € por noite, já com o pequeno-almoço.\n";
     let thrice = bread.repeat(3);
     assert_eq!(plain("windows-1252.txt", "text/plain"), thrice);
     assert_eq!(plain("utf-16.txt", "text/plain"), bread);
@@ -139,7 +145,10 @@ fn text_in_any_encoding() {
     let lamp = "灯台の番人は毎晩ランプに火をともします。\n船は南を通ってください。\n";
     assert_eq!(plain("shift_jis.txt", "text/plain"), lamp);
     assert_eq!(text(&whole("shift_jis.txt")), lamp);
-    assert_eq!(plain("notes.md", "text/markdown"), "# Lighthouse\n\nThe lamp **turns** every ten seconds. Não há névoa.\n");
+    assert_eq!(
+        plain("notes.md", "text/markdown"),
+        "# Lighthouse\n\nThe lamp **turns** every ten seconds. Não há névoa.\n"
+    );
     assert_eq!(plain("lamp.json", "application/json"), "{\"lamp\": {\"seconds\": 10, \"cor\": \"âmbar\"}}\n");
     assert_eq!(plain("lamp.json", "text/x-unheard-of"), "{\"lamp\": {\"seconds\": 10, \"cor\": \"âmbar\"}}\n");
 }
@@ -156,7 +165,10 @@ fn pages_of_the_web() {
 
 #[test]
 fn tables_of_text() {
-    assert_eq!(plain("tides.csv", "text/csv"), "| port | height |\n|---|---|\n| Lisbon | 3.4 |\n| Leixões, north | 3.1 |");
+    assert_eq!(
+        plain("tides.csv", "text/csv"),
+        "| port | height |\n|---|---|\n| Lisbon | 3.4 |\n| Leixões, north | 3.1 |"
+    );
     let list = "| Nome | Preço | Nota |\n|---|---|---|\n| Pão | 1,50 | fresco; do dia |\n| Café | 0,90 | \\| |";
     assert_eq!(plain("windows-1252.csv", "text/csv"), list);
     // As Windows calls them.

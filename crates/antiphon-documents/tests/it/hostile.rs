@@ -81,7 +81,9 @@ fn what_is_cut_off_is_unreadable() {
         assert!(fault_of(share).starts_with("the document could not be decoded as application/zip: "));
     }
     let sheet = file("prices.xls");
-    assert!(fault(&sheet[..sheet.len() / 3]).starts_with("the document could not be decoded as application/vnd.ms-excel"));
+    assert!(
+        fault(&sheet[..sheet.len() / 3]).starts_with("the document could not be decoded as application/vnd.ms-excel")
+    );
 }
 
 #[test]
@@ -121,7 +123,10 @@ fn what_is_declared_as_another_family_is_refused_naming_both() {
         declared(b"only words", "application/pdf"),
         "the document is declared as `application/pdf` and is `text/plain`"
     );
-    assert_eq!(declared(b"\x89PNG\r\n\x1a\n", "application/pdf"), "the document is declared as `application/pdf` and is `image/png`");
+    assert_eq!(
+        declared(b"\x89PNG\r\n\x1a\n", "application/pdf"),
+        "the document is declared as `application/pdf` and is `image/png`"
+    );
     assert_eq!(declared(&lease, "audio/mpeg"), format!("the document is declared as `audio/mpeg` and is `{word}`"));
 }
 
@@ -131,12 +136,14 @@ fn older_and_encrypted_files_are_refused_by_their_type() {
     let unread = |kind: &str| format!("documents of type `{kind}` are not read; expected one of {supported}");
     assert_eq!(declared(&file("legacy.doc"), "application/msword"), unread("application/msword"));
     assert_eq!(fault(&file("legacy.ppt")), unread("application/vnd.ms-powerpoint"));
-    let sealed = |kind: &str| format!("the document is an encrypted `{kind}`; expected one without a password, of {supported}");
+    let sealed =
+        |kind: &str| format!("the document is an encrypted `{kind}`; expected one without a password, of {supported}");
     assert_eq!(fault(&file("encrypted.pdf")), sealed("application/pdf"));
     assert_eq!(fault(&file("encrypted.docx")), sealed("application/vnd.openxmlformats-officedocument"));
     let kind = "application/vnd.oasis.opendocument.text";
     let manifest = b"<manifest:manifest><manifest:file-entry><manifest:encryption-data/></manifest:file-entry></manifest:manifest>";
-    let odt = archive(&[("mimetype", kind.as_bytes()), ("META-INF/manifest.xml", manifest), ("content.xml", &noise(1, 500))]);
+    let odt =
+        archive(&[("mimetype", kind.as_bytes()), ("META-INF/manifest.xml", manifest), ("content.xml", &noise(1, 500))]);
     assert_eq!(fault(&odt), sealed(kind));
 }
 
@@ -150,7 +157,8 @@ fn markup_that_is_too_deep_is_refused() {
 
 #[test]
 fn markup_defines_nothing() {
-    let laughs: String = (1..10).map(|at| format!("<!ENTITY l{at} \"{}\">", format!("&l{};", at - 1).repeat(10))).collect();
+    let laughs: String =
+        (1..10).map(|at| format!("<!ENTITY l{at} \"{}\">", format!("&l{};", at - 1).repeat(10))).collect();
     let body = docx_of("<w:p><w:r><w:t>&l9;</w:t></w:r></w:p>");
     let bomb = format!("<!DOCTYPE w:document [<!ENTITY l0 \"ha\">{laughs}]>{body}");
     assert_eq!(fault(&docx(&bomb)), format!("{DOCX}: its XML has a document type of its own"));
@@ -159,7 +167,11 @@ fn markup_defines_nothing() {
     assert_eq!(fault(&docx(&body)), format!("{DOCX}: its XML names an entity that XML does not know"));
     let strings = b"<!DOCTYPE s [<!ENTITY l \"ha\">]><sst><si><t>&l;</t></si></sst>";
     let relations = b"<Relationships/>";
-    let book = archive(&[("xl/workbook.xml", b"<workbook/>"), ("xl/_rels/workbook.xml.rels", relations), ("xl/sharedStrings.xml", strings)]);
+    let book = archive(&[
+        ("xl/workbook.xml", b"<workbook/>"),
+        ("xl/_rels/workbook.xml.rels", relations),
+        ("xl/sharedStrings.xml", strings),
+    ]);
     assert_eq!(fault(&book), format!("{XLSX}: its XML has a document type of its own"));
 }
 
@@ -248,7 +260,8 @@ fn a_table_of_places_that_lies_is_not_believed() {
     let honest = page("0 0 600 800", stream("", b"BT /F 12 Tf 72 700 Td (Where it says) Tj ET"), Vec::new());
     let words = String::from_utf8(honest).unwrap();
     let table = words.find("xref").unwrap();
-    let lying = words[..table].to_owned() + &words[table..].replace("00000 n", "65535 n").replace("00000000", "99999999");
+    let lying =
+        words[..table].to_owned() + &words[table..].replace("00000 n", "65535 n").replace("00000000", "99999999");
     let beyond = words.replace("startxref\n", "startxref\n99999999999999999999");
     for file in [lying, beyond] {
         assert_eq!(text(&read(file.as_bytes()).unwrap()), "Where it says");

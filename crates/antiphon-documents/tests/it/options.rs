@@ -60,7 +60,8 @@ fn sheets_and_cells_are_chosen() {
         cells: Some(Cells::Data),
         ..Options::default()
     };
-    let table = "|  | A | B | C | D |\n|---|---|---|---|---|\n| 2 | Rope | 4.5 | 3 | 13.5 |\n| 3 | Lamp oil | 12 | 10 | 120 |";
+    let table =
+        "|  | A | B | C | D |\n|---|---|---|---|---|\n| 2 | Rope | 4.5 | 3 | 13.5 |\n| 3 | Lamp oil | 12 | 10 | 120 |";
     for name in ["prices.xlsx", "prices.xls", "prices.ods"] {
         let document = read_as(&file(name), None, &options).unwrap();
         let parts: Vec<_> = document.parts.iter().map(|part| (part.label.as_str(), part.text.as_str())).collect();
@@ -89,7 +90,10 @@ fn sheets_and_cells_that_there_are_not_are_refused() {
     let cells = |cells: &str| Options { visible_cells: Some(cells.to_owned()), ..Options::default() };
     let field = "`processing.spreadsheet_options.visible_cells`: expected cells as `A1:D10`";
     assert_eq!(refused("prices.xls", &cells("D10:A1")), format!("{field}, got D10:A1"));
-    assert_eq!(refused("pdftex.pdf", &index(1)), "`processing.spreadsheet_options`: expected a spreadsheet, got application/pdf");
+    assert_eq!(
+        refused("pdftex.pdf", &index(1)),
+        "`processing.spreadsheet_options`: expected a spreadsheet, got application/pdf"
+    );
 }
 
 #[test]
@@ -97,10 +101,13 @@ fn less_text_is_given_where_less_is_wanted() {
     let options = Options { most_characters: Some(100), ..Options::default() };
     let document = read_as(&file("twelve-pages.pdf"), None, &options).unwrap();
     let texts: Vec<_> = document.parts.iter().map(|part| part.text.as_str()).collect();
-    assert_eq!(texts, [
-        "This is page 1 of the twelve that there are.",
-        "This is page 2 of the twelve that there are.",
-        "This is page",
-    ]);
+    assert_eq!(
+        texts,
+        [
+            "This is page 1 of the twelve that there are.",
+            "This is page 2 of the twelve that there are.",
+            "This is page",
+        ]
+    );
     assert_eq!(document.left_out, ["all that follows the first 100 characters, in page 3"]);
 }

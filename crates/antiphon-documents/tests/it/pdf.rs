@@ -41,7 +41,12 @@ fn huge_pages_become_bounded_pictures() {
     let draw = || stream("", b"0 0 9 9 re f");
     let huge = render(&page("0 0 14400 7200", draw(), Vec::new()), 1).unwrap();
     assert_eq!((huge.width, huge.height), (4000, 2000));
-    for size in ["0 0 1000000000 1000000000", "0 0 0.001 100000", "0 0 99999999999999999999999999999999999999999 1", "0 0 -1 -1"] {
+    for size in [
+        "0 0 1000000000 1000000000",
+        "0 0 0.001 100000",
+        "0 0 99999999999999999999999999999999999999999 1",
+        "0 0 -1 -1",
+    ] {
         if let Ok(picture) = render(&page(size, draw(), Vec::new()), 1) {
             assert!(picture.width <= 4000 && picture.height <= 4000, "{size}");
         }

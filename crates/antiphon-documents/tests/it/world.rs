@@ -84,7 +84,8 @@ pub(crate) fn xlsx(sheets: &[String]) -> Vec<u8> {
     let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
     let package = "http://schemas.openxmlformats.org/package/2006/relationships";
     let numbers = 1..=sheets.len();
-    let list: String = numbers.clone().map(|at| format!("<sheet name=\"S{at}\" sheetId=\"{at}\" r:id=\"r{at}\"/>")).collect();
+    let list: String =
+        numbers.clone().map(|at| format!("<sheet name=\"S{at}\" sheetId=\"{at}\" r:id=\"r{at}\"/>")).collect();
     let book = format!("<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets>{list}</sheets></workbook>");
     let list: String = numbers
         .clone()
@@ -92,7 +93,8 @@ pub(crate) fn xlsx(sheets: &[String]) -> Vec<u8> {
         .collect();
     let relations = format!("<Relationships xmlns=\"{package}\">{list}</Relationships>");
     let names: Vec<_> = numbers.map(|at| format!("xl/worksheets/s{at}.xml")).collect();
-    let contents: Vec<_> = sheets.iter().map(|sheet| format!("<worksheet xmlns=\"{main}\">{sheet}</worksheet>")).collect();
+    let contents: Vec<_> =
+        sheets.iter().map(|sheet| format!("<worksheet xmlns=\"{main}\">{sheet}</worksheet>")).collect();
     let root = format!(
         "<Relationships xmlns=\"{package}\"><Relationship Id=\"r1\" Type=\"{office}/officeDocument\" \
          Target=\"xl/workbook.xml\"/></Relationships>"

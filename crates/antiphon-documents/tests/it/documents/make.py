@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 import docx
-import msoffcrypto
+import msoffcrypto.format.ooxml
 import openpyxl
 import pikepdf
 import pptx
@@ -29,10 +29,11 @@ RELATORIO = """<!doctype html><html lang="pt"><head><meta charset="utf-8"><title
 <p>O relatório termina aqui.</p></body></html>"""
 
 
-def office(source, kind, *, name=None):
+def office(source, kind, *, name=None, reader=None):
     """LibreOffice writes `source` as another kind."""
     subprocess.run(
-        ["soffice", f"-env:UserInstallation=file://{WORK}/profile", "--headless", "--convert-to", kind, "--outdir", WORK, source],
+        ["soffice", f"-env:UserInstallation=file://{WORK}/profile", "--headless", *([f"--infilter={reader}"] if reader else []),
+         "--convert-to", kind, "--outdir", WORK, source],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
     made = WORK / (pathlib.Path(source).stem + "." + kind.split(":")[0])
@@ -63,7 +64,8 @@ def word():
 def texts():
     html = WORK / "relatorio.html"
     html.write_text(RELATORIO, encoding="utf-8")
-    odt = office(html, "odt:writer8", name="relatorio.odt")
+    # Read as the web page that it is, it could only become another one.
+    odt = office(html, "odt:writer8", name="relatorio.odt", reader="HTML (StarWriter)")
     office(odt, "docx", name="relatorio.docx")
     office(odt, "pdf", name="libreoffice.pdf")
     office(odt, "doc", name="legacy.doc")
