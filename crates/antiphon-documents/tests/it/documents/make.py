@@ -64,7 +64,8 @@ def word():
 def texts():
     html = WORK / "relatorio.html"
     html.write_text(RELATORIO, encoding="utf-8")
-    # Read as the web page that it is, it could only become another one.
+    # As it comes it is a web page to LibreOffice, and its file says so.
+    office(html, "odt:writerweb8_writer", name="web.odt")
     odt = office(html, "odt:writer8", name="relatorio.odt", reader="HTML (StarWriter)")
     office(odt, "docx", name="relatorio.docx")
     office(odt, "pdf", name="libreoffice.pdf")
@@ -92,7 +93,6 @@ def slides():
     deck.slides.add_slide(deck.slide_layouts[5]).shapes.title.text = "The end"
     deck.save(HERE / "tides.pptx")
     office(HERE / "tides.pptx", "odp", name="tides.odp")
-    office(HERE / "tides.pptx", "ppt", name="legacy.ppt")
 
 
 def sheets():
@@ -126,9 +126,9 @@ def sheets():
 
 def pdfs():
     (WORK / "paper.tex").write_text(
-        r"""\documentclass{article}\usepackage[utf8]{inputenc}\usepackage[T1]{fontenc}\title{On efficient offices}\author{}\date{}
+        r"""\documentclass{article}\usepackage[utf8]{inputenc}\title{On efficient offices}\author{}\date{}
 \begin{document}\maketitle The first office is efficient: it files affidavits without difficulty.
-A sum: $a^2+b^2=c^2$.\newpage Second page, with naïve café and São Paulo.\end{document}""", encoding="utf-8")
+A sum: $a^2+b^2=c^2$.\newpage Second page, after the first.\end{document}""", encoding="utf-8")
     subprocess.run(["pdflatex", "-interaction=batchmode", "paper.tex"], cwd=WORK, check=True, stdout=subprocess.DEVNULL)
     shutil.copy(WORK / "paper.pdf", HERE / "pdftex.pdf")
 
