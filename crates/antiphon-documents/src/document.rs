@@ -49,7 +49,7 @@ pub enum Cells {
     /// Their values.
     #[default]
     Data,
-    /// Their formulas, and the values of those that have none.
+    /// Their formulas, and the values of those that have none; refused of xls.
     Formulas,
 }
 
@@ -74,6 +74,7 @@ pub(crate) const START_PAGE: &str = "processing.page_options.start_page";
 pub(crate) const END_PAGE: &str = "processing.page_options.end_page";
 pub(crate) const SHEET_INDEX: &str = "processing.spreadsheet_options.sheet_index";
 pub(crate) const VISIBLE_CELLS: &str = "processing.spreadsheet_options.visible_cells";
+const CONTENT_LAYERS: &str = "processing.spreadsheet_options.content_layers";
 
 impl Options {
     /// What can be told without the document.
@@ -86,6 +87,10 @@ impl Options {
         let wants_cells = self.sheet_index.is_some() || self.visible_cells.is_some() || self.cells.is_some();
         if wants_cells && !kind.has_sheets() {
             return Err(Fault::option("processing.spreadsheet_options", "a spreadsheet", kind.mime_type()));
+        }
+        // The older format has them compiled, and nothing that is known to us tells them rightly.
+        if kind == Kind::Xls && self.cells == Some(Cells::Formulas) {
+            return Err(Fault::option(CONTENT_LAYERS, format!("`data` for {}", kind.mime_type()), "formulas"));
         }
         self.area()?;
         Ok(())

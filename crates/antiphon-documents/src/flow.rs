@@ -7,6 +7,8 @@ pub(crate) struct Flow {
     line: String,
     /// What the next paragraph begins with.
     mark: String,
+    /// Whether what was written last was an item.
+    is_list: bool,
     /// Within one another; only the outer one is written as such.
     tables: Vec<Table>,
 }
@@ -20,7 +22,13 @@ struct Table {
 
 impl Flow {
     pub(crate) fn new(most_characters: usize) -> Self {
-        Self { out: Output::new(most_characters), line: String::new(), mark: String::new(), tables: Vec::new() }
+        Self {
+            out: Output::new(most_characters),
+            line: String::new(),
+            mark: String::new(),
+            is_list: false,
+            tables: Vec::new(),
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -55,13 +63,26 @@ impl Flow {
             cell.push(' ');
             return;
         }
+        let is_item = mark == "- ";
+        if !is_item {
+            self.end_list();
+        }
         self.out.push_str(&mark);
         self.out.push_str(line);
-        self.out.push_str(if mark == "- " { "\n" } else { "\n\n" });
+        self.out.push_str(if is_item { "\n" } else { "\n\n" });
+        self.is_list = is_item;
+    }
+
+    /// What follows a list without a blank line would belong to its last item.
+    fn end_list(&mut self) {
+        if std::mem::take(&mut self.is_list) {
+            self.out.push('\n');
+        }
     }
 
     pub(crate) fn open_table(&mut self) {
         self.end_paragraph();
+        self.end_list();
         self.tables.push(Table::default());
     }
 

@@ -228,7 +228,7 @@ fn found(bytes: &[u8], declared: Option<&str>) -> Result<Found, Fault> {
 fn archived(bytes: &[u8]) -> Result<Found, Fault> {
     let mut package = Package::open(bytes)?;
     let kind = match package.declared_type().as_deref() {
-        Some("application/vnd.oasis.opendocument.text") => Kind::Odt,
+        Some("application/vnd.oasis.opendocument.text" | "application/vnd.oasis.opendocument.text-web") => Kind::Odt,
         Some("application/vnd.oasis.opendocument.presentation") => Kind::Odp,
         Some("application/vnd.oasis.opendocument.spreadsheet") => Kind::Ods,
         Some("application/epub+zip") => return Ok(Found::Unread("application/epub+zip", Family::Office)),

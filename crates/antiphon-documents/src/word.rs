@@ -13,8 +13,14 @@ use crate::text::whole;
 
 const KIND: Kind = Kind::Docx;
 
-/// Levels of headings by the ids of their styles, which are translated; their names are not.
-type Headings = HashMap<String, usize>;
+/// Styles that say more than how it looks, by their ids, which are translated; their names are not.
+type Styles = HashMap<String, Style>;
+
+#[derive(Clone, Copy)]
+enum Style {
+    Heading(usize),
+    Item,
+}
 
 pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Document, Fault> {
     let mut package = Package::open(bytes)?;
@@ -22,12 +28,12 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Document, Fault> {
     let parts_of_it = relations(&mut package, KIND, &main)?;
     let entry = |role: &str| parts_of_it.iter().find(|relation| relation.role == role).map(|found| &found.target);
     let styles = entry("styles").map(|name| package.optional(KIND, name)).transpose()?.flatten();
-    let headings = headings(&styles.unwrap_or_default())?;
+    let styles = read_styles(&styles.unwrap_or_default())?;
     let mut parts = Parts::new(options);
     let mut flow = Flow::new(parts.left);
-    walk(&package.entry(KIND, &main)?, &headings, &mut flow)?;
+    walk(&package.entry(KIND, &main)?, &styles, &mut flow)?;
     if let Some(notes) = entry("footnotes").map(|name| package.optional(KIND, name)).transpose()?.flatten() {
-        walk(&notes, &headings, &mut flow)?;
+        walk(&notes, &styles, &mut flow)?;
     }
     let (text, is_cut) = flow.finish();
     parts.add(whole(text), is_cut);
@@ -35,29 +41,35 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Document, Fault> {
     Ok(Document { title, ..parts.document(KIND, 1) })
 }
 
-fn headings(styles: &[u8]) -> Result<Headings, Fault> {
-    let mut headings = Headings::new();
-    let mut style = None;
-    let mut markup = Markup::new(KIND, styles);
+fn read_styles(xml: &[u8]) -> Result<Styles, Fault> {
+    let mut styles = Styles::new();
+    let mut id = None;
+    let mut markup = Markup::new(KIND, xml);
     while let Some(node) = markup.next()? {
         let Node::Open(element) = node else { continue };
         match element.name() {
-            b"style" => style = element.attribute("styleId"),
+            b"style" => id = element.attribute("styleId"),
             b"name" => {
                 let name = element.attribute("val").unwrap_or_default().to_lowercase();
                 let level = name.strip_prefix("heading ").and_then(|level| level.parse().ok());
                 let level = level.or((name == "title").then_some(1));
-                if let (Some(style), Some(level)) = (style.take(), level) {
-                    headings.insert(style, level);
+                if let (Some(id), Some(level)) = (&id, level) {
+                    styles.insert(id.clone(), Style::Heading(level));
+                }
+            }
+            // Headings may be numbered.
+            b"numPr" => {
+                if let Some(id) = &id {
+                    styles.entry(id.clone()).or_insert(Style::Item);
                 }
             }
             _ => {}
         }
     }
-    Ok(headings)
+    Ok(styles)
 }
 
-fn walk(xml: &[u8], headings: &Headings, flow: &mut Flow) -> Result<(), Fault> {
+fn walk(xml: &[u8], styles: &Styles, flow: &mut Flow) -> Result<(), Fault> {
     let mut markup = Markup::new(KIND, xml);
     let mut is_text = false;
     while let Some(node) = markup.next()? {
@@ -67,7 +79,7 @@ fn walk(xml: &[u8], headings: &Headings, flow: &mut Flow) -> Result<(), Fault> {
                 if is_passed_over(&element) {
                     markup.skip()?;
                 } else {
-                    open(&element, headings, flow);
+                    open(&element, styles, flow);
                 }
             }
             Node::Text(text) if is_text => flow.text(&text),
@@ -100,19 +112,20 @@ fn is_passed_over(element: &Element<'_>) -> bool {
     }
 }
 
-fn open(element: &Element<'_>, headings: &Headings, flow: &mut Flow) {
+fn open(element: &Element<'_>, styles: &Styles, flow: &mut Flow) {
     match element.name() {
         b"tbl" => flow.open_table(),
         b"tc" => flow.open_cell(),
         b"tab" => flow.text("\t"),
         b"br" | b"cr" => flow.text("\n"),
         b"noBreakHyphen" => flow.text("-"),
-        b"numPr" => flow.item(),
-        b"pStyle" => {
-            if let Some(level) = element.attribute("val").and_then(|style| headings.get(&style).copied()) {
-                flow.heading(level);
-            }
-        }
+        // Zero takes the number away.
+        b"numId" if element.attribute("val").as_deref() != Some("0") => flow.item(),
+        b"pStyle" => match element.attribute("val").and_then(|id| styles.get(&id).copied()) {
+            Some(Style::Heading(level)) => flow.heading(level),
+            Some(Style::Item) => flow.item(),
+            None => {}
+        },
         b"footnoteReference" => {
             if let Some(id) = element.attribute("id") {
                 flow.text(&format!("[^{id}]"));

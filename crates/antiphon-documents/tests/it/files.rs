@@ -29,6 +29,7 @@ The keeper rents the lighthouse for twelve months, beginning on the first of Mar
 
 - Light the lamp at dusk
 - Count the ships
+
 | Month | Rent |
 |---|---|
 | March | 310 |
@@ -50,6 +51,7 @@ A cooperativa de São João colheu maçãs e limões até ao fim do verão. A pr
 
 - Irrigação à noite
 - Três armazéns
+
 O relatório termina aqui.";
 
 #[test]
@@ -62,6 +64,9 @@ fn text_files_of_office_programs() {
         assert_eq!((report.kind, report.title.as_deref()), (kind, Some("Relatório da colheita")), "{name}");
         assert_eq!(text(&report), RELATORIO, "{name}");
     }
+    // What begins a web page is to LibreOffice a paragraph in larger letters.
+    let web = whole("web.odt");
+    assert_eq!((web.kind, text(&web)), (Kind::Odt, RELATORIO.trim_start_matches("# ")));
 }
 
 #[test]
@@ -76,7 +81,8 @@ fn pages_of_the_programs_that_write_them() {
                   não diminuiu. Números do ano Fruta Toneladas Maçã 120 Limão 45 • Irrigação à noite • Três armazéns O \
                   relatório termina aqui.";
     assert_eq!(words("libreoffice.pdf"), [report]);
-    assert_eq!(words("chromium.pdf"), [report]);
+    // Chromium draws its bullets as shapes.
+    assert_eq!(words("chromium.pdf"), [report.replace("• ", "")]);
     assert_eq!(words("cairo.pdf"), ["Aviso à navegação O farol não está aceso até amanhã. Ships keep to the south."]);
     let paper = words("pdftex.pdf");
     assert!(
@@ -84,7 +90,7 @@ fn pages_of_the_programs_that_write_them() {
             .starts_with("On efficient offices The first office is efficient: it files affidavits without difficulty."),
         "{paper:?}"
     );
-    assert!(paper[1].starts_with("Second page, with naïve café and São Paulo."), "{paper:?}");
+    assert!(paper[1].starts_with("Second page, after the first."), "{paper:?}");
     let twelve = whole("twelve-pages.pdf");
     assert_eq!((twelve.title.as_deref(), twelve.total), (Some("Twelve pages"), 12));
     assert_eq!(twelve.parts[11].text, "This is page 12 of the twelve that there are.");
@@ -124,7 +130,9 @@ fn spreadsheets_sheet_by_sheet() {
     for (name, kind) in [("prices.xlsx", Kind::Xlsx), ("prices.xls", Kind::Xls), ("prices.ods", Kind::Ods)] {
         let book = whole(name);
         assert_eq!((book.kind, book.total), (kind, 3), "{name}");
-        assert_eq!(texts(&book), [prices, stock, draft], "{name}");
+        // LibreOffice has no truths there, but numbers that look so.
+        let stock = if kind == Kind::Ods { stock.replace("TRUE", "1") } else { stock.to_owned() };
+        assert_eq!(texts(&book), [prices, stock.as_str(), draft], "{name}");
         let labels: Vec<_> = book.parts.iter().map(|part| part.label.as_str()).collect();
         assert_eq!(labels, ["sheet `Prices`", "sheet `Armazém`", "sheet `Draft` (hidden)"], "{name}");
     }

@@ -19,6 +19,16 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| random.u8(..)).collect()
 }
 
+/// A name in an older office file.
+fn wide(name: &str) -> Vec<u8> {
+    name.encode_utf16().flat_map(u16::to_le_bytes).chain([0, 0]).collect()
+}
+
+/// An older office file of which only the mark and the name of a stream are true.
+fn compound(name: &str) -> Vec<u8> {
+    [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".as_slice(), &noise(9, 5000), &wide(name), &noise(10, 5000)].concat()
+}
+
 const DOCX: &str = "the document could not be decoded as \
                     application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 const XLSX: &str =
@@ -80,10 +90,14 @@ fn what_is_cut_off_is_unreadable() {
     for share in [1, 5, 9] {
         assert!(fault_of(share).starts_with("the document could not be decoded as application/zip: "));
     }
+    // The names of its streams stand near its end.
     let sheet = file("prices.xls");
-    assert!(
-        fault(&sheet[..sheet.len() / 3]).starts_with("the document could not be decoded as application/vnd.ms-excel")
-    );
+    let name = wide("Workbook");
+    let at = sheet.windows(name.len()).position(|window| window == name).unwrap();
+    let behind = fault(&sheet[..at + 100]);
+    assert!(behind.starts_with("the document could not be decoded as application/vnd.ms-excel: "), "{behind}");
+    let before = fault(&sheet[..at]);
+    assert!(before.starts_with("documents of type `application/x-ole-storage` are not read"), "{before}");
 }
 
 #[test]
@@ -102,9 +116,9 @@ fn noise_behind_a_mark_is_unreadable() {
 
 #[test]
 fn a_sheet_that_is_only_named_so_is_unreadable() {
-    let name: Vec<u8> = "Workbook".encode_utf16().flat_map(u16::to_le_bytes).chain([0, 0]).collect();
-    let fake = [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".as_slice(), &noise(9, 5000), &name, &noise(10, 5000)].concat();
-    assert!(fault(&fake).starts_with("the document could not be decoded as application/vnd.ms-excel: "));
+    assert!(
+        fault(&compound("Workbook")).starts_with("the document could not be decoded as application/vnd.ms-excel: ")
+    );
 }
 
 #[test]
@@ -135,7 +149,7 @@ fn older_and_encrypted_files_are_refused_by_their_type() {
     let supported = "PDF, docx, pptx, odt, odp, xlsx, xls, ods, CSV, HTML, JSON, XML, Markdown, plain text";
     let unread = |kind: &str| format!("documents of type `{kind}` are not read; expected one of {supported}");
     assert_eq!(declared(&file("legacy.doc"), "application/msword"), unread("application/msword"));
-    assert_eq!(fault(&file("legacy.ppt")), unread("application/vnd.ms-powerpoint"));
+    assert_eq!(fault(&compound("PowerPoint Document")), unread("application/vnd.ms-powerpoint"));
     let sealed =
         |kind: &str| format!("the document is an encrypted `{kind}`; expected one without a password, of {supported}");
     assert_eq!(fault(&file("encrypted.pdf")), sealed("application/pdf"));

@@ -54,6 +54,8 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 #[test]
 fn no_change_of_a_document_reaches_the_one_who_has_it_read() {
     let mut names: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // Beside the documents stands how they were made.
+    names.retain(|path| !path.ends_with("make.py") && !path.ends_with("README.md"));
     names.sort();
     for path in names {
         let original = std::fs::read(&path).unwrap();

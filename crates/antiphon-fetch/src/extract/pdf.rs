@@ -242,6 +242,8 @@ impl Lines<'_> {
         }
         if is_space {
             self.out.push(' ');
+        } else if let Some(letters) = letters(character) {
+            self.out.push_str(letters);
         } else if !character.is_control() {
             self.out.push(character);
         }
@@ -269,6 +271,19 @@ impl Lines<'_> {
             resume_unwind(Box::new(Enough));
         }
     }
+}
+
+/// The letters that a font joins to one sign, which nobody would search for.
+fn letters(character: char) -> Option<&'static str> {
+    Some(match character {
+        'ﬀ' => "ff",
+        'ﬁ' => "fi",
+        'ﬂ' => "fl",
+        'ﬃ' => "ffi",
+        'ﬄ' => "ffl",
+        'ﬅ' | 'ﬆ' => "st",
+        _ => return None,
+    })
 }
 
 impl<'a> Device<'a> for Lines<'_> {
