@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use rten::{Model, NodeId};
-use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
+use rten_tensor::{NdTensor, Tensor};
 
 use crate::Broken;
 
@@ -66,7 +66,10 @@ impl Voice {
             let inputs = vec![(self.input, input.into()), (self.hidden, hidden.into()), (self.cell, cell.into())];
             let [output, next_hidden, next_cell] =
                 self.model.run_n(inputs, self.outputs, None).map_err(|error| Broken::sums(&error))?;
-            let output: NdTensor<f32, 2> = output.try_into().map_err(|error| Broken::sums(&error))?;
+            let output: Tensor<f32> = output.try_into().map_err(|error| Broken::sums(&error))?;
+            if output.len() != count {
+                return Err(Broken::sums(&format!("expected {count} likelihoods, got {}", output.len())));
+            }
             hidden = next_hidden.try_into().map_err(|error| Broken::sums(&error))?;
             cell = next_cell.try_into().map_err(|error| Broken::sums(&error))?;
             likelihoods.extend(output.iter().copied());
