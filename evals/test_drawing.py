@@ -34,8 +34,8 @@ def filtered(kind, row, above, channels):
     for at, byte in enumerate(row):
         left, corner = (row[at - channels], above[at - channels]) if at >= channels else (0, 0)
         near = left + above[at] - corner
-        paeth = min((left, above[at], corner), key=lambda value: abs(near - value))
-        out.append((byte - (0, left, above[at], (left + above[at]) // 2, paeth)[kind]) & 255)
+        nearest = min((left, above[at], corner), key=lambda value: abs(near - value))
+        out.append((byte - (0, left, above[at], (left + above[at]) // 2, nearest)[kind]) & 255)
     return bytes(out)
 
 

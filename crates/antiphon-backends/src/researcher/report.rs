@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn a_text_that_was_cut_ends_with_a_sentence_and_its_mark() {
         for (text, whole) in
-            [("One. Two ⟦1⟧ thr", "One. Two ⟦1⟧"), ("One.⟦1", "One."), ("no sentence", "no sentence"), ("", "")]
+            [("One. Two ⟦1⟧ and", "One. Two ⟦1⟧"), ("One.⟦1", "One."), ("no sentence", "no sentence"), ("", "")]
         {
             assert_eq!(whole_sentences(text), whole);
         }

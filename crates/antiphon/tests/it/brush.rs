@@ -267,7 +267,7 @@ fn a_picture_may_come_as_a_file() {
     let file = server.call("GET", &format!("/v1beta/{name}"), None).unwrap().body;
     assert_eq!((&file["source"], &file["mimeType"]), (&json!("GENERATED"), &json!("image/jpeg")));
     assert!(file["downloadUri"].as_str().unwrap().ends_with(&format!("/v1beta/{name}:download?alt=media")));
-    let bytes = server.bytes(&format!("/v1beta/{name}:download?alt=media"));
+    let bytes = server.bytes(&format!("/v1beta/{name}:download?alt=media"), u64::MAX).unwrap();
     assert_eq!(
         (&bytes[..3], bytes.len().to_string()),
         (&[0xff, 0xd8, 0xff][..], file["sizeBytes"].as_str().unwrap().to_owned())

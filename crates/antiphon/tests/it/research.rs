@@ -38,7 +38,7 @@ fn a_research_goes_on_after_kill_9() {
     let mut events = server.stream("POST", "/v1/interactions", Some(&body)).unwrap();
     let mut seen = Vec::new();
     // The first question is being written about.
-    while let Some(event) = events.next() {
+    for event in events.by_ref() {
         let has_result = event["delta"]["type"] == "google_search_result";
         seen.push(event);
         if has_result {

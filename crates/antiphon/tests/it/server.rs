@@ -173,15 +173,6 @@ impl Server {
         Some(Answer { status, body: serde_json::from_str(&text).ok()? })
     }
 
-    /// What is at an address, as it is.
-    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
-        let (status, mut reader) = self.open("GET", path, None).unwrap();
-        assert_eq!(status, 200);
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes).unwrap();
-        bytes
-    }
-
     pub(crate) fn create(&self, body: &Value) -> Option<Answer> {
         self.call("POST", "/v1beta/interactions", Some(body))
     }
