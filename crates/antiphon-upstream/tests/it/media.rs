@@ -35,7 +35,7 @@ async fn every_service_gets_the_bytes_that_came() {
         ("gemini_interactions", ProtocolKind::Interactions, vec!["image", "audio", "video", "document"]),
     ];
     for (name, protocol, takes) in protocols {
-        let column = upstream(name, protocol).await;
+        let column = upstream(name, protocol, false).await;
         for (kind, mime_type) in kinds {
             let inline = json!({"type": kind, "mime_type": mime_type, "data": STANDARD.encode(&every)});
             let fetched = json!({"type": kind, "mime_type": mime_type, "uri": "https://example.com/what-stands-there"});
