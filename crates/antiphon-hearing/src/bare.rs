@@ -44,7 +44,11 @@ fn rate_of(mime_type: &str) -> Option<u32> {
 }
 
 fn linear(bytes: &[u8], is_big_endian: bool) -> impl Iterator<Item = i16> {
-    bytes.as_chunks().0.iter().map(move |&pair| if is_big_endian { i16::from_be_bytes(pair) } else { i16::from_le_bytes(pair) })
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(move |&pair| if is_big_endian { i16::from_be_bytes(pair) } else { i16::from_le_bytes(pair) })
 }
 
 /// RFC 2586 has the high byte first, Google's own services have it last. Read the wrong way round a wave is noise: the

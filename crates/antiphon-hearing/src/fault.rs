@@ -25,7 +25,9 @@ pub enum Fault {
     #[error("audio data could not be decoded as {mime_type}: {reason}")]
     Undecodable { mime_type: &'static str, reason: String },
 
-    #[error("audio is longer than the {longest} seconds that are allowed; ask for a part with start_offset and end_offset")]
+    #[error(
+        "audio is longer than the {longest} seconds that are allowed; ask for a part with start_offset and end_offset"
+    )]
     TooLong { longest: u64 },
 
     /// A value beside the bytes.

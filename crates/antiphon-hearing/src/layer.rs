@@ -238,7 +238,8 @@ mod tests {
             // 64 weights, each off by half a step of 1/127 at most.
             assert!((narrow.of(&row)[index] - exact[index]).abs() < 0.25, "{index}");
         }
-        let error = narrow.row(5).unwrap().iter().zip(&matrix[5 * 64..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let error =
+            narrow.row(5).unwrap().iter().zip(&matrix[5 * 64..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(error <= 0.5 / 127.0 + 1e-6);
         assert_eq!(narrow.row(48), None);
     }

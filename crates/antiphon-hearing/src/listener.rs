@@ -111,7 +111,10 @@ impl Listener {
                 }
                 match serde_json::from_slice(&line)? {
                     Report::Segment(segment) => watch(segment),
-                    report @ (Report::Checked(_) | Report::Transcript(_) | Report::Fault { .. } | Report::Broken { .. }) => {
+                    report @ (Report::Checked(_)
+                    | Report::Transcript(_)
+                    | Report::Fault { .. }
+                    | Report::Broken { .. }) => {
                         last = Some(report);
                     }
                 }
@@ -121,7 +124,8 @@ impl Listener {
             let ((), last) = join(write, read).await;
             Ok::<_, std::io::Error>((last?, child.wait().await?))
         };
-        let beyond = || Unheard::Fault { field: None, message: "audio could not be processed within limits".to_owned() };
+        let beyond =
+            || Unheard::Fault { field: None, message: "audio could not be processed within limits".to_owned() };
         let Ok(done) = tokio::time::timeout(time, work).await else { return Err(beyond()) };
         let (last, status) = done.map_err(broken)?;
         match (last, status.code()) {

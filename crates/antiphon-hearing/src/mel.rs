@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn a_tone_is_in_its_band_and_silence_is_the_floor() {
         let mel = Mel::new();
-        let tone: Vec<f32> = (0..16_000).map(|index| (f64::from(index) * 2.0 * PI * 1000.0 / 16_000.0).sin() as f32).collect();
+        let tone: Vec<f32> =
+            (0..16_000).map(|index| (f64::from(index) * 2.0 * PI * 1000.0 / 16_000.0).sin() as f32).collect();
         let features = mel.of(&tone, 200);
         let loudest = |frame: usize| {
             let bands = &features[frame * BANDS..(frame + 1) * BANDS];

@@ -62,8 +62,7 @@ impl Passage {
 
     /// Takes back what has begun to repeat without end, but for its first time. Whether there was such.
     pub(crate) fn unloop(&mut self) -> bool {
-        let text: Vec<usize> =
-            (0..self.tokens.len()).filter(|&at| !TIMES.contains(&self.tokens[at])).collect();
+        let text: Vec<usize> = (0..self.tokens.len()).filter(|&at| !TIMES.contains(&self.tokens[at])).collect();
         let token = |at: usize| self.tokens[text[at]];
         let is_loop = |period: usize| {
             // Somebody may well say a word a few times.
@@ -106,9 +105,8 @@ mod tests {
 
     #[test]
     fn what_is_unsure_and_likely_silence_is_not_believed() {
-        let believed = |sureness: f32, silence| {
-            Passage { tokens: vec![0; 10], sureness: sureness * 10.0, silence }.is_believed()
-        };
+        let believed =
+            |sureness: f32, silence| Passage { tokens: vec![0; 10], sureness: sureness * 10.0, silence }.is_believed();
         assert!(believed(-0.3, 0.9));
         assert!(believed(-1.2, 0.1));
         assert!(!believed(-1.2, 0.9));

@@ -53,9 +53,14 @@ pub(crate) enum Report {
     Segment(Segment),
     Transcript(Transcript),
     /// Of the bytes, for their sender.
-    Fault { field: Option<String>, message: String },
+    Fault {
+        field: Option<String>,
+        message: String,
+    },
     /// Of this machine, for the log.
-    Broken { message: String },
+    Broken {
+        message: String,
+    },
 }
 
 /// Does the work of the process that listens: reads an order and then, having given up by `bound` what it does not
@@ -111,9 +116,11 @@ impl Report {
         let field = match fault {
             Fault::Field { field, .. } => Some((*field).to_owned()),
             Fault::Unsupported { .. } => Some("mime_type".to_owned()),
-            Fault::Empty | Fault::Unknown | Fault::Mismatch { .. } | Fault::Undecodable { .. } | Fault::TooLong { .. } => {
-                None
-            }
+            Fault::Empty
+            | Fault::Unknown
+            | Fault::Mismatch { .. }
+            | Fault::Undecodable { .. }
+            | Fault::TooLong { .. } => None,
         };
         let message = fault.to_string();
         // The field stands in the path that goes before the message.
@@ -147,7 +154,11 @@ mod tests {
         })
         .unwrap();
         assert_eq!(bounds, 1);
-        output.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+        output
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
     }
 
     #[test]
@@ -166,9 +177,8 @@ mod tests {
     fn a_bound_that_cannot_be_set_stops_it_before_it_reads() {
         let order = Order { claim: Claim::default(), extent: Extent::default(), listen: None };
         let mut output = Vec::new();
-        let refused = serve(serde_json::to_vec(&order).unwrap().as_slice(), &mut output, |_| {
-            Err(std::io::Error::other("no"))
-        });
+        let refused =
+            serve(serde_json::to_vec(&order).unwrap().as_slice(), &mut output, |_| Err(std::io::Error::other("no")));
         assert_eq!(refused.unwrap_err().to_string(), "no");
         assert!(output.is_empty());
     }

@@ -58,7 +58,11 @@ impl Rules {
 
         let most = |odds: &[f32]| odds.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let together = |odds: &[f32], most: f32| {
-            if most == f32::NEG_INFINITY { most } else { most + odds.iter().map(|odd| (odd - most).exp()).sum::<f32>().ln() }
+            if most == f32::NEG_INFINITY {
+                most
+            } else {
+                most + odds.iter().map(|odd| (odd - most).exp()).sum::<f32>().ln()
+            }
         };
         let (likeliest_time, likeliest_other) = (most(&odds[TIMES]), most(&odds[..TIMES.start]));
         if together(&odds[TIMES], likeliest_time) > likeliest_other {

