@@ -14,38 +14,41 @@ pub(crate) const LONGEST: usize = 28 * RATE as usize;
 /// A pause this long ends a piece: what is within one costs time and invites inventions.
 const LONGEST_PAUSE: usize = 2 * RATE as usize;
 
-/// Stretches of speech together where that fits, in order.
-pub(crate) fn pieces(stretches: &[Range<usize>], likelihoods: &[f32]) -> Vec<Range<usize>> {
-    let mut pieces: Vec<Range<usize>> = Vec::new();
-    for stretch in stretches {
-        for part in parts(stretch.clone(), likelihoods) {
-            match pieces.last_mut() {
-                Some(last) if part.end - last.start <= LONGEST && part.start - last.end <= LONGEST_PAUSE => {
-                    last.end = part.end;
-                }
-                Some(_) | None => pieces.push(part),
-            }
-        }
+/// The first piece of the speech from the sample `from` on: stretches together for as long as that fits, and then up to
+/// the longest pause in the second half of them. `None` when nobody speaks any more.
+pub(crate) fn piece(stretches: &[Range<usize>], likelihoods: &[f32], from: usize) -> Option<Range<usize>> {
+    let mut ahead =
+        stretches.iter().filter(|stretch| stretch.end > from).map(|stretch| stretch.start.max(from)..stretch.end);
+    let Range { start, mut end } = ahead.next()?;
+    if end - start > LONGEST {
+        return Some(start..quietest(start, likelihoods));
     }
-    pieces
+    let (mut longest, mut cut) = (0, None);
+    for next in ahead {
+        let pause = next.start - end;
+        if pause > LONGEST_PAUSE {
+            break;
+        }
+        if end - start >= LONGEST / 2 && pause >= longest {
+            (longest, cut) = (pause, Some(end));
+        }
+        if next.end - start > LONGEST {
+            return Some(start..cut.unwrap_or(end));
+        }
+        end = next.end;
+    }
+    Some(start..end)
 }
 
-/// A stretch, in as many parts as it needs.
-fn parts(mut stretch: Range<usize>, likelihoods: &[f32]) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
-    while stretch.len() > LONGEST {
-        let windows = (stretch.start + LONGEST / 2).div_ceil(WINDOW)..(stretch.start + LONGEST) / WINDOW;
-        let quietest = windows.min_by(|&a, &b| {
-            let likelihood = |window: usize| likelihoods.get(window).copied().unwrap_or_default();
-            // The last of equal ones leaves the least for later.
-            likelihood(a).total_cmp(&likelihood(b)).then(b.cmp(&a))
-        });
-        let cut = quietest.map_or(stretch.start + LONGEST, |window| window * WINDOW);
-        parts.push(stretch.start..cut);
-        stretch.start = cut;
-    }
-    parts.push(stretch);
-    parts
+/// Where speech without a pause is least likely speech, in the second half of the longest piece from `start` on.
+fn quietest(start: usize, likelihoods: &[f32]) -> usize {
+    let windows = (start + LONGEST / 2).div_ceil(WINDOW)..(start + LONGEST) / WINDOW;
+    let quietest = windows.min_by(|&a, &b| {
+        let likelihood = |window: usize| likelihoods.get(window).copied().unwrap_or_default();
+        // The last of equal ones leaves the least for later.
+        likelihood(a).total_cmp(&likelihood(b)).then(b.cmp(&a))
+    });
+    quietest.map_or(start + LONGEST, |window| window * WINDOW)
 }
 
 #[cfg(test)]
@@ -55,6 +58,11 @@ mod tests {
     use super::*;
 
     const SECOND: usize = RATE as usize;
+
+    fn pieces(stretches: &[Range<usize>], likelihoods: &[f32]) -> Vec<Range<usize>> {
+        let after = |from: usize| piece(stretches, likelihoods, from);
+        std::iter::successors(after(0), |piece| after(piece.end)).collect()
+    }
 
     #[test]
     fn stretches_go_together_until_a_long_pause_or_the_longest_piece() {
@@ -68,6 +76,16 @@ mod tests {
         check(&[1..5, 9..12], &[1..5, 9..12]);
         check(&[0..20, 21..40], &[0..20, 21..40]);
         check(&[0..10, 11..20, 21..28], &[0..28]);
+        check(&[0..10, 10..16, 18..24, 25..27, 27..40], &[0..16, 18..40]);
+        check(&[0..5, 7..14, 14..20, 20..40], &[0..20, 20..40]);
+    }
+
+    #[test]
+    fn what_was_not_written_of_a_piece_goes_with_what_follows() {
+        let stretches = [0..20 * SECOND, 21 * SECOND..40 * SECOND];
+        assert_eq!(piece(&stretches, &[], 18 * SECOND), Some(18 * SECOND..40 * SECOND));
+        assert_eq!(piece(&stretches, &[], 20 * SECOND), Some(21 * SECOND..40 * SECOND));
+        assert_eq!(piece(&stretches, &[], 40 * SECOND), None);
     }
 
     #[test]

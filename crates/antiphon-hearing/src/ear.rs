@@ -1,11 +1,12 @@
 //! From samples to a transcript: where somebody speaks, in which language, and what.
 
+use std::iter::successors;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cut::pieces;
+use crate::cut::piece;
 use crate::decoder::{Decoder, Heard};
 use crate::encoder::{Encoder, MOMENTS};
 use crate::layer::softmax;
@@ -28,8 +29,8 @@ const MOST_TOKENS: usize = 224;
 const PROBES: usize = 3;
 const SURE_LANGUAGE: f32 = 0.5;
 
-/// In seconds: where a text ends this much before its piece does, the rest is heard by itself, and each time at least
-/// this much was heard.
+/// In seconds: where a text ends this much before its piece does, the rest is heard with what follows, if at least this
+/// much was written down.
 const LEAST_REST: f64 = 1.0;
 
 /// What can be said about a sound beforehand.
@@ -104,71 +105,65 @@ impl Ear {
     ) -> Result<Transcript, Broken> {
         let likelihoods = self.voice.likelihoods(samples)?;
         let spoken = stretches(&likelihoods, samples.len());
-        let pieces = pieces(&spoken, &likelihoods);
+        let piece = |from| piece(&spoken, &likelihoods, from);
         let mut transcript = Transcript {
             seconds: seconds(samples.len()),
             speech_seconds: seconds(spoken.iter().map(Range::len).sum()),
             ..Transcript::default()
         };
-        if pieces.is_empty() {
-            return Ok(transcript);
-        }
-        let mut heard = Vec::new();
+        let Some(first) = piece(0) else { return Ok(transcript) };
+        let mut known = Vec::new();
         let (language, probability) = match options.language.as_deref().and_then(|code| self.vocabulary.token(code)) {
             Some(token) => (token, 1.0),
-            None => self.language(samples, &pieces, &mut heard)?,
+            None => {
+                let pieces = successors(Some(first), |before| piece(before.end));
+                self.language(samples, pieces, &mut known)?
+            }
         };
         transcript.language = self.vocabulary.language(language).map(ToOwned::to_owned);
         transcript.probability = probability;
 
-        let mut heard = heard.into_iter();
-        for piece in pieces {
-            let mut rest = piece;
-            let mut known = heard.next();
-            loop {
-                let heard = match known.take() {
-                    Some(heard) => heard,
-                    None => self.hear(&samples[rest.clone()])?,
-                };
-                let (passage, is_looped) = self.write(&heard, language);
-                let length = seconds(rest.len());
-                if passage.is_believed() {
-                    for stretch in passage.stretches(&self.vocabulary, length) {
-                        let offset = seconds(rest.start);
-                        let (start, end) = (offset + stretch.start, offset + stretch.end);
-                        let segment = Segment { start, end, text: stretch.text };
-                        let course = watch(&segment);
-                        transcript.segments.push(segment);
-                        if course.is_break() {
-                            return Ok(transcript);
-                        }
+        let mut from = 0;
+        while let Some(piece) = piece(from) {
+            let heard = match known.iter().position(|(of, _)| *of == piece) {
+                Some(at) => known.swap_remove(at).1,
+                None => self.hear(&samples[piece.clone()])?,
+            };
+            let (passage, is_looped) = self.write(&heard, language);
+            let length = seconds(piece.len());
+            if passage.is_believed() {
+                let offset = seconds(piece.start);
+                for stretch in passage.stretches(&self.vocabulary, length) {
+                    let (start, end) = (offset + stretch.start, offset + stretch.end);
+                    let segment = Segment { start, end, text: stretch.text };
+                    let course = watch(&segment);
+                    transcript.segments.push(segment);
+                    if course.is_break() {
+                        return Ok(transcript);
                     }
-                }
-                match passage.end() {
-                    Some(end) if !is_looped && end >= LEAST_REST && length - end >= LEAST_REST => {
-                        rest.start += (end * f64::from(RATE)) as usize;
-                        if !spoken.iter().any(|spoken| spoken.end > rest.start && spoken.start < rest.end) {
-                            break;
-                        }
-                    }
-                    Some(_) | None => break,
                 }
             }
+            from = match passage.end() {
+                Some(end) if !is_looped && end >= LEAST_REST && length - end >= LEAST_REST => {
+                    piece.start + (end * f64::from(RATE)) as usize
+                }
+                Some(_) | None => piece.end,
+            };
         }
         Ok(transcript)
     }
 
-    /// The likeliest language of the first pieces, and how likely. What was heard on the way goes to `heard`.
+    /// The likeliest language of the first pieces, and how likely. What was heard on the way goes to `known`.
     fn language(
         &self,
         samples: &[f32],
-        pieces: &[Range<usize>],
-        heard: &mut Vec<Heard>,
+        pieces: impl Iterator<Item = Range<usize>>,
+        known: &mut Vec<(Range<usize>, Heard)>,
     ) -> Result<(usize, f32), Broken> {
         let mut best = (LANGUAGES.start, 0.0);
-        for piece in pieces.iter().take(PROBES) {
-            let piece = self.hear(&samples[piece.clone()])?;
-            if let Some(odds) = self.decoder.begin(&piece).write(START) {
+        for piece in pieces.take(PROBES) {
+            let heard = self.hear(&samples[piece.clone()])?;
+            if let Some(odds) = self.decoder.begin(&heard).write(START) {
                 let mut odds = odds[LANGUAGES].to_vec();
                 softmax(&mut odds);
                 for (token, &likelihood) in LANGUAGES.zip(&odds) {
@@ -177,7 +172,7 @@ impl Ear {
                     }
                 }
             }
-            heard.push(piece);
+            known.push((piece, heard));
             if best.1 >= SURE_LANGUAGE {
                 break;
             }

@@ -12,8 +12,10 @@ const GOES_ON: f32 = 0.35;
 const SHORTEST_PAUSE: usize = 8;
 const SHORTEST_SPEECH: usize = 8;
 
-/// A stretch in which no window is this likely has been music or noise in all that was tried.
+/// A stretch in which no window is this likely has been music or noise in all that was tried, unless it is this near to
+/// one that has such: single words between pauses are often less likely.
 const SURE: f32 = 0.7;
+const NEAR: usize = 31;
 
 /// In samples: first and last sounds of a word are quiet.
 const MARGIN: usize = 3200;
@@ -35,9 +37,13 @@ pub(crate) fn stretches(likelihoods: &[f32], samples: usize) -> Vec<Range<usize>
         }
     }
     found.extend(start.map(|start| start..voiced));
-    found.retain(|windows| {
-        windows.len() >= SHORTEST_SPEECH && likelihoods[windows.clone()].iter().any(|&likelihood| likelihood >= SURE)
-    });
+    let is_sure = |windows: &&Range<usize>| {
+        windows.len() >= SHORTEST_SPEECH
+            && likelihoods[windows.start..windows.end].iter().any(|&likelihood| likelihood >= SURE)
+    };
+    let sure: Vec<Range<usize>> = found.iter().filter(is_sure).cloned().collect();
+    found
+        .retain(|windows| sure.iter().any(|sure| windows.start <= sure.end + NEAR && sure.start <= windows.end + NEAR));
 
     let mut stretches: Vec<Range<usize>> = found
         .into_iter()
@@ -87,6 +93,12 @@ mod tests {
         assert_eq!(found(&[(20, 0.0), (60, 0.6), (20, 0.0)]), [], "a tune");
         assert_eq!(found(&[(20, 0.0), (9, 0.8), (5, 0.4), (9, 0.8), (20, 0.0)]).len(), 1, "a quiet syllable");
         assert_eq!(stretches(&[], 0), []);
+    }
+
+    #[test]
+    fn a_single_word_near_speech_is_speech() {
+        assert_eq!(found(&[(20, 0.0), (30, 0.9), (25, 0.0), (10, 0.55), (20, 0.0)]).len(), 2);
+        assert_eq!(found(&[(20, 0.0), (30, 0.9), (40, 0.0), (10, 0.55), (20, 0.0)]).len(), 1, "too far away");
     }
 
     proptest! {
