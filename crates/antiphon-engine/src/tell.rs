@@ -175,7 +175,10 @@ mod tests {
             let output = ToolOutput { sources: texts.iter().map(|text| found(text)).collect(), ..ToolOutput::default() };
             let told = tell(&output, 1, budget, true);
             prop_assert!(told.told.len() <= budget * BYTES_PER_TOKEN + 1500);
-            let numbered = |line: &&str| line.strip_prefix('[').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            let numbered = |line: &&str| {
+                let number = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+                number.is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+            };
             for line in told.told.lines().filter(numbered) {
                 let is_ours = told.sources.iter().any(|source| line.starts_with(&format!("[{}] A", source.number)));
                 prop_assert!(is_ours, "{line}");
