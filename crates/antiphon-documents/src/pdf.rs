@@ -17,7 +17,7 @@ const KIND: Kind = Kind::Pdf;
 const POINTS_PER_INCH: f32 = 72.0;
 
 pub(crate) fn read(bytes: Vec<u8>, options: &Options) -> Result<Document, Fault> {
-    let pages = Pages::open(bytes).map_err(fault)?;
+    let pages = Pages::open(bytes).map_err(|error| fault(&error))?;
     if pages.total() > MOST_PAGES {
         return Err(Fault::limit("pages", MOST_PAGES));
     }
@@ -30,7 +30,7 @@ pub(crate) fn read(bytes: Vec<u8>, options: &Options) -> Result<Document, Fault>
     let reading = pages.reading();
     for number in start..=end {
         // A character takes four bytes at most; counted in characters it is below.
-        let page = reading.page(number as usize - 1, parts.left.saturating_mul(4)).map_err(fault)?;
+        let page = reading.page(number as usize - 1, parts.left.saturating_mul(4)).map_err(|error| fault(&error))?;
         let Some(page) = page else { break };
         let mut output = Output::new(parts.left);
         output.push_str(page.text.trim());
@@ -48,7 +48,7 @@ pub(crate) fn read(bytes: Vec<u8>, options: &Options) -> Result<Document, Fault>
 }
 
 pub(crate) fn render(bytes: Vec<u8>, page: u32) -> Result<Picture, Fault> {
-    let pages = Pages::open(bytes).map_err(fault)?;
+    let pages = Pages::open(bytes).map_err(|error| fault(&error))?;
     let pages = pages.pdf().pages();
     let at = (page as usize).checked_sub(1).and_then(|at| pages.get(at));
     let Some(found) = at else {
@@ -72,9 +72,9 @@ pub(crate) fn render(bytes: Vec<u8>, page: u32) -> Result<Picture, Fault> {
     Ok(Picture { width: u32::from(drawn.width()), height: u32::from(drawn.height()), pixels })
 }
 
-fn fault(error: ExtractError) -> Fault {
+fn fault(error: &ExtractError) -> Fault {
     match error {
-        ExtractError::TooLarge(most) => Fault::limit("unpacked size in bytes", most),
+        ExtractError::TooLarge(most) => Fault::limit("unpacked size in bytes", *most),
         ExtractError::Encrypted => Fault::encrypted(KIND.mime_type()),
         ExtractError::Unsupported(_) | ExtractError::Unreadable => Fault::unreadable(KIND, "its structure is broken"),
     }

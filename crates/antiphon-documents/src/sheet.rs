@@ -28,7 +28,7 @@ impl Area {
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (first, last) = text.split_once(':').unwrap_or((text, text));
         let ((left, top), (right, bottom)) = (place(first)?, place(last)?);
-        (left <= right && top <= bottom).then(|| Self { rows: top..=bottom, columns: left..=right })
+        (left <= right && top <= bottom).then_some(Self { rows: top..=bottom, columns: left..=right })
     }
 
     fn contains(&self, row: u32, column: u32) -> bool {

@@ -53,6 +53,8 @@ fn quietest(start: usize, likelihoods: &[f32]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::single_range_in_vec_init, reason = "there may be one stretch of speech")]
+
     use proptest::prelude::*;
 
     use super::*;

@@ -50,7 +50,7 @@ impl Rules {
             [.., last] if is_time(last) => strike(TIMES),
             [..] => {}
         }
-        if let Some(at) = written.iter().rposition(|token| is_time(token)) {
+        if let Some(at) = written.iter().rposition(is_time) {
             // Text lies after its beginning; what begins where the last one ended does not.
             let follows_text = at + 1 == written.len() && at > 0 && !is_time(&written[at - 1]);
             strike(TIMES.start..written[at] + usize::from(!follows_text));

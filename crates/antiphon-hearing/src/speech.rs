@@ -62,6 +62,8 @@ pub(crate) fn stretches(likelihoods: &[f32], samples: usize) -> Vec<Range<usize>
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::single_range_in_vec_init, reason = "there may be one stretch of speech")]
+
     use proptest::prelude::*;
 
     use super::*;

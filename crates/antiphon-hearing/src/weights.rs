@@ -46,8 +46,11 @@ impl Weights {
     }
 }
 
-/// The shape and place of each tensor of 16-bit numbers; `None` when the bytes are not such a file.
-fn read(bytes: &[u8]) -> Option<HashMap<String, (Vec<usize>, Range<usize>)>> {
+/// The shape of a tensor, and which bytes are its numbers.
+type Place = (Vec<usize>, Range<usize>);
+
+/// The place of each tensor of 16-bit numbers; `None` when the bytes are not such a file.
+fn read(bytes: &[u8]) -> Option<HashMap<String, Place>> {
     let mut rest = bytes;
     if number(&mut rest)? != VERSION {
         return None;
@@ -101,11 +104,11 @@ fn singles(bytes: &[u8]) -> Vec<f32> {
 /// 16-bit floating point (IEEE 754 binary16) as 32-bit.
 fn single(half: u16) -> f32 {
     let sign = if half & 0x8000 == 0 { 1.0 } else { -1.0 };
-    let (exponent, fraction) = (half >> 10 & 31, f32::from(half & 0x3ff));
+    let (exponent, fraction) = ((half >> 10) & 31, f32::from(half & 0x3ff));
     match exponent {
         0 => sign * fraction * 2.0_f32.powi(-24),
         31 => sign * if fraction == 0.0 { f32::INFINITY } else { f32::NAN },
-        _ => f32::from_bits(u32::from(half & 0x8000) << 16 | (u32::from(half & 0x7fff) << 13) + (112 << 23)),
+        _ => f32::from_bits((u32::from(half & 0x8000) << 16) | ((u32::from(half & 0x7fff) << 13) + (112 << 23))),
     }
 }
 

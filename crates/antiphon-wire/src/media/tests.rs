@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{Content, CreateInteraction, Step};
 
-fn read(part: Value) -> Result<Content, String> {
+fn read(part: &Value) -> Result<Content, String> {
     let body = json!({"model": "m", "input": [{"type": "text", "text": "?"}, part]});
     let request = CreateInteraction::read(body).map_err(|error| error.message)?;
     let Step::UserInput(step) = &request.input[0] else { panic!("{request:?}") };
@@ -25,7 +25,7 @@ fn media_are_read_whole_and_written_as_they_were_read() {
         json!({"type": "video", "uri": "https://example.com/a.mp4",
             "processing": {"type": "static", "fps": 0.5, "content_layers": ["frames", "transcript"]}}),
     ] {
-        let content = read(part.clone()).unwrap();
+        let content = read(&part).unwrap();
         assert_eq!(serde_json::to_value(&content).unwrap(), part);
         assert_eq!(serde_json::from_value::<Content>(part).unwrap(), content);
     }
@@ -76,7 +76,7 @@ fn what_cannot_be_honoured_is_refused_by_its_field() {
             "`input[1].processing.spreadsheet_options.visible_cells`: expected a range as `A1:D10`",
         ),
     ] {
-        let error = read(part.clone()).unwrap_err();
+        let error = read(&part).unwrap_err();
         assert!(error.starts_with(says), "{part}: {error}");
     }
 }
@@ -101,6 +101,6 @@ proptest! {
         let whole = base64::engine::general_purpose::STANDARD.encode(bytes);
         let data = &whole[..cut.min(whole.len())];
         let decodes = base64::engine::general_purpose::STANDARD.decode(data).is_ok_and(|bytes| !bytes.is_empty());
-        prop_assert_eq!(read(json!({"type": "image", "data": data})).is_ok(), decodes);
+        prop_assert_eq!(read(&json!({"type": "image", "data": data})).is_ok(), decodes);
     }
 }
