@@ -74,6 +74,10 @@ evals *arguments:
 conformance *arguments: model
     conformance/run {{ arguments }}
 
+# What is perceived in real sounds, with the networks of the catalogue.
+perception: build
+    conformance/media/run
+
 # The SDKs against a server that has only upstreams; `chat`, `anthropic`, `interactions`, or a service that is not there (`fallback`), is asked first.
 peers kind: model
     ANTIPHON_CONFORMANCE_UPSTREAM={{ kind }} conformance/run python

@@ -32,6 +32,8 @@ UNTYPED_FIELDS = {
     "FileSearchResultDelta": {"is_error"},
     "ToolSearchResultStep": {"is_error"},
     "ToolSearchResultDelta": {"is_error"},
+    "ProcessingResultStep": {"x_media"},
+    "ProcessingResultDelta": {"x_media"},
 }
 
 TERMINAL = {"completed", "failed", "cancelled", "incomplete", "requires_action", "budget_exceeded"}
@@ -211,7 +213,7 @@ def fold(events: list[Any]) -> list[dict[str, Any]]:
                 step["arguments"] = arguments_of_call.to_dict(mode="json") if typed else arguments_of_call
             elif delta.type == step["type"] and delta.type.endswith("_result"):
                 told = delta.to_dict(mode="json")
-                if isinstance(told["result"], str):
+                if isinstance(told.get("result"), str):
                     told["result"] = step.get("result", "") + told["result"]
                 step.update(told)
             else:

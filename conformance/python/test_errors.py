@@ -6,9 +6,8 @@ from google import genai
 from google.genai._interactions import AuthenticationError, BadRequestError, NotFoundError
 from shapes import check
 
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
-)
+# How an MP4 begins.
+FILM = "AAAAGGZ0eXBpc29t"
 
 
 def test_wrong_key_raises_authentication_error():
@@ -126,11 +125,11 @@ def test_prompt_longer_than_the_context_is_refused_with_both_numbers(ask):
 # What is not served yet is refused by name, never accepted and ignored.
 
 
-def test_image_input_is_refused_by_name(ask):
-    image = {"type": "image", "data": PIXEL, "mime_type": "image/png"}
+def test_video_input_is_refused_by_name(ask):
+    video = {"type": "video", "data": FILM, "mime_type": "video/mp4"}
     with pytest.raises(BadRequestError) as refused:
-        ask([{"type": "text", "text": "What is this?"}, image])
-    check(refused, 400, "invalid_request", "image", "content[1]")
+        ask([{"type": "text", "text": "What is this?"}, video])
+    check(refused, 400, "invalid_request", "video", "content[1]")
 
 
 @pytest.mark.parametrize(

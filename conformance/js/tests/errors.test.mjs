@@ -62,9 +62,9 @@ test("wrong type is refused by path", async () => {
   await badRequest(ask("Hi", { generation_config: { seed: "x" } }), "invalid_request", "generation_config.seed");
 });
 
-test("image input is refused by name until it is served", () => {
-  const image = { type: "image", data: "iVBORw0KGgo=", mime_type: "image/png" };
-  return badRequest(ask([{ type: "text", text: "What is this?" }, image]), "invalid_request", "image", "content[1]");
+test("video input is refused by name until it is served", () => {
+  const video = { type: "video", data: "AAAAGGZ0eXBpc29t", mime_type: "video/mp4" };
+  return badRequest(ask([{ type: "text", text: "What is this?" }, video]), "invalid_request", "video", "content[1]");
 });
 
 test("server tools are refused by name until they are served", async () => {

@@ -170,6 +170,16 @@ const SERVER_TOOLS = {
   file_search: [shape("arguments", { queries: listOf(string) }), (value) => Array.isArray(value) && value.length === 0],
   mcp_server_tool: [object, (value) => string(value) || object(value) || listOf(content)(value)],
 };
+const media = shape("x_media", {
+  block: string,
+  kind: oneOf("image", "audio", "video", "document"),
+  route: oneOf("perceive"),
+  tools: listOf(string),
+  sha256: string,
+  seconds: (value) => typeof value === "number",
+  truncated: boolean,
+  "note?": string,
+});
 const serverTools = (call, result) => Object.fromEntries(Object.entries(SERVER_TOOLS).flatMap(([tool, checks]) => [
   [`${tool}_call`, shape(`${tool}_call`, { type: string, "name?": string, "server_name?": string, ...call(checks[0]) })],
   [`${tool}_result`, shape(`${tool}_result`, { type: string, "name?": string, "server_name?": string, ...result(checks[1]) })],
@@ -186,6 +196,8 @@ const step = tagged("type", {
     "name?": string,
     "is_error?": boolean,
   }),
+  processing_call: shape("processing_call", { type: string, id: callId }),
+  processing_result: shape("processing_result", { type: string, call_id: callId, signature: string, x_media: media }),
   ...serverTools(
     (check) => ({ id: callId, arguments: check, "signature?": string }),
     (check) => ({ call_id: callId, result: check, "is_error?": boolean, "signature?": string }),
@@ -206,6 +218,8 @@ const stepHead = tagged("type", {
     "name?": string,
     result: (value) => value.length === 0,
   }),
+  processing_call: shape("processing_call", { type: string, id: callId }),
+  processing_result: shape("processing_result", { type: string, call_id: callId }),
   ...serverTools(() => ({ id: callId, arguments: object }), () => ({ call_id: callId, result: (value) => value.length === 0 })),
 });
 const delta = tagged("type", {
@@ -216,6 +230,7 @@ const delta = tagged("type", {
   text_annotation_delta: shape("text_annotation_delta", { type: string, annotations: listOf(annotation) }),
   image: shape("image", { type: string, data: string, mime_type: string }),
   function_result: shape("function_result", { type: string, result: string, "name?": string, "is_error?": boolean }),
+  processing_result: shape("processing_result", { type: string, signature: string, x_media: media }),
   ...serverTools(
     (check) => ({ arguments: check, "signature?": string }),
     (check) => ({ result: check, "is_error?": boolean, "signature?": string }),
@@ -405,6 +420,8 @@ export function fold(list) {
       (current.content ??= []).push(each.delta);
     } else if (type === current.type && type.endsWith("_call")) {
       current.arguments = fragment;
+    } else if (type === "processing_result") {
+      Object.assign(current, rest, { signature });
     } else if (type === current.type && type.endsWith("_result")) {
       const told = string(rest.result) ? current.result + rest.result : rest.result;
       Object.assign(current, rest, { result: told }, signature === undefined ? {} : { signature });

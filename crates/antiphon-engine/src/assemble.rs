@@ -252,7 +252,7 @@ impl Assembler {
                 }
             }
             ModelEvent::Picture(Media { data, mime_type, .. }) => {
-                return self.show(MediaContent { data, mime_type, uri: None }, mint);
+                return self.show(MediaContent::inline(data, mime_type), mint);
             }
             ModelEvent::CallStarted { name, tokens } => {
                 self.take_tokens(tokens);
@@ -455,7 +455,11 @@ impl Assembler {
             StepHead::ModelOutput => StepDelta::Text { text: news },
             StepHead::Thought => StepDelta::ThoughtSummary { content: Content::text(news) },
             StepHead::FunctionCall { .. } => StepDelta::ArgumentsDelta { arguments: news },
-            StepHead::ServerCall(_) | StepHead::ServerResult(_) | StepHead::FunctionResult { .. } => return,
+            StepHead::ServerCall(_)
+            | StepHead::ServerResult(_)
+            | StepHead::FunctionResult { .. }
+            | StepHead::ProcessingCall { .. }
+            | StepHead::ProcessingResult { .. } => return,
         };
         out.drafts.push(self.draft(place, delta));
     }
@@ -504,8 +508,12 @@ impl Assembler {
                 }
                 self.server_calls.push(call);
             }
-            StepHead::ModelOutput | StepHead::Thought | StepHead::ServerResult(_) | StepHead::FunctionResult { .. } => {
-            }
+            StepHead::ModelOutput
+            | StepHead::Thought
+            | StepHead::ServerResult(_)
+            | StepHead::FunctionResult { .. }
+            | StepHead::ProcessingCall { .. }
+            | StepHead::ProcessingResult { .. } => {}
         }
         if let Some(open) = self.open.take() {
             // The tokens of a turn can be given back as they are unless a thought was cut out.
@@ -526,6 +534,8 @@ impl Assembler {
             | StepHead::Thought
             | StepHead::FunctionCall { .. }
             | StepHead::FunctionResult { .. }
+            | StepHead::ProcessingCall { .. }
+            | StepHead::ProcessingResult { .. }
             | StepHead::ServerResult(_) => {
                 logged.map(|step| &step.text).filter(|text| text.len() > open.text.len()).unwrap_or(&open.text)
             }
@@ -540,6 +550,8 @@ impl Assembler {
                 StepHead::ModelOutput
                 | StepHead::FunctionCall { .. }
                 | StepHead::FunctionResult { .. }
+                | StepHead::ProcessingCall { .. }
+                | StepHead::ProcessingResult { .. }
                 | StepHead::ServerCall(_)
                 | StepHead::ServerResult(_),
                 _,
@@ -621,6 +633,7 @@ impl LoggedStep {
             StepDelta::ThoughtSummary { .. }
             | StepDelta::Image(_)
             | StepDelta::FunctionResult { .. }
+            | StepDelta::ProcessingResult { .. }
             | StepDelta::ServerResult(_) => {}
         }
     }
@@ -770,9 +783,12 @@ pub(crate) fn check_answer(schema: &Schema, answer: &str) -> Result<(), Failure>
 fn is_call(head: &StepHead) -> bool {
     match head {
         StepHead::FunctionCall { .. } | StepHead::ServerCall(_) => true,
-        StepHead::ModelOutput | StepHead::Thought | StepHead::ServerResult(_) | StepHead::FunctionResult { .. } => {
-            false
-        }
+        StepHead::ModelOutput
+        | StepHead::Thought
+        | StepHead::ServerResult(_)
+        | StepHead::FunctionResult { .. }
+        | StepHead::ProcessingCall { .. }
+        | StepHead::ProcessingResult { .. } => false,
     }
 }
 
@@ -806,7 +822,10 @@ fn finished_step(head: &StepHead, text: String, signature: Option<String>, annot
             extra: Map::new(),
         }),
         // The assembler makes none.
-        StepHead::ServerResult(_) | StepHead::FunctionResult { .. } => return None,
+        StepHead::ServerResult(_)
+        | StepHead::FunctionResult { .. }
+        | StepHead::ProcessingCall { .. }
+        | StepHead::ProcessingResult { .. } => return None,
     })
 }
 

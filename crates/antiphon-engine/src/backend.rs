@@ -130,6 +130,18 @@ pub enum MediaKind {
     Document,
 }
 
+impl MediaKind {
+    /// As the wire names the part.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Audio => "audio",
+            Self::Video => "video",
+            Self::Document => "document",
+        }
+    }
+}
+
 /// The words of a message's parts, a line each.
 pub fn text_of(parts: &[Part]) -> String {
     let texts: Vec<_> = parts

@@ -19,6 +19,7 @@ use crate::backend::{Media, MediaKind, Thought};
 use crate::context;
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
+use crate::media::Perceiver;
 use crate::models::{Models, Served};
 use crate::output;
 use crate::prompt::{self, Asked, History, Reading};
@@ -29,7 +30,10 @@ use crate::store::{Event, NewInteraction, ProjectId, Store, StoreError};
 use crate::tool::{Opened, Toolbox};
 
 mod ahead;
+mod media;
 mod recover;
+
+use media::Refused;
 
 /// A lease is renewed three times before it can be lost.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -84,6 +88,7 @@ pub struct EngineParts {
     pub store: Arc<dyn Store>,
     pub models: Models,
     pub tools: Arc<dyn Toolbox>,
+    pub perceiver: Arc<dyn Perceiver>,
     pub ambient: Arc<dyn Ambient>,
     pub seal: Seal,
     pub limits: Limits,
@@ -99,6 +104,7 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     models: Models,
     tools: Arc<dyn Toolbox>,
+    perceiver: Arc<dyn Perceiver>,
     seal: Seal,
     limits: Limits,
     /// Names this process as the owner of its runs.
@@ -130,6 +136,7 @@ impl Engine {
             store: parts.store,
             models: parts.models,
             tools: parts.tools,
+            perceiver: parts.perceiver,
             seal: parts.seal,
             limits: parts.limits,
             owner: format!("{:016x}", u64::from_le_bytes(owner)),
@@ -218,7 +225,7 @@ impl Engine {
         &self,
         caller: Caller,
         id: InteractionId,
-        request: CreateInteraction,
+        mut request: CreateInteraction,
         history: History,
         served: Arc<Served>,
         opened: Opened,
@@ -228,7 +235,39 @@ impl Engine {
             Some(seed) => seed.cast_unsigned(),
             None => inner.random(),
         };
+        let served_by = served.name.clone();
+        let (request, call) = match inner.accept_media(caller.project, &mut request, &*served.backend).await {
+            Ok(()) => {
+                let (request, call) = self.call(caller, request, history, seed, served, opened).await?;
+                (request, Ok(call))
+            }
+            // Whoever does not wait for the answer does not wait for addresses either.
+            Err(Refused::Unfetched(error)) if request.background => (request, Err(error.failure())),
+            Err(Refused::Unfetched(error) | Refused::Unusable(error)) => return Err(error),
+        };
+        // From here on a client that leaves changes nothing: what may become durable must
+        // also be run, so it is a task of the server and not of the connection.
+        let accepting = Arc::clone(inner).accept(caller.project, id, request, seed, call);
+        let handle = inner.tasks.spawn(accepting).await.unwrap_or_else(|failed| {
+            error!(error = %failed, "Accepting an interaction failed");
+            Err(Error::internal())
+        })?;
+        Ok(Created { handle, served_by })
+    }
+
+    /// The call of a model for a request whose media were accepted, and the request again.
+    async fn call(
+        &self,
+        caller: Caller,
+        request: CreateInteraction,
+        history: History,
+        seed: u64,
+        served: Arc<Served>,
+        opened: Opened,
+    ) -> Result<(CreateInteraction, Call), Error> {
+        let inner = &self.inner;
         let (request, asked) = inner.model_request(caller.project, request, history, seed, &served, &opened).await?;
+        inner.accept_earlier_media(&asked.unperceived).await?;
         let prepared = served.backend.prepare(&asked.call).await.map_err(|error| {
             warn!(model = served.name, %error, "A request could not be prepared");
             backend_error(error)
@@ -238,26 +277,20 @@ impl Engine {
                 format!("{} interactions are waiting for `{}` already; try again later", full.waiting, served.name);
             Error::new(Code::RateLimitExceeded, message)
         })?;
-        let limits = inner.run_limits(&request, &served);
         let call = Call {
+            limits: inner.run_limits(&request, &served),
             served,
-            asked,
             tools: opened.tools,
-            limits,
-            prepared: Some(prepared),
+            // How long the text of media is shows when they are read.
+            prepared: asked.unperceived.is_empty().then_some(prepared),
+            asked,
             ticket,
             tier: request.service_tier,
             background: request.background,
             resumption: Resumption::default(),
             begun: None,
         };
-        // From here on a client that leaves changes nothing: what may become durable must
-        // also be run, so it is a task of the server and not of the connection.
-        let accepting = inner.tasks.spawn(Arc::clone(inner).accept(caller.project, id, request, seed, call));
-        accepting.await.unwrap_or_else(|failed| {
-            error!(error = %failed, "Accepting an interaction failed");
-            Err(Error::internal())
-        })
+        Ok((request, call))
     }
 
     /// # Errors
@@ -365,19 +398,22 @@ impl Inner {
         Ok(History { steps, waits })
     }
 
-    /// Makes an interaction durable, if it is to be stored, and starts its run.
+    /// Makes an interaction durable, if it is to be stored, and starts its run, which may be to say
+    /// why there is none.
     async fn accept(
         self: Arc<Self>,
         project: ProjectId,
         id: InteractionId,
         request: CreateInteraction,
         seed: u64,
-        mut call: Call,
-    ) -> Result<Created, Error> {
+        mut call: Result<Call, Failure>,
+    ) -> Result<Handle, Error> {
         let now = self.ambient.now();
         let events = first_events(&id, &request, now);
         let sink = if request.store {
-            call.begin(&self.tasks);
+            if let Ok(call) = &mut call {
+                call.begin(&self.tasks);
+            }
             let new = NewInteraction {
                 project,
                 id: id.clone(),
@@ -405,9 +441,8 @@ impl Inner {
             request: Arc::clone(&live.request),
             _cancel_when_dropped: cancel_when_dropped,
         };
-        let served_by = call.served.name.clone();
-        self.tasks.spawn(Arc::clone(&self).run(live, Ok(call)));
-        Ok(Created { handle, served_by })
+        self.tasks.spawn(Arc::clone(&self).run(live, call));
+        Ok(handle)
     }
 
     /// Makes a stored interaction findable while it runs.
@@ -463,7 +498,11 @@ impl Inner {
     /// A picture as the file that it has become.
     pub(crate) async fn keep_picture(&self, project: ProjectId, picture: Media) -> Result<MediaContent, Error> {
         let uri = self.tools.keep_picture(project, &picture).await?;
-        Ok(MediaContent { data: "".into(), mime_type: picture.mime_type, uri: Some(uri) })
+        Ok(MediaContent { mime_type: picture.mime_type, uri: Some(uri), ..MediaContent::default() })
+    }
+
+    pub(crate) fn perceiver(&self) -> Arc<dyn Perceiver> {
+        Arc::clone(&self.perceiver)
     }
 
     pub(crate) fn seal(&self) -> &Seal {

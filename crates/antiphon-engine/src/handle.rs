@@ -59,7 +59,7 @@ impl Handle {
     pub fn timeline(&self, include_input: bool) -> Interaction {
         let mut interaction = self.journal.snapshot();
         let generated = interaction.steps.take().unwrap_or_default();
-        let steps: Vec<Step> = self.request.input.iter().cloned().chain(generated).collect();
+        let steps: Vec<Step> = self.request.input.iter().map(Step::shown).chain(generated).collect();
         interaction.steps = Some(steps);
         interaction.system_instruction.clone_from(&self.request.system_instruction);
         interaction.tools = self.request.tools.iter().map(antiphon_wire::Tool::shown).collect();
@@ -67,7 +67,7 @@ impl Handle {
         let generation = serde_json::to_value(&self.request.generation_config).unwrap_or_default();
         interaction.generation_config = Some(generation).filter(|value| value != &serde_json::json!({}));
         if include_input {
-            interaction.input = Some(self.request.input.clone());
+            interaction.input = Some(self.request.input.iter().map(Step::shown).collect());
         }
         interaction
     }

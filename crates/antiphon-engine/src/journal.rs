@@ -84,6 +84,7 @@ impl Draft {
                 | StepDelta::TextAnnotationDelta { .. }
                 | StepDelta::Image(_)
                 | StepDelta::FunctionResult { .. }
+                | StepDelta::ProcessingResult { .. }
                 | StepDelta::ServerCall(_)
                 | StepDelta::ServerResult(_),
                 _,

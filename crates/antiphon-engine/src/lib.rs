@@ -6,10 +6,11 @@
 //!
 //! 1. [`engine`](Engine): accept, look up, cancel, delete, recover.
 //! 2. `prompt`: steps of the conversation to one [`ModelRequest`] (pure).
-//! 3. `admission`: whose turn it is.
-//! 4. `run`: the driver, the only loop; it carries out what `phase` decides (pure).
-//! 5. `assemble`: what the model says to events of the API (pure).
-//! 6. `journal`: numbers events, makes them durable, then shows them.
+//! 3. `media`: what becomes of media that the model does not take.
+//! 4. `admission`: whose turn it is.
+//! 5. `run`: the driver, the only loop; it carries out what `phase` decides (pure).
+//! 6. `assemble`: what the model says to events of the API (pure).
+//! 7. `journal`: numbers events, makes them durable, then shows them.
 
 mod admission;
 mod ambient;
@@ -20,6 +21,7 @@ mod engine;
 mod guidance;
 mod handle;
 mod journal;
+mod media;
 mod models;
 mod output;
 mod phase;
@@ -41,6 +43,7 @@ pub use backend::{
 pub use engine::{Caller, Created, Engine, EngineParts, Limits, RunLimits};
 pub use handle::Handle;
 pub use journal::Followed;
+pub use media::{Accepted, Derived, Fetched, Medium, NoPerceiver, Perceiver, Route, not_taken};
 pub use models::{Models, Served};
 pub use seal::Seal;
 pub use store::{

@@ -12,6 +12,8 @@ use crate::backend::FinishReason;
 pub(crate) enum Phase {
     /// Accepted, waiting for its turn.
     Queued,
+    /// Media are being read that the model does not take.
+    Perceiving,
     AwaitingModel,
     /// `calls`: whether the turn asked for functions of the client too.
     AwaitingTools {
@@ -34,6 +36,9 @@ pub(crate) enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Start,
+    /// A run whose media have to be read first.
+    StartWithMedia,
+    MediaRead,
     /// A run that an earlier process left while it waited for tools.
     StartWithTools {
         calls: bool,
@@ -54,6 +59,8 @@ pub(crate) enum Input {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
+    /// Read the media that the model does not take.
+    Perceive,
     CallModel,
     /// Carry out the calls of the last turn that have no result yet.
     RunTools,
@@ -70,6 +77,8 @@ impl Phase {
             (_, Input::TurnFailed(failure)) => Self::end(Ending::Failed(failure), vec![Effect::AbortWork]),
             (_, Input::LimitReached) => Self::end(Ending::Incomplete, vec![Effect::AbortWork]),
             (Self::Queued, Input::Start) => (Self::AwaitingModel, vec![Effect::CallModel]),
+            (Self::Queued, Input::StartWithMedia) => (Self::Perceiving, vec![Effect::Perceive]),
+            (Self::Perceiving, Input::MediaRead) => (Self::AwaitingModel, vec![Effect::CallModel]),
             (Self::Queued, Input::StartWithTools { calls }) => (Self::AwaitingTools { calls }, vec![Effect::RunTools]),
             (Self::AwaitingModel, Input::TurnEnded { reason, calls, tools }) => match reason {
                 FinishReason::Stop if tools => (Self::AwaitingTools { calls }, vec![Effect::RunTools]),
@@ -79,11 +88,31 @@ impl Phase {
             },
             (Self::AwaitingTools { calls: true }, Input::ToolsEnded) => Self::end(Ending::RequiresAction, Vec::new()),
             (Self::AwaitingTools { calls: false }, Input::ToolsEnded) => (Self::AwaitingModel, vec![Effect::CallModel]),
-            (Self::Queued, Input::TurnEnded { .. } | Input::ToolsEnded)
-            | (Self::AwaitingModel, Input::Start | Input::StartWithTools { .. } | Input::ToolsEnded)
-            | (Self::AwaitingTools { .. }, Input::Start | Input::StartWithTools { .. } | Input::TurnEnded { .. }) => {
-                return Vec::new();
-            }
+            (Self::Queued, Input::TurnEnded { .. } | Input::ToolsEnded | Input::MediaRead)
+            | (
+                Self::Perceiving,
+                Input::Start
+                | Input::StartWithMedia
+                | Input::StartWithTools { .. }
+                | Input::TurnEnded { .. }
+                | Input::ToolsEnded,
+            )
+            | (
+                Self::AwaitingModel,
+                Input::Start
+                | Input::StartWithMedia
+                | Input::StartWithTools { .. }
+                | Input::ToolsEnded
+                | Input::MediaRead,
+            )
+            | (
+                Self::AwaitingTools { .. },
+                Input::Start
+                | Input::StartWithMedia
+                | Input::StartWithTools { .. }
+                | Input::TurnEnded { .. }
+                | Input::MediaRead,
+            ) => return Vec::new(),
         };
         *self = next;
         effects
@@ -116,6 +145,8 @@ mod tests {
     fn input() -> impl Strategy<Value = Input> {
         prop_oneof![
             Just(Input::Start),
+            Just(Input::StartWithMedia),
+            Just(Input::MediaRead),
             any::<bool>().prop_map(|calls| Input::StartWithTools { calls }),
             any::<(bool, bool)>().prop_map(|(calls, tools)| Input::TurnEnded {
                 reason: FinishReason::Stop,

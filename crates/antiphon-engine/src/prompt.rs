@@ -14,6 +14,7 @@ use crate::backend::{
     Call, CallResult, Calls, DRAWN, Media, MediaKind, Message, ModelRequest, ModelTurn, Part, Research, Said, Thought,
     Tool, WantedPicture,
 };
+use crate::media::{self, PERCEIVED, Unperceived};
 use crate::seal::Seal;
 use crate::store::{PastStep, ProjectId, Trace};
 use crate::tell::Sources;
@@ -29,6 +30,8 @@ pub(crate) struct Asked {
     pub(crate) said: String,
     /// Functions that the model is told of once it has searched for them.
     pub(crate) deferred: Vec<Tool>,
+    /// Media whose places in the messages are still empty.
+    pub(crate) unperceived: Vec<Unperceived>,
 }
 
 /// What a request is to be understood with.
@@ -73,6 +76,11 @@ pub(crate) fn model_request(
         antiphon_wire::Tool::ToolSearch(ToolSearch::Client(function)) => Some(function.name.clone()),
         _ => None,
     });
+    conversation.perceived = media::perceived(
+        reading.project,
+        reading.seal,
+        history.steps.iter().map(|past| &past.step).chain(&request.input),
+    );
     for PastStep { step, trace } in history.steps {
         // What was accepted then needs no result now.
         conversation.optional = matches!(step, Step::UserInput(_));
@@ -83,15 +91,11 @@ pub(crate) fn model_request(
         conversation.take(step.clone(), None, &format!("input[{at}]"))?;
     }
     let sources = std::mem::take(&mut conversation.sources);
+    let said = std::mem::take(&mut conversation.said);
+    let unperceived = std::mem::take(&mut conversation.unperceived);
+    media::check_count(&unperceived)?;
     let Functions { calls, tools, deferred } = functions(request, &reading.opened.tools, &conversation.loaded)?;
     let messages = conversation.end()?;
-    let said: Vec<_> = messages
-        .iter()
-        .filter_map(|message| match message {
-            Message::User(parts) => Some(crate::backend::text_of(parts)),
-            Message::Model(_) | Message::Result(_) => None,
-        })
-        .collect();
     let call = ModelRequest {
         scope: format!("project-{}", reading.project.0),
         system_instruction: instruction(reading.opened, request),
@@ -117,7 +121,7 @@ pub(crate) fn model_request(
         seed,
         resume: None,
     };
-    Ok(Asked { call, sources, said: said.join("\n"), deferred })
+    Ok(Asked { call, sources, said: said.join("\n"), deferred, unperceived })
 }
 
 /// The picture that is wanted, should the model be one that draws. What `image_config` says no format has said.
@@ -303,6 +307,13 @@ struct Conversation<'a> {
     loaded: Vec<Loaded>,
     /// Where each of them is.
     places: HashMap<String, usize>,
+    /// What users have said in words of their own.
+    said: Vec<String>,
+    /// What models were told of media, by their keys.
+    perceived: HashMap<String, String>,
+    unperceived: Vec<Unperceived>,
+    /// How many media there are so far.
+    media: usize,
 }
 
 impl<'a> Conversation<'a> {
@@ -323,6 +334,10 @@ impl<'a> Conversation<'a> {
             search: None,
             loaded: Vec::new(),
             places: HashMap::new(),
+            said: Vec::new(),
+            perceived: HashMap::new(),
+            unperceived: Vec::new(),
+            media: 0,
         }
     }
 
@@ -417,8 +432,12 @@ impl<'a> Conversation<'a> {
             }
             Step::Thought(thought) => {
                 let signature = thought.signature.filter(|signature| !signature.is_empty());
-                self.thoughts.extend(signature.map(|signature| self.seal.open(self.project, &signature)));
+                let thought = signature.map(|signature| self.seal.open(self.project, &signature));
+                // What a program has read is no thought of the model's.
+                self.thoughts.extend(thought.filter(|thought| !is_perceived(thought)));
             }
+            // What they say is told where the medium stands.
+            Step::ProcessingCall(_) | Step::ProcessingResult(_) => {}
             Step::Other(_) => return Err(unsayable()),
         }
         Ok(())
@@ -439,27 +458,43 @@ impl<'a> Conversation<'a> {
     }
 
     /// What a user said. `path` is that of the step.
-    fn parts(&self, content: Vec<Content>, path: &str) -> Result<Vec<Part>, Error> {
+    fn parts(&mut self, content: Vec<Content>, path: &str) -> Result<Vec<Part>, Error> {
         let mut parts = Vec::new();
         for (at, content) in content.into_iter().enumerate() {
-            let (kind, name, MediaContent { data, mime_type, .. }) = match content {
+            let (kind, medium) = match content {
                 Content::Text(part) => {
+                    self.said.push(part.text.clone());
                     parts.push(Part::Text(part.text));
                     continue;
                 }
-                Content::Image(media) => (MediaKind::Image, "image", media),
-                Content::Audio(media) => (MediaKind::Audio, "audio", media),
-                Content::Video(media) => (MediaKind::Video, "video", media),
-                Content::Document(media) => (MediaKind::Document, "document", media),
                 Content::Function(_) | Content::Other(_) => return Err(unsayable()),
+                medium => media::of(medium).ok_or_else(unsayable)?,
             };
-            if !self.takes.contains(&kind) {
-                return Err(Error::invalid(
-                    &format!("{path}.content[{at}]"),
-                    format!("the model takes no {name} input"),
-                ));
+            let block = || format!("{path}.content[{at}]");
+            if medium.data.is_empty() {
+                return Err(Error::invalid(&format!("{}.uri", block()), "what stands there was never fetched"));
             }
-            parts.push(Part::Media(Media { kind, mime_type, data }));
+            self.media += 1;
+            if self.takes.contains(&kind) {
+                parts.push(Part::Media(Media { kind, mime_type: medium.mime_type, data: medium.data }));
+                continue;
+            }
+            let medium = media::medium(self.project, kind, medium);
+            let key = medium.key();
+            if let Some(told) = self.perceived.get(&key) {
+                parts.push(Part::Text(told.clone()));
+                continue;
+            }
+            self.unperceived.push(Unperceived {
+                message: self.messages.len(),
+                part: parts.len(),
+                block: block(),
+                is_earlier: path == EARLIER,
+                number: self.media,
+                key,
+                medium,
+            });
+            parts.push(Part::Text(String::new()));
         }
         Ok(parts)
     }
@@ -552,7 +587,7 @@ fn pictures(content: &[Content], path: &str) -> Result<Vec<Media>, Error> {
         Content::Image(image) => Some(image),
         _ => None,
     });
-    let media = |MediaContent { data, mime_type, uri }: &MediaContent| match uri {
+    let media = |MediaContent { data, mime_type, uri, .. }: &MediaContent| match uri {
         None => Ok(Media { kind: MediaKind::Image, mime_type: mime_type.clone(), data: Arc::clone(data) }),
         Some(_) => Err(Error::invalid(
             path,
@@ -560,6 +595,10 @@ fn pictures(content: &[Content], path: &str) -> Result<Vec<Media>, Error> {
         )),
     };
     images.map(media).collect()
+}
+
+fn is_perceived(thought: &Thought) -> bool {
+    thought.signature.as_ref().is_some_and(|signature| signature.origin.as_deref() == Some(PERCEIVED))
 }
 
 /// What the model said, where pictures that its tools made may stand between.

@@ -3,6 +3,9 @@
 //! Model and tools take turns. The results of a turn's calls come after all of its calls,
 //! and the start of the first one is logged before any tool runs: from then on every call
 //! of the turn may have had its effect.
+//!
+//! How media were read comes before all of this. Each is a call, and then a result with its
+//! thought, which are logged together.
 
 use std::collections::HashSet;
 
@@ -72,8 +75,9 @@ impl Resumption {
                 | InteractionEvent::Error(_) => {}
             }
         }
-        let (mut turns, mut turn_start, mut calls, mut results, mut in_tools) = (0, 0, 0usize, 0usize, false);
-        for (index, step) in logged.iter().enumerate() {
+        let media = media_steps(&logged);
+        let (mut turns, mut turn_start, mut calls, mut results, mut in_tools) = (0, media, 0usize, 0usize, false);
+        for (index, step) in logged.iter().enumerate().skip(media) {
             // Pictures that tools made follow their results; others are the model's.
             let of_tools = is_result(&step.head) || (step.is_picture && in_tools);
             if of_tools && !in_tools {
@@ -106,6 +110,14 @@ impl Resumption {
         };
         let turn = if in_tools { Vec::new() } else { log.iter().filter(of_turn).cloned().collect() };
         Self { steps, turn, in_tools: tools_wait, open_result, turns, usage, functions }
+    }
+
+    /// The call of a medium that was not read to its end.
+    pub(crate) fn open_media(&self) -> Option<&str> {
+        match &self.steps.last()?.step {
+            Step::ProcessingCall(call) => Some(&call.id),
+            _ => None,
+        }
     }
 
     /// All tokens that the log holds of the turn at hand, and how many of them are thought.
@@ -156,4 +168,17 @@ impl Resumption {
         let is_clients = |step: &Step| matches!(step, Step::FunctionCall(call) if !self.functions.contains(&call.name));
         self.steps.iter().any(|past| is_clients(&past.step))
     }
+}
+
+/// How many steps at the beginning say how media were read.
+fn media_steps(logged: &[Logged]) -> usize {
+    let mut count = 0;
+    while let Some(StepHead::ProcessingCall { .. }) = logged.get(count).map(|step| &step.head) {
+        count += 1;
+        if let Some(StepHead::ProcessingResult { .. }) = logged.get(count).map(|step| &step.head) {
+            // It and its thought.
+            count += 2;
+        }
+    }
+    count.min(logged.len())
 }

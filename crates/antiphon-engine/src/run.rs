@@ -32,6 +32,7 @@ use crate::context;
 use crate::engine::{Inner, RunLimits};
 use crate::guidance;
 use crate::journal::{Draft, Journal};
+use crate::media::Unperceived;
 use crate::models::Served;
 use crate::phase::{Effect, Ending, Input, Phase};
 use crate::prompt::{Asked, Continued, continued};
@@ -41,6 +42,7 @@ use crate::tell::Sources;
 use crate::tool::{OpenTool, function_name};
 
 mod counts;
+mod media;
 mod tools;
 
 use counts::{Counts, TurnCounts};
@@ -126,6 +128,10 @@ struct Work {
     is_guided: bool,
     /// Functions that the model has not searched for yet.
     deferred: Vec<Tool>,
+    /// Media that have to be read before the model is asked.
+    unperceived: Vec<Unperceived>,
+    /// The call of one that an earlier process began.
+    open_media: Option<String>,
     said: Arc<str>,
     /// What may be cited.
     sources: Sources,
@@ -223,7 +229,14 @@ impl Run {
                 if let Ok(Continued { sources, .. }) = continued(self.project, self.engine.seal(), &work.steps) {
                     work.sources.extend(sources);
                 }
-                let input = if in_tools { Input::StartWithTools { calls: client_calls } } else { Input::Start };
+                self.fill_known(&mut work);
+                let input = if !work.unperceived.is_empty() {
+                    Input::StartWithMedia
+                } else if in_tools {
+                    Input::StartWithTools { calls: client_calls }
+                } else {
+                    Input::Start
+                };
                 (input, Some(work))
             }
         };
@@ -231,12 +244,13 @@ impl Run {
             let mut next = None;
             for effect in phase.apply(input) {
                 let done = match (effect, &mut work) {
+                    (Effect::Perceive, Some(work)) => self.perceive(work, pending).await,
                     (Effect::CallModel, Some(work)) => self.turn(work, counts, pending).await,
                     (Effect::RunTools, Some(work)) => self.tools(work, counts, pending).await,
                     // Leaving `turn` or `tools` dropped what was worked on, which is what ends it.
                     (Effect::AbortWork, _) => continue,
                     (Effect::Finish(ending), _) => return Left::Ended(ending),
-                    (Effect::CallModel | Effect::RunTools, None) => continue,
+                    (Effect::Perceive | Effect::CallModel | Effect::RunTools, None) => continue,
                 };
                 match done {
                     Ok(input) => next = Some(input),
@@ -549,11 +563,14 @@ impl Work {
         let resume = resumption.tokens().map(|(trace, thought_tokens)| Resume { trace, thought_tokens });
         let waiting = resumption.waiting().into_iter().filter_map(|step| waiting_call(step, &tools)).collect();
         let next_index = resumption.next_index();
+        let open_media = resumption.open_media().map(str::to_owned);
         Self {
             is_guided,
             served,
             base: asked.call,
             deferred: asked.deferred,
+            unperceived: asked.unperceived,
+            open_media,
             prepared,
             said: asked.said.into(),
             sources: asked.sources,

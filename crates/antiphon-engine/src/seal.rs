@@ -65,6 +65,17 @@ impl Seal {
         (own.origin.as_deref() == Some(DRAWN)).then_some(own.value)
     }
 
+    /// What the model was told of a medium, sealed.
+    pub(crate) fn sign_perceived(&self, project: ProjectId, perceived: &Perceived, ambient: &dyn Ambient) -> String {
+        let perceived = serde_json::to_string(perceived).unwrap_or_default();
+        self.seal(project, &format!("{SIGNED}{perceived}"), ambient)
+    }
+
+    /// What [`Seal::sign_perceived`] sealed for this project.
+    pub(crate) fn open_perceived(&self, project: ProjectId, signature: &str) -> Option<Perceived> {
+        serde_json::from_str(self.unseal(project, signature)?.strip_prefix(SIGNED)?).ok()
+    }
+
     fn seal(&self, project: ProjectId, message: &str, ambient: &dyn Ambient) -> String {
         let mut nonce = [0; NONCE_BYTES];
         ambient.fill_random(&mut nonce);
@@ -122,6 +133,14 @@ pub(crate) struct ToldSource {
     /// Bytes of [`Told::told`].
     pub(crate) start: usize,
     pub(crate) end: usize,
+}
+
+/// What a model was told of a medium that it does not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Perceived {
+    /// Of the medium and of how it is to be read.
+    pub(crate) key: String,
+    pub(crate) told: String,
 }
 
 /// What a sealed message begins with that holds more than words.

@@ -11,6 +11,7 @@ mod text;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use self::pdf::{Page, Pages, Reading};
 use crate::sniff::is_text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -375,12 +375,8 @@ fn wanted(essence: &str, purpose: Purpose) -> Result<(), MimeError> {
     let kind = essence.split('/').next().unwrap_or_default();
     let is_wanted = match purpose {
         Purpose::Page => is_text(essence) || kind == "image" || essence == "application/pdf",
-        Purpose::Media => {
-            matches!(kind, "image" | "audio" | "video")
-                || is_text(essence)
-                || matches!(essence, "application/pdf" | "application/ogg")
-        }
-        Purpose::Mcp | Purpose::Webhook => true,
+        // What it is of use for is said by whoever reads it.
+        Purpose::Media | Purpose::Mcp | Purpose::Webhook => true,
     };
     if is_wanted { Ok(()) } else { Err(MimeError::Unwanted(essence.to_owned())) }
 }

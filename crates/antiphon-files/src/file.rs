@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_engine::{ProjectId, wire_time};
-use antiphon_wire::{Error, File, ImportFile, Operation};
+use antiphon_wire::{Code, Error, File, ImportFile, Operation};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
@@ -174,6 +174,25 @@ impl Files {
             files.add_document(project, &store, OperationKind::Import, incoming).await
         });
         import.await.unwrap_or_else(|error| Err(unavailable(&error)))
+    }
+
+    /// What a file is said to be, and its bytes. `name` is as `files/…`.
+    ///
+    /// # Errors
+    /// `not_found`, and `content_too_large` when it has more than `most` bytes.
+    pub async fn content(&self, project: ProjectId, name: &str, most: u64) -> Result<(String, Vec<u8>), Error> {
+        let id = id_in(name, FILES).ok_or_else(|| absent(name.trim_start_matches(FILES)))?;
+        let (about, file) = self.opened(project, id).await?;
+        if about.size > most {
+            let message = format!("`{FILES}{id}` has {} bytes, {most} are the most", about.size);
+            return Err(Error::new(Code::ContentTooLarge, message));
+        }
+        let read = disk::blocking(move || {
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        });
+        Ok((about.mime_type, read.await.map_err(|error| unavailable(&error))?))
     }
 
     /// What is said of a file, and its bytes.

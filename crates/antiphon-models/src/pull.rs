@@ -132,6 +132,11 @@ impl Partial {
         self.folder.join("weights")
     }
 
+    /// One of several files that are filled together.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("file-{name}"))
+    }
+
     /// An empty folder for what must not outlive one step.
     pub(crate) fn scratch(&self) -> Result<Scratch, Error> {
         let folder = self.folder.join("scratch");
@@ -166,6 +171,13 @@ impl Partial {
     pub(crate) fn discard(&self) -> Result<(), Error> {
         disk::remove(&self.note())?;
         disk::remove(&self.weights())
+    }
+
+    /// Forgets everything, also those of several files.
+    pub(crate) fn clear(&self) -> Result<(), Error> {
+        disk::remove(&self.note())?;
+        disk::remove(&self.folder)?;
+        fs::create_dir_all(&self.folder).map_err(at(&self.folder))
     }
 
     fn note(&self) -> PathBuf {

@@ -1,3 +1,4 @@
+mod bundle;
 mod catalogue;
 mod hub;
 mod library;

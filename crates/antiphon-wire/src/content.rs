@@ -1,14 +1,11 @@
 //! The parts of a message (spec 03, "Content").
 
-use std::sync::Arc;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::fields::Fields;
+use crate::media::{Form, MediaContent};
 use crate::tool::{Function, MOST_DECLARED};
 
 /// One part of a message. Parts that are not built yet survive in stored data as
@@ -34,23 +31,6 @@ pub struct TextContent {
     pub text: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub annotations: Vec<Value>,
-}
-
-/// An image, a recording, a video or a document: whole and inline, or, of a picture in an answer, the
-/// address of the file that it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MediaContent {
-    /// Base64 (RFC 4648 §4, padded), empty only where there is an address. Shared, since it may be long.
-    #[serde(default = "no_data", skip_serializing_if = "str::is_empty")]
-    pub data: Arc<str>,
-    /// As `image/png`.
-    pub mime_type: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uri: Option<String>,
-}
-
-fn no_data() -> Arc<str> {
-    "".into()
 }
 
 impl Content {
@@ -108,10 +88,10 @@ impl Content {
                 fields.finish()?;
                 Ok(Self::Text(TextContent { text, annotations }))
             }
-            Some("image") => MediaContent::read(fields, "image/").map(Self::Image),
-            Some("audio") => MediaContent::read(fields, "audio/").map(Self::Audio),
-            Some("video") => MediaContent::read(fields, "video/").map(Self::Video),
-            Some("document") => MediaContent::read(fields, "").map(Self::Document),
+            Some("image") => MediaContent::read(fields, Form::Image).map(Self::Image),
+            Some("audio") => MediaContent::read(fields, Form::Audio).map(Self::Audio),
+            Some("video") => MediaContent::read(fields, Form::Video).map(Self::Video),
+            Some("document") => MediaContent::read(fields, Form::Document).map(Self::Document),
             Some(other) => Err(Error::invalid(
                 &fields.path_of("type"),
                 format!(
@@ -119,6 +99,17 @@ impl Content {
                     crate::fields::excerpt(other)
                 ),
             )),
+        }
+    }
+
+    /// The part as a client sees it again: media that it gave by address are not sent to it.
+    pub(crate) fn shown(&self) -> Self {
+        match self {
+            Self::Image(media) => Self::Image(media.shown()),
+            Self::Audio(media) => Self::Audio(media.shown()),
+            Self::Video(media) => Self::Video(media.shown()),
+            Self::Document(media) => Self::Document(media.shown()),
+            Self::Text(_) | Self::Function(_) | Self::Other(_) => self.clone(),
         }
     }
 
@@ -172,46 +163,4 @@ impl Content {
 
 fn is_function(item: &Value) -> bool {
     item.get("type").and_then(Value::as_str) == Some("function")
-}
-
-/// Longer names of types are none.
-const LONGEST_MIME_TYPE: usize = 127;
-
-impl MediaContent {
-    /// Reads what is left of a part after its `type`; `family` is what its type begins with.
-    fn read(mut fields: Fields, family: &str) -> Result<Self, Error> {
-        for (name, why) in [
-            ("uri", "media are not fetched by this server yet; expected `data`, the bytes in base64"),
-            ("resolution", "it is not supported by this server yet"),
-            ("processing", "it is not supported by this server yet"),
-            ("sample_rate", "raw audio is not supported by this server yet; expected a file such as WAV"),
-            ("channels", "raw audio is not supported by this server yet; expected a file such as WAV"),
-            ("name", "it is not supported by this server yet"),
-        ] {
-            fields.refuse(name, why)?;
-        }
-        let expected = format!("expected the type of the data, as `{family}…`");
-        let Some(mime_type) = fields.string("mime_type")? else {
-            return Err(Error::invalid(&fields.path_of("mime_type"), format!("{expected}, nothing came")));
-        };
-        let mime_type = mime_type.to_ascii_lowercase();
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.+-_;= ".contains(&byte);
-        if !mime_type.starts_with(family)
-            || !mime_type.contains('/')
-            || mime_type.len() > LONGEST_MIME_TYPE
-            || !mime_type.bytes().all(plain)
-        {
-            let message = format!("{expected}, got `{}`", crate::fields::excerpt(&mime_type));
-            return Err(Error::invalid(&fields.path_of("mime_type"), message));
-        }
-        let data = fields.string("data")?.unwrap_or_default();
-        let bytes = STANDARD
-            .decode(&data)
-            .map_err(|error| Error::invalid(&fields.path_of("data"), format!("expected bytes in base64: {error}")))?;
-        if bytes.is_empty() {
-            return Err(Error::invalid(&fields.path_of("data"), "expected bytes in base64, nothing came"));
-        }
-        fields.finish()?;
-        Ok(Self { data: data.into(), mime_type, uri: None })
-    }
 }

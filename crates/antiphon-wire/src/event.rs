@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::content::{Content, MediaContent};
+use crate::content::Content;
 use crate::error::Failure;
 use crate::id::InteractionId;
 use crate::interaction::Interaction;
+use crate::media::MediaContent;
 use crate::server_tool::{ServerTool, call_type, result_type};
 use crate::status::Status;
 use crate::usage::Usage;
@@ -64,6 +65,12 @@ pub enum StepHead {
         /// Empty here.
         #[serde(default)]
         result: String,
+    },
+    ProcessingCall {
+        id: String,
+    },
+    ProcessingResult {
+        call_id: String,
     },
     #[serde(untagged)]
     ServerCall(ServerCallHead),
@@ -142,6 +149,13 @@ pub enum StepDelta {
         name: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         is_error: Option<bool>,
+    },
+    /// All of a `processing_result`.
+    ProcessingResult {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        x_media: Option<Value>,
     },
     #[serde(untagged)]
     ServerCall(ServerCallDelta),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::content::{Content, TextContent};
 use crate::event::{InteractionEvent, StepDelta, StepHead};
 use crate::interaction::Interaction;
+use crate::processing::{ProcessingCallStep, ProcessingResultStep};
 use crate::server_tool::{ServerCallStep, ServerResultStep};
 use crate::step::{FunctionCallStep, FunctionResult, FunctionResultStep, MessageStep, Step, ThoughtStep};
 
@@ -58,6 +59,14 @@ impl EventFold {
                             is_error: None,
                             extra: Map::new(),
                         }));
+                    }
+                    StepHead::ProcessingCall { id } => self.steps.push(Step::ProcessingCall(ProcessingCallStep {
+                        id: id.clone(),
+                        ..ProcessingCallStep::default()
+                    })),
+                    StepHead::ProcessingResult { call_id } => {
+                        let step = ProcessingResultStep { call_id: call_id.clone(), ..ProcessingResultStep::default() };
+                        self.steps.push(Step::ProcessingResult(step));
                     }
                     StepHead::ServerCall(head) => self.steps.push(Step::ServerCall(ServerCallStep {
                         tool: head.tool,
@@ -152,6 +161,10 @@ fn extend(step: &mut Step, delta: &StepDelta) {
             step.result = FunctionResult::Text(result.clone());
             step.is_error = *is_error;
         }
+        (Step::ProcessingResult(step), StepDelta::ProcessingResult { signature, x_media }) => {
+            step.signature.clone_from(signature);
+            step.x_media.clone_from(x_media);
+        }
         (Step::ServerCall(call), StepDelta::ServerCall(delta)) => call.arguments.clone_from(&delta.arguments),
         (Step::ServerResult(step), StepDelta::ServerResult(delta)) => {
             match (&mut step.result, &delta.result) {
@@ -167,6 +180,8 @@ fn extend(step: &mut Step, delta: &StepDelta) {
             | Step::Thought(_)
             | Step::FunctionCall(_)
             | Step::FunctionResult(_)
+            | Step::ProcessingCall(_)
+            | Step::ProcessingResult(_)
             | Step::ServerCall(_)
             | Step::ServerResult(_)
             | Step::Other(_),

@@ -24,6 +24,8 @@ mod generation;
 mod id;
 mod image;
 mod interaction;
+mod media;
+mod processing;
 mod request;
 mod server_tool;
 mod sse;
@@ -34,7 +36,7 @@ mod trigger;
 mod usage;
 
 pub use agent::{AGENTS, AgentConfig, RESEARCHERS, ResearchConfig};
-pub use content::{Content, MediaContent, TextContent};
+pub use content::{Content, TextContent};
 pub use credential::{
     BearerToken, CREDENTIAL_FIELDS, CreateCredential, Credential, CredentialConfig, CredentialId, CredentialKind,
     CredentialList, CredentialStatus, EnvironmentVariable, InjectionLocation, OAuth2, Secret,
@@ -61,6 +63,11 @@ pub use generation::{GenerationConfig, ThinkingLevel, ThinkingSummaries};
 pub use id::{EventId, InteractionId};
 pub use image::{AspectRatio, Delivery, ImageConfig, ImageFormat, ImageSize, ImageType};
 pub use interaction::Interaction;
+pub use media::{
+    MediaContent, MediaOptions, Offset, PageLayer, PageOptions, Processing, Resolution, SheetLayer, SpreadsheetOptions,
+    VideoLayer,
+};
+pub use processing::{Perceived, ProcessingCallStep, ProcessingResultStep};
 pub use request::{CreateInteraction, REQUEST_FIELDS, RequestField, ServiceTier, Treatment};
 pub use server_tool::{ServerCallStep, ServerResultStep, ServerTool};
 pub use sse::{SseDecoder, encode_comment, encode_done, encode_event};

@@ -291,6 +291,8 @@ fn read_input(fields: &mut Fields) -> Result<Vec<Step>, Error> {
             Step::Thought(_)
             | Step::FunctionCall(_)
             | Step::FunctionResult(_)
+            | Step::ProcessingCall(_)
+            | Step::ProcessingResult(_)
             | Step::ServerCall(_)
             | Step::ServerResult(_)
             | Step::Other(_) => false,
@@ -306,6 +308,8 @@ fn read_input(fields: &mut Fields) -> Result<Vec<Step>, Error> {
             Step::ModelOutput(_)
             | Step::Thought(_)
             | Step::FunctionCall(_)
+            | Step::ProcessingCall(_)
+            | Step::ProcessingResult(_)
             | Step::ServerCall(_)
             | Step::ServerResult(_)
             | Step::Other(_),
@@ -422,38 +426,47 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured(
         "input",
         r#"[{"type":"image","data":"aGk=","mime_type":"image/png"}]"#,
-        "where the model takes images; `docs/backends.md`",
+        "seen by a model that takes images, else read as `docs/media.md` says",
     ),
     honoured(
         "input",
         r#"[{"type":"audio","data":"aGk=","mime_type":"audio/wav"}]"#,
-        "where the model takes audio; `docs/backends.md`",
+        "heard by a model that takes audio, else read as `docs/media.md` says",
     ),
     honoured(
         "input",
         r#"[{"type":"video","data":"aGk=","mime_type":"video/mp4"}]"#,
-        "where the model takes videos; `docs/backends.md`",
+        "seen by a model that takes videos, else read as `docs/media.md` says",
     ),
     honoured(
         "input",
         r#"[{"type":"document","data":"aGk=","mime_type":"application/pdf"}]"#,
-        "where the model takes documents; `docs/backends.md`",
+        "read by a model that takes documents, else as `docs/media.md` says",
     ),
-    refused("input[0].uri", r#"[{"type":"image","uri":"https://example.com/a.png"}]"#, "media are not fetched yet"),
-    refused(
-        "input[0].resolution",
+    honoured(
+        "input",
+        r#"[{"type":"image","uri":"https://example.com/a.png"}]"#,
+        "an address of the public internet, or a file of the project (`files/…`): fetched before acceptance",
+    ),
+    honoured(
+        "input",
         r#"[{"type":"image","data":"aGk=","mime_type":"image/png","resolution":"low"}]"#,
-        "the model's own is used",
+        "`low`, `medium`, `high`, `ultra_high`; where media are read here",
+    ),
+    honoured(
+        "input",
+        r#"[{"type":"document","data":"aGk=","mime_type":"application/pdf","processing":{"type":"static","page_options":{"start_page":2,"end_page":3}}}]"#,
+        "`static` and its options; where media are read here",
     ),
     refused(
         "input[0].processing",
-        r#"[{"type":"document","data":"aGk=","mime_type":"application/pdf","processing":"static"}]"#,
-        "media are passed on whole",
+        r#"[{"type":"video","data":"aGk=","mime_type":"video/mp4","processing":"agentic"}]"#,
+        "videos are read once",
     ),
-    refused(
-        "input[0].sample_rate",
-        r#"[{"type":"audio","data":"aGk=","mime_type":"audio/l16","sample_rate":16000}]"#,
-        "raw audio comes later",
+    honoured(
+        "input",
+        r#"[{"type":"audio","data":"aGk=","mime_type":"audio/l16","sample_rate":16000,"channels":1}]"#,
+        "of raw sound",
     ),
     honoured(
         "input",

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::content::Content;
 use crate::error::Error;
 use crate::fields::{Fields, excerpt};
+use crate::processing::{ProcessingCallStep, ProcessingResultStep};
 use crate::server_tool::{ServerCallStep, ServerResultStep};
 
 /// One entry of an interaction's timeline. Kinds this server does not know survive in
@@ -18,6 +19,8 @@ pub enum Step {
     Thought(ThoughtStep),
     FunctionCall(FunctionCallStep),
     FunctionResult(FunctionResultStep),
+    ProcessingCall(ProcessingCallStep),
+    ProcessingResult(ProcessingResultStep),
     #[serde(untagged)]
     ServerCall(ServerCallStep),
     #[serde(untagged)]
@@ -84,18 +87,23 @@ pub enum FunctionResult {
 }
 
 /// Step types of spec 03 that this server refuses by name for now.
-const UNBUILT: [&str; 6] = [
-    "google_maps_call",
-    "google_maps_result",
-    "retrieval_call",
-    "retrieval_result",
-    "processing_call",
-    "processing_result",
-];
+const UNBUILT: [&str; 4] = ["google_maps_call", "google_maps_result", "retrieval_call", "retrieval_result"];
 
 impl Step {
     pub fn user(content: Vec<Content>) -> Self {
         Self::UserInput(MessageStep { content, extra: Map::new() })
+    }
+
+    /// The step as a client sees it again: media that it gave by address are not sent to it.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        match self {
+            Self::UserInput(step) => {
+                let content = step.content.iter().map(Content::shown).collect();
+                Self::UserInput(MessageStep { content, extra: step.extra.clone() })
+            }
+            other => other.clone(),
+        }
     }
 
     pub fn model_output(text: impl Into<String>) -> Self {
@@ -189,6 +197,8 @@ impl Step {
                 is_error: fields.boolean("is_error")?,
                 extra: fields.rest(),
             })),
+            "processing_call" => ProcessingCallStep::read(fields).map(Self::ProcessingCall),
+            "processing_result" => ProcessingResultStep::read(fields).map(Self::ProcessingResult),
             other => {
                 if let Some(mut call) = ServerCallStep::read(other, &mut fields)? {
                     call.extra = fields.rest();
@@ -212,7 +222,7 @@ fn unsupported(kind: &str, fields: &Fields) -> Error {
     };
     Error::invalid(&fields.path_of("type"), message)
 }
-const SUPPORTED: &str = "user_input, model_output, thought, function_call, function_result, google_search_call, google_search_result, url_context_call, url_context_result, code_execution_call, code_execution_result, file_search_call, file_search_result, mcp_server_tool_call, mcp_server_tool_result, tool_search_call, tool_search_result";
+const SUPPORTED: &str = "user_input, model_output, thought, function_call, function_result, processing_call, processing_result, google_search_call, google_search_result, url_context_call, url_context_result, code_execution_call, code_execution_result, file_search_call, file_search_result, mcp_server_tool_call, mcp_server_tool_result, tool_search_call, tool_search_result";
 
 impl FunctionResult {
     fn read(fields: &mut Fields) -> Result<Self, Error> {

@@ -12,9 +12,11 @@ use toml::{Table, Value};
 
 use crate::Failed;
 
+mod media;
 mod model;
 mod tools;
 
+pub(crate) use media::{Fallback, Media};
 pub(crate) use model::{
     Backend, DEFAULT_ATTEMPTS, DEFAULT_CONCURRENCY, DEFAULT_UPSTREAM_CONTEXT, HeaderValue, Kept, Model,
 };
@@ -31,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) agents: Agents,
     pub(crate) models: Vec<Model>,
     pub(crate) images: Images,
+    pub(crate) media: Media,
     pub(crate) search: Search,
     pub(crate) fetch: Fetch,
     pub(crate) sandbox: Sandbox,

@@ -20,13 +20,16 @@ mod drawing;
 mod drawn;
 mod environments;
 mod fault;
+mod hearing;
 mod keys;
 mod models;
 mod paths;
 mod proof;
 mod secrets;
+mod senses;
 mod serve;
 mod shown;
+mod sight;
 mod tools;
 
 /// The Interactions API on your own machines.
@@ -62,6 +65,15 @@ enum Command {
     /// Print the drawing that is sealed in a signature.
     #[command(hide = true)]
     ShowDrawing(drawn::Arguments),
+    /// Read a document; the server starts it.
+    #[command(hide = true)]
+    ReadDocument,
+    /// Write down what is said in a sound; the server starts it.
+    #[command(hide = true)]
+    Hear,
+    /// See what is in a picture; the server starts it.
+    #[command(hide = true)]
+    Look(sight::Arguments),
 }
 
 /// What went wrong, in words for the person at the terminal.
@@ -96,6 +108,11 @@ fn main() -> ExitCode {
         // It bounds its process, in which nothing else may be.
         Command::PaintDrawing(arguments) => return drawing::run(&arguments),
         Command::ConvertPicture(arguments) => return conversion::run(&arguments),
+        Command::ReadDocument => {
+            return antiphon_documents::child::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        }
+        Command::Hear => return hearing::run(),
+        Command::Look(arguments) => return sight::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -56,8 +56,15 @@ impl Place {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     match arguments.command {
         Command::Pull { place, model } => {
-            let bar = Bar::default();
-            let pulled = place.library()?.pull(&model, &bar).await;
+            let (library, bar) = (place.library()?, Bar::default());
+            if let Some(bundle) = library.bundles().iter().find(|bundle| bundle.name == model) {
+                let pulled = library.pull_bundle(&model, &bar).await;
+                bar.end();
+                pulled.map_err(failed)?;
+                say(&format!("`{model}` is installed ({}).", megabytes(bundle.bytes())));
+                return Ok(());
+            }
+            let pulled = library.pull(&model, &bar).await;
             bar.end();
             let installed = pulled.map_err(failed)?;
             say(&format!("`{}` is installed ({}).", installed.name, megabytes(installed.bytes)));
@@ -71,6 +78,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
             for entry in library.catalogue() {
                 if installed.iter().all(|model| model.name != entry.name) {
                     print(&format!("{}\tavailable\t{}\t{}", entry.name, megabytes(entry.bytes), entry.description));
+                }
+            }
+            for bundle in library.bundles() {
+                let size = megabytes(bundle.bytes());
+                match library.bundle(&bundle.name) {
+                    Ok(folder) => print(&format!("{}\tinstalled\t{size}\t{}", bundle.name, folder.display())),
+                    Err(_) => print(&format!("{}\tavailable\t{size}\t{}", bundle.name, bundle.description)),
                 }
             }
         }

@@ -24,7 +24,7 @@ use crate::ambient::Machine;
 use crate::config::{self, Config};
 use crate::data::DataFolder;
 use crate::fault::Fault;
-use crate::{Failed, keys, models, paths, print, secrets, tools};
+use crate::{Failed, keys, models, paths, print, secrets, senses, tools};
 
 /// What a worker shares among its calls unless the configuration says otherwise.
 const DEFAULT_CONTEXT: u32 = 32_768;
@@ -104,6 +104,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         store,
         models: Models::new(served, config.server.strict_models).with_images(artist).with_research(researcher),
         tools: Arc::new(tools::open(&config, data.path(), address, sandbox, belongings).await?),
+        perceiver: senses::open(&config, address, &library, files.clone())?,
         ambient: Arc::new(Machine),
         seal: data.seal(),
         limits: Limits {

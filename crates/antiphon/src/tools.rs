@@ -12,7 +12,7 @@ use antiphon_egress::{Egress, EgressLimits, EgressOptions, Roots};
 use antiphon_engine::Engine;
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, FaultHook, NetworkPolicy};
 use antiphon_fetch::extract::{Bounds, extract};
-use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Own, Purpose, SystemLookup};
+use antiphon_fetch::{FetchOptions, Fetcher, Limits as FetchLimits, Lookup, Own, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
@@ -49,7 +49,7 @@ pub(crate) async fn open(
     belongings: Belongings,
 ) -> Result<Tools, Failed> {
     let Belongings { files, environments, agents, credentials } = belongings;
-    let fetcher = fetcher(config, address)?;
+    let fetcher = fetcher(config, address, FetchLimits::default())?;
     let checking = fetcher.clone();
     let check = move |url: &antiphon_fetch::Url| {
         checking.check(url.as_str(), Purpose::Mcp).map(|_| ()).map_err(|refusal| format!("{refusal:?}"))
@@ -259,7 +259,7 @@ async fn providers(config: &Config, data: &Path) -> Result<Vec<Arc<dyn Provider>
     Ok(providers)
 }
 
-fn fetcher(config: &Config, address: SocketAddr) -> Result<Fetcher, Failed> {
+pub(crate) fn fetcher(config: &Config, address: SocketAddr, limits: FetchLimits) -> Result<Fetcher, Failed> {
     let wrong = |why: String| Failed::new(format!("`fetch`: {why}"));
     for (from, to) in &config.fetch.rewrite {
         info!(from, to, "Addresses are fetched elsewhere");
@@ -267,12 +267,14 @@ fn fetcher(config: &Config, address: SocketAddr) -> Result<Fetcher, Failed> {
     let openings = BTreeMap::from([
         (Purpose::Page, config.fetch.pages.read().map_err(wrong)?),
         (Purpose::Mcp, config.fetch.mcp.read().map_err(wrong)?),
+        (Purpose::Media, config.fetch.media.read().map_err(wrong)?),
     ]);
     let options = FetchOptions {
         openings,
         rewrites: config.fetch.rewrites().map_err(wrong)?,
         own: Own { hosts: Vec::new(), addresses: Vec::new(), port: Some(address.port()) },
         robots: config.fetch.robots,
+        limits,
         ..FetchOptions::default()
     };
     let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup);

@@ -365,7 +365,7 @@ fn only_repeats(work: &mut Work, calls: &[ServerCall]) -> bool {
 fn show_picture(work: &mut Work, picture: Media, pending: &mut Pending) {
     let index = work.next_index;
     work.next_index += 1;
-    let content = MediaContent { data: picture.data, mime_type: picture.mime_type, uri: None };
+    let content = MediaContent::inline(picture.data, picture.mime_type);
     pending.push(InteractionEvent::StepStart(StepStart { index, step: StepHead::ModelOutput }).into());
     let delta = StepDelta::Image(content.clone());
     pending.push(InteractionEvent::StepDelta(StepDeltaEvent { index, delta }).into());

@@ -7,6 +7,7 @@ mod calls;
 mod crash;
 mod custom_agents;
 mod guidance;
+mod media;
 mod pictures;
 mod research;
 mod services;

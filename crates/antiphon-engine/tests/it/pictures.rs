@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use antiphon_engine::{
     Backend, BackendError, DRAWN, Engine, EngineParts, FinishReason, Limits, Media, MediaKind, Message, ModelEvent,
-    ModelRequest, ModelStream, ModelTurn, Models, NoTools, Prepared, RunLimits, Seal, Served, Signature, Store,
+    ModelRequest, ModelStream, ModelTurn, Models, NoPerceiver, NoTools, Prepared, RunLimits, Seal, Served, Signature,
+    Store,
 };
 use antiphon_testkit::{FixedAmbient, MemoryStore};
 use antiphon_wire::{Content, CreateInteraction, Interaction, Modality, ModalityTokens, Status, Step};
@@ -96,6 +97,7 @@ fn engine(store: &Arc<MemoryStore>, fails: bool, pause: Duration) -> (Engine, As
         store: Arc::clone(store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(text)], false).with_images(Arc::new(draws)),
         tools: Arc::new(NoTools),
+        perceiver: Arc::new(NoPerceiver),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
         limits: Limits {

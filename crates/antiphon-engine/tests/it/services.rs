@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use antiphon_engine::{
     Backend, BackendError, Engine, EngineParts, FinishReason, Limits, MediaKind, Message, ModelEvent, ModelRequest,
-    ModelStream, Models, NoTools, Part, Prepared, RunLimits, Said, Seal, Served, Signature, Store, Thought,
+    ModelStream, Models, NoPerceiver, NoTools, Part, Prepared, RunLimits, Said, Seal, Served, Signature, Store,
+    Thought,
 };
 use antiphon_testkit::{FixedAmbient, MemoryStore};
 use antiphon_wire::{CreateInteraction, Status, Step};
@@ -59,6 +60,7 @@ fn engine(says: Vec<Result<ModelEvent, BackendError>>) -> (Engine, Asked) {
         store: Arc::new(MemoryStore::default()) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(Served::new("service", Arc::new(service), 1000, 64))], false),
         tools: Arc::new(NoTools),
+        perceiver: Arc::new(NoPerceiver),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
         limits: Limits {

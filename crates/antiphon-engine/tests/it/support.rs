@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use antiphon_backends::{Researcher, Script, Scripted};
 use antiphon_engine::{
-    Backend, Caller, Created, Engine, EngineParts, Followed, Handle, Limits, Models, NoTools, ProjectId, RunLimits,
-    Seal, Served, Store, Toolbox,
+    Backend, Caller, Created, Engine, EngineParts, Followed, Handle, Limits, Models, NoPerceiver, NoTools, Perceiver,
+    ProjectId, RunLimits, Seal, Served, Store, Toolbox,
 };
 use antiphon_testkit::{FixedAmbient, MemoryStore};
 use antiphon_wire::{CreateInteraction, InteractionEvent, InteractionId, StepDelta, StepHead};
@@ -45,11 +45,21 @@ pub(crate) fn engine_behind(
 }
 
 pub(crate) fn engine_serving(served: Served, store: &Arc<MemoryStore>, tools: Arc<dyn Toolbox>) -> Engine {
+    engine_perceiving(served, store, tools, Arc::new(NoPerceiver))
+}
+
+pub(crate) fn engine_perceiving(
+    served: Served,
+    store: &Arc<MemoryStore>,
+    tools: Arc<dyn Toolbox>,
+    perceiver: Arc<dyn Perceiver>,
+) -> Engine {
     let researcher = served.researching(Arc::new(Researcher::new(Arc::clone(&served.backend))));
     Engine::new(EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false).with_research(researcher),
         tools,
+        perceiver,
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
         limits: Limits {
@@ -105,6 +115,9 @@ pub(crate) fn line(followed: Followed) -> String {
             }
             StepDelta::FunctionResult { result, is_error, .. } => {
                 format!("{} result {result} {is_error:?}", delta.index)
+            }
+            StepDelta::ProcessingResult { x_media, .. } => {
+                format!("{} read {}", delta.index, x_media.as_ref().unwrap_or(&Value::Null)["block"])
             }
             StepDelta::Image(image) => format!("{} image {} {}", delta.index, image.mime_type, image.data),
             StepDelta::ServerCall(call) => {

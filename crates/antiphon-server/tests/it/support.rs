@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use antiphon_agents::Agents;
 use antiphon_credentials::{Credentials, CredentialsOptions};
-use antiphon_engine::{Ambient, Engine, EngineParts, Limits as EngineLimits, Models, RunLimits, Seal, Served, Store};
+use antiphon_engine::{
+    Ambient, Engine, EngineParts, Limits as EngineLimits, Models, NoPerceiver, RunLimits, Seal, Served, Store,
+};
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_server::{KeyMaker, Limits, NewKey, Options, router, serve};
@@ -59,6 +61,7 @@ impl TestServer {
             store: Arc::clone(&store) as Arc<dyn Store>,
             models: Models::new(vec![Arc::new(served), Arc::new(second)], false),
             tools: Arc::new(FixedTools::default()),
+            perceiver: Arc::new(NoPerceiver),
             ambient: Arc::clone(&ambient),
             seal: Seal::new([1; 32]),
             limits: EngineLimits {

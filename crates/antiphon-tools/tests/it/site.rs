@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use antiphon_agents::Agents;
 use antiphon_engine::{
-    Ambient, Caller, Engine, EngineParts, Handle, Models, ProjectId, RunLimits, Seal, Served, Store,
+    Ambient, Caller, Engine, EngineParts, Handle, Models, NoPerceiver, ProjectId, RunLimits, Seal, Served, Store,
 };
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Purpose, SystemLookup};
@@ -82,6 +82,7 @@ impl Site {
             store: Arc::new(MemoryStore::default()) as Arc<dyn Store>,
             models: Models::new(vec![Arc::new(Served::new("obedient", Arc::new(model.clone()), 4096, 8))], false),
             tools: Arc::new(tools),
+            perceiver: Arc::new(NoPerceiver),
             ambient,
             seal: Seal::new([1; 32]),
             limits: antiphon_engine::Limits {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use antiphon_engine::{
     Ambient, Backend, BackendError, Caller, Engine, EngineParts, FinishReason, Limits, ModelEvent, ModelRequest,
-    ModelStream, Models, Opened, Prepared, ProjectId, RunLimits, Seal, Served, Store, Toolbox,
+    ModelStream, Models, NoPerceiver, Opened, Prepared, ProjectId, RunLimits, Seal, Served, Store, Toolbox,
 };
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_testkit::{FixedAmbient, MemoryStore};
@@ -227,6 +227,7 @@ fn engine(store: &Arc<MemoryStore>, clock: &Arc<FixedAmbient>, environments: &En
         store: Arc::clone(store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
         tools: Arc::new(rooms),
+        perceiver: Arc::new(NoPerceiver),
         ambient: Arc::clone(clock) as Arc<dyn Ambient>,
         seal: Seal::new([1; 32]),
         limits: Limits {

@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod failures;
+mod media;
 mod pictures;
 mod routing;
 mod service;

@@ -13,7 +13,7 @@ use antiphon_backends::{Script, Scripted};
 use antiphon_engine::{
     Caller, Engine, EngineParts, Limits, MediaKind, Models, ProjectId, RunLimits, Seal, Served, Store,
 };
-use antiphon_testkit::{FixedAmbient, FixedTools, MemoryStore};
+use antiphon_testkit::{FixedAmbient, FixedPerceiver, FixedTools, MemoryStore};
 use antiphon_upstream::{
     Capabilities, Flavor, ImagesFlavor, ProtocolKind, SchemaSupport, Timeouts, Upstream, UpstreamOptions,
 };
@@ -101,8 +101,8 @@ fn whole_body(received: &[u8]) -> Option<Value> {
 }
 
 /// A kind of backend, and the service behind it, if there is one.
-struct Column {
-    name: &'static str,
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
     here: Vec<(&'static str, &'static str, &'static str)>,
     engine: Engine,
     service: Option<Service>,
@@ -113,6 +113,7 @@ fn engine(served: Served) -> Engine {
         store: Arc::new(MemoryStore::default()) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
         tools: Arc::new(FixedTools::default()),
+        perceiver: Arc::new(FixedPerceiver::default()),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
         limits: Limits {
@@ -124,7 +125,7 @@ fn engine(served: Served) -> Engine {
     })
 }
 
-async fn upstream(name: &'static str, protocol: ProtocolKind, draws: bool) -> Column {
+pub(crate) async fn upstream(name: &'static str, protocol: ProtocolKind, draws: bool) -> Column {
     let service = Service::start().await;
     let options = UpstreamOptions {
         name: name.to_owned(),
@@ -157,7 +158,7 @@ fn local() -> Column {
 
 impl Column {
     /// What reached the service (nothing behind a local model), or the code of the refusal.
-    async fn send(&self, mut body: Value) -> Result<Option<Value>, String> {
+    pub(crate) async fn send(&self, mut body: Value) -> Result<Option<Value>, String> {
         if body.get("previous_interaction_id").is_some() {
             let first = CreateInteraction::read(json!({"model": "gemini-3.5-flash", "input": "Hello"})).unwrap();
             let created = self.engine.create(CALLER, first).await.unwrap();

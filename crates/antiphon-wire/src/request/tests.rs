@@ -214,7 +214,7 @@ fn what_cannot_be_honoured_is_refused_with_its_path() {
         (
             json!({"model": "m", "input": [{"type": "dream"}]}),
             Code::InvalidRequest,
-            "`input[0].type`: unknown type `dream`; supported: user_input, model_output, thought, function_call, function_result, google_search_call, google_search_result, url_context_call, url_context_result, code_execution_call, code_execution_result, file_search_call, file_search_result, mcp_server_tool_call, mcp_server_tool_result, tool_search_call, tool_search_result, text",
+            "`input[0].type`: unknown type `dream`; supported: user_input, model_output, thought, function_call, function_result, processing_call, processing_result, google_search_call, google_search_result, url_context_call, url_context_result, code_execution_call, code_execution_result, file_search_call, file_search_result, mcp_server_tool_call, mcp_server_tool_result, tool_search_call, tool_search_result, text",
         ),
         (
             json!({"model": "m", "input": [{"type": "function_result", "call_id": "c", "result": 5}]}),

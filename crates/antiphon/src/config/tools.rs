@@ -114,6 +114,8 @@ pub(crate) struct Fetch {
     /// What else than the public internet pages, and servers of tools, may be on.
     pub(crate) pages: Opening,
     pub(crate) mcp: Opening,
+    /// The same of media in requests.
+    pub(crate) media: Opening,
     /// Beginnings of addresses, and where they are fetched instead.
     pub(crate) rewrite: BTreeMap<String, String>,
 }
@@ -128,7 +130,8 @@ pub(crate) struct Opening {
 
 impl Default for Fetch {
     fn default() -> Self {
-        Self { robots: true, pages: Opening::default(), mcp: Opening::default(), rewrite: BTreeMap::new() }
+        let none = Opening::default;
+        Self { robots: true, pages: none(), mcp: none(), media: none(), rewrite: BTreeMap::new() }
     }
 }
 
@@ -148,7 +151,8 @@ impl Fetch {
     }
 
     pub(crate) fn problems(&self) -> Vec<String> {
-        let openings = [("pages", self.pages.read().err()), ("mcp", self.mcp.read().err())];
+        let openings =
+            [("pages", self.pages.read().err()), ("mcp", self.mcp.read().err()), ("media", self.media.read().err())];
         let wrong = openings.into_iter().filter_map(|(key, why)| Some(format!("`fetch.{key}.networks`: {}", why?)));
         wrong.chain(self.rewrites().err().map(|why| format!("`fetch.rewrite`: {why}"))).collect()
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use antiphon_backends::{Script, Scripted};
-use antiphon_engine::{Caller, Engine, EngineParts, Limits, Models, NoTools, RunLimits, Seal, Served, Store};
+use antiphon_engine::{
+    Caller, Engine, EngineParts, Limits, Models, NoPerceiver, NoTools, RunLimits, Seal, Served, Store,
+};
 use antiphon_store::{SqliteStore, StoreOptions};
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::CreateInteraction;
@@ -21,6 +23,7 @@ async fn a_plain_create_waits_for_two_commits_and_an_unstored_one_for_none() {
         store: Arc::clone(&store) as Arc<dyn Store>,
         models: Models::new(vec![Arc::new(served)], false),
         tools: Arc::new(NoTools),
+        perceiver: Arc::new(NoPerceiver),
         ambient: Arc::new(FixedAmbient::new(SignedDuration::ZERO, 1)),
         seal: Seal::new([7; 32]),
         limits: Limits {

@@ -29,8 +29,13 @@ pub(crate) struct Site {
 impl Site {
     /// A site whose default model speaks this script.
     pub(crate) fn scripted(script: &str) -> Self {
+        Self::scripted_with("", script)
+    }
+
+    /// As [`Site::scripted`], with more in its configuration.
+    pub(crate) fn scripted_with(config: &str, script: &str) -> Self {
         let model = "[[models]]\nname = \"scripted\"\nbackend = \"scripted\"\nscript = \"script.toml\"\n";
-        Self::new(model, &[("script.toml", script)])
+        Self::new(&format!("{config}\n{model}"), &[("script.toml", script)])
     }
 
     /// A site whose default model speaks this script, and where one document can be found.

@@ -1,0 +1,106 @@
+//! The media of a request, before it is accepted: fetched, looked at, and refused by their fields.
+
+use std::sync::Arc;
+
+use antiphon_wire::{CreateInteraction, Error, MediaOptions, Step};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Inner;
+use crate::backend::Backend;
+use crate::media::{Route, Unperceived, medium, of_mut, placed};
+use crate::store::ProjectId;
+
+/// Media that one request may give by address.
+const MOST_FETCHES: usize = 20;
+
+/// Of all of them together: each is in memory, and kept with the request.
+const MOST_FETCHED_BYTES: usize = 100 << 20;
+
+/// Why media cannot be used.
+pub(super) enum Refused {
+    /// Nothing came from an address.
+    Unfetched(Error),
+    Unusable(Error),
+}
+
+impl Inner {
+    /// Fetches what the request gives by address and looks at all of its media. Afterwards each
+    /// has its bytes and its type.
+    ///
+    /// # Errors
+    /// Of the first medium that cannot be used, naming its field.
+    pub(super) async fn accept_media(
+        &self,
+        project: ProjectId,
+        request: &mut CreateInteraction,
+        backend: &dyn Backend,
+    ) -> Result<(), Refused> {
+        let (mut fetches, mut bytes) = (0, 0);
+        for (at, step) in request.input.iter_mut().enumerate() {
+            let Step::UserInput(step) = step else { continue };
+            for (part, content) in step.content.iter_mut().enumerate() {
+                let Some((kind, content)) = of_mut(content) else { continue };
+                let block = format!("input[{at}].content[{part}]");
+                let unusable = |error| Refused::Unusable(placed(error, &block));
+                let route = if backend.takes(kind) { Route::Native } else { Route::Perceive };
+                if route == Route::Native {
+                    as_it_is(&content.options).map_err(unusable)?;
+                }
+                if let Some(uri) = &content.uri {
+                    fetches += 1;
+                    if fetches > MOST_FETCHES {
+                        let message = format!("expected at most {MOST_FETCHES} media by address in one request");
+                        return Err(unusable(Error::invalid("uri", message)));
+                    }
+                    let fetched = self.perceiver.fetch(project, kind, uri).await;
+                    let fetched = fetched.map_err(|error| Refused::Unfetched(placed(error, &block)))?;
+                    if fetched.bytes.is_empty() {
+                        let error = Error::invalid("uri", "there are no bytes at this address");
+                        return Err(Refused::Unfetched(placed(error, &block)));
+                    }
+                    bytes += fetched.bytes.len();
+                    if bytes > MOST_FETCHED_BYTES {
+                        let message = format!("expected at most {MOST_FETCHED_BYTES} bytes by address in one request");
+                        return Err(unusable(Error::invalid("uri", message)));
+                    }
+                    content.data = Arc::from(STANDARD.encode(&fetched.bytes));
+                    if content.mime_type.is_empty() {
+                        content.mime_type = fetched.mime_type;
+                    }
+                }
+                let accepted = self.perceiver.accept(&medium(project, kind, content.clone()), route).await;
+                content.mime_type = accepted.map_err(unusable)?.mime_type;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at media of earlier turns, which another model may have taken.
+    ///
+    /// # Errors
+    /// As [`Inner::accept_media`].
+    pub(super) async fn accept_earlier_media(&self, unperceived: &[Unperceived]) -> Result<(), Error> {
+        for one in unperceived.iter().filter(|one| one.is_earlier) {
+            let accepted = self.perceiver.accept(&one.medium, Route::Perceive).await;
+            accepted.map_err(|error| placed(error, &one.block))?;
+        }
+        Ok(())
+    }
+}
+
+/// # Errors
+/// When a medium that the model itself takes is to be read in a way that nobody can promise.
+fn as_it_is(options: &MediaOptions) -> Result<(), Error> {
+    let MediaOptions { resolution, processing, sample_rate, channels } = options;
+    let set = [
+        ("resolution", resolution.is_some()),
+        ("processing", processing.is_some()),
+        ("sample_rate", sample_rate.is_some()),
+        ("channels", channels.is_some()),
+    ];
+    match set.into_iter().find(|(_, is_set)| *is_set) {
+        None => Ok(()),
+        Some((field, _)) => Err(Error::invalid(field, "the model takes this medium itself, as it is")),
+    }
+}

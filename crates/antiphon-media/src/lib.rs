@@ -1,0 +1,226 @@
+//! Media of requests, for models that do not take them: fetched, looked at, and made into text.
+//!
+//! * `fetch`: what is behind the address that a request gives.
+//! * `family`: what bytes are, whatever they are said to be.
+//! * `document`, `picture`, `sound`: what is read, each in a process of its own that bounds itself.
+//! * `cache`: what was read before.
+//!
+//! A kind that nothing here can read is refused by name.
+
+mod cache;
+mod document;
+mod family;
+mod fetch;
+mod picture;
+mod sound;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use antiphon_documents::Reader;
+use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Route, not_taken};
+use antiphon_fetch::Fetcher;
+use antiphon_files::Files;
+use antiphon_wire::{Code, Error};
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::cache::Cache;
+pub use crate::picture::Eyes;
+pub use crate::sound::Ears;
+
+/// What an operator decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SensesOptions {
+    /// Whether media are read that a model does not take; else they are refused.
+    pub perceives: bool,
+    /// Whether addresses may be plain `http`.
+    pub http: bool,
+}
+
+impl Default for SensesOptions {
+    fn default() -> Self {
+        Self { perceives: true, http: false }
+    }
+}
+
+/// What media are read with. What is not installed is none.
+#[derive(Clone, Debug)]
+pub struct Means {
+    pub documents: Reader,
+    pub eyes: Option<Eyes>,
+    pub ears: Option<Ears>,
+}
+
+/// The [`Perceiver`] of the server.
+pub struct Senses {
+    options: SensesOptions,
+    means: Means,
+    fetcher: Fetcher,
+    files: Files,
+    cache: Cache,
+    /// What is fetched is in memory.
+    fetching: Semaphore,
+    /// Each medium that is read takes a core, and memory.
+    reading: Semaphore,
+}
+
+/// Media that are fetched at one time.
+const FETCH_AT_ONCE: usize = 4;
+
+/// Media that are read at one time.
+const READ_AT_ONCE: usize = 2;
+
+/// Bytes of one medium.
+pub const MOST_BYTES: usize = 100 << 20;
+
+impl Senses {
+    /// `fetcher` takes bodies of [`MOST_BYTES`].
+    pub fn new(options: SensesOptions, means: Means, fetcher: Fetcher, files: Files) -> Self {
+        Self {
+            options,
+            means,
+            fetcher,
+            files,
+            cache: Cache::default(),
+            fetching: Semaphore::new(FETCH_AT_ONCE),
+            reading: Semaphore::new(READ_AT_ONCE),
+        }
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.reading.acquire().await.map_err(|_| Error::internal())
+    }
+
+    /// What looks at images.
+    fn eyes(&self) -> Result<&Eyes, Error> {
+        self.means.eyes.as_ref().ok_or_else(|| missing(MediaKind::Image, Eyes::READING))
+    }
+
+    /// What listens to recordings, and to the sound of videos.
+    fn ears(&self, kind: MediaKind) -> Result<&Ears, Error> {
+        self.means.ears.as_ref().ok_or_else(|| missing(kind, Ears::MODEL))
+    }
+
+    /// Whether a medium can be read here, and what it is. What takes no longer to read than to
+    /// look at is read already.
+    async fn perceivable(&self, medium: &Medium, bytes: Arc<[u8]>, mime_type: String) -> Result<String, Error> {
+        let key = medium.key();
+        if self.cache.knows(medium.project, &key) {
+            return Ok(mime_type);
+        }
+        match medium.kind {
+            MediaKind::Image => {
+                self.eyes()?;
+                decodable(mime_type, bytes).await
+            }
+            MediaKind::Audio | MediaKind::Video => {
+                let ears = self.ears(medium.kind)?;
+                let _turn = self.turn().await?;
+                ears.check(medium, &bytes).await
+            }
+            MediaKind::Document => {
+                let _turn = self.turn().await?;
+                let began = Instant::now();
+                let read = document::read(&self.means.documents, medium, &bytes).await?;
+                if read.scanned.is_empty() || self.means.eyes.is_none() {
+                    let derived = Derived { seconds: seconds(began), ..read.derived };
+                    self.cache.put(medium.project, key, derived);
+                }
+                Ok(read.mime_type)
+            }
+        }
+    }
+
+    async fn read(&self, medium: &Medium) -> Result<Derived, Error> {
+        let _turn = self.turn().await?;
+        let bytes = bytes_of(medium).await?;
+        let began = Instant::now();
+        let derived = match medium.kind {
+            MediaKind::Image => self.eyes()?.look(medium, &bytes).await?,
+            MediaKind::Audio | MediaKind::Video => self.ears(medium.kind)?.listen(medium, &bytes).await?,
+            MediaKind::Document => {
+                let documents = &self.means.documents;
+                let read = document::read(documents, medium, &bytes).await?;
+                match &self.means.eyes {
+                    Some(eyes) if !read.scanned.is_empty() => {
+                        document::look(documents, eyes, medium, &bytes, read).await?
+                    }
+                    Some(_) | None => read.derived,
+                }
+            }
+        };
+        Ok(Derived { seconds: seconds(began), ..derived })
+    }
+}
+
+#[async_trait]
+impl Perceiver for Senses {
+    async fn fetch(&self, project: ProjectId, _kind: MediaKind, uri: &str) -> Result<Fetched, Error> {
+        let _turn = self.fetching.acquire().await.map_err(|_| Error::internal())?;
+        fetch::fetch(self, project, uri).await
+    }
+
+    async fn accept(&self, medium: &Medium, route: Route) -> Result<Accepted, Error> {
+        if route == Route::Perceive && !self.options.perceives {
+            return Err(not_taken(medium.kind));
+        }
+        let bytes = bytes_of(medium).await?;
+        let mime_type = family::agreed(medium.kind, &medium.mime_type, &bytes)?;
+        check_size(&bytes, &mime_type)?;
+        let mime_type = match (route, medium.kind) {
+            (Route::Perceive, _) => self.perceivable(medium, bytes, mime_type).await?,
+            (Route::Native, MediaKind::Image) if family::is_decoded(&bytes) => decodable(mime_type, bytes).await?,
+            (Route::Native, _) => mime_type,
+        };
+        Ok(Accepted { mime_type })
+    }
+
+    async fn perceive(&self, medium: &Medium) -> Result<Derived, Error> {
+        let key = medium.key();
+        if let Some(known) = self.cache.get(medium.project, &key) {
+            return Ok(known);
+        }
+        let derived = self.read(medium).await?;
+        self.cache.put(medium.project, key, Derived { seconds: 0.0, ..derived.clone() });
+        Ok(derived)
+    }
+}
+
+/// That a kind could be read if something were installed.
+fn missing(kind: MediaKind, model: &str) -> Error {
+    let message = format!(
+        "the model takes no {} input, and what would read it is not installed; `antiphon models pull {model}` installs \
+         it",
+        kind.as_str()
+    );
+    Error::new(Code::InvalidRequest, message)
+}
+
+/// In thousandths.
+fn seconds(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+async fn bytes_of(medium: &Medium) -> Result<Arc<[u8]>, Error> {
+    let medium = medium.clone();
+    let decoded = tokio::task::spawn_blocking(move || Arc::from(medium.bytes()));
+    decoded.await.map_err(|_| Error::internal())
+}
+
+/// Decodes an image and forgets it; the answer is its type.
+async fn decodable(mime_type: String, bytes: Arc<[u8]>) -> Result<String, Error> {
+    let decoded = tokio::task::spawn_blocking(move || picture::decodable(&mime_type, &bytes).map(|()| mime_type));
+    decoded.await.unwrap_or_else(|_| Err(Error::internal()))
+}
+
+/// # Errors
+/// When a medium is larger than any that is taken.
+fn check_size(bytes: &[u8], mime_type: &str) -> Result<(), Error> {
+    const MOST_PDF_BYTES: usize = 50 << 20;
+    let most = if mime_type == "application/pdf" { MOST_PDF_BYTES } else { MOST_BYTES };
+    if bytes.len() <= most {
+        return Ok(());
+    }
+    Err(Error::invalid("data", format!("expected at most {most} bytes of `{mime_type}`, got {}", bytes.len())))
+}

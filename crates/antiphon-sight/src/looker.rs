@@ -1,0 +1,121 @@
+//! A process of its own that looks: started for one picture, ended with it.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::{Resolution, Seen};
+
+/// The process's exit code when the picture is at fault; its output says how.
+pub const FAULT: u8 = 3;
+
+/// More bytes are no picture.
+pub const MOST_BYTES: u64 = 101 << 20;
+
+/// The process bounds its computing; this is for one that waits.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How to start a process that looks.
+#[derive(Clone, Debug)]
+pub struct Looker {
+    /// The executable `antiphon`.
+    pub program: PathBuf,
+    /// The folder of `ppocr-v6-small`.
+    pub reading: PathBuf,
+    /// The folder of `efficientnet-lite0`, where things shall be named.
+    pub labels: Option<PathBuf>,
+}
+
+/// Why nothing was seen.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSeen {
+    /// What the sender is told of the picture.
+    #[error("{0}")]
+    Fault(String),
+
+    /// It took more time or memory than it may.
+    #[error("image could not be processed within limits")]
+    Limits,
+
+    /// This machine's fault.
+    #[error("the process that looks failed: {0}")]
+    Failed(String),
+}
+
+impl Looker {
+    /// What is seen in `bytes`, which should have passed [`crate::check`]. Dropping the future ends the process.
+    ///
+    /// # Errors
+    /// [`NotSeen`].
+    pub async fn look(&self, bytes: &[u8], claimed: Option<&str>, resolution: Resolution) -> Result<Seen, NotSeen> {
+        let mut command = Command::new(&self.program);
+        command.arg("look").arg("--reading").arg(&self.reading).arg("--resolution").arg(resolution.name());
+        if let Some(labels) = &self.labels {
+            command.arg("--labels").arg(labels);
+        }
+        if let Some(claimed) = claimed {
+            command.arg(format!("--type={claimed}"));
+        }
+        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| NotSeen::Failed(error.to_string()))?;
+        let mut input = child.stdin.take();
+        let feeding = async {
+            if let Some(mut input) = input.take() {
+                // One that refuses early does not read to the end.
+                let _ = input.write_all(bytes).await;
+            }
+        };
+        let both = async { tokio::join!(feeding, child.wait_with_output()).1 };
+        let output = match tokio::time::timeout(PATIENCE, both).await {
+            Err(_elapsed) => return Err(NotSeen::Limits),
+            Ok(output) => output.map_err(|error| NotSeen::Failed(error.to_string()))?,
+        };
+        let said = || String::from_utf8_lossy(&output.stdout).chars().take(1000).collect::<String>();
+        match output.status.code() {
+            Some(0) => serde_json::from_slice(&output.stdout).map_err(|error| NotSeen::Failed(error.to_string())),
+            Some(code) if code == i32::from(FAULT) => Err(NotSeen::Fault(said())),
+            // A signal: the kernel's, when it may compute no more, or the allocator's, when it gets no more.
+            None => Err(NotSeen::Limits),
+            Some(_) => Err(NotSeen::Failed(said())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// What comes of a program that is this script.
+    async fn look(script: &str) -> Result<Seen, NotSeen> {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("antiphon");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let looker = Looker { program, reading: "/nowhere".into(), labels: None };
+        looker.look(&vec![0; 1 << 20], Some("image/png"), Resolution::High).await
+    }
+
+    #[tokio::test]
+    async fn what_the_process_says_and_how_it_ends_is_told_apart() {
+        let seen = r#"{"lines":[],"labels":[],"colours":[],"width":2,"height":1,"seconds":0.5}"#;
+        let seen = look(&format!("/bin/cat > /dev/null; echo '{seen}'")).await.unwrap();
+        assert_eq!((seen.width, seen.height), (2, 1));
+        assert_eq!(look("printf 'it is damaged'; exit 3").await, Err(NotSeen::Fault("it is damaged".to_owned())));
+        assert_eq!(look("printf 'no network'; exit 1").await, Err(NotSeen::Failed("no network".to_owned())));
+        assert_eq!(look("kill -XCPU $$").await, Err(NotSeen::Limits));
+        assert!(matches!(look("echo nonsense").await, Err(NotSeen::Failed(_))));
+    }
+
+    #[tokio::test]
+    async fn the_process_is_told_what_is_wanted() {
+        let said = look("printf '%s ' \"$@\"; exit 3").await;
+        let expected = "look --reading /nowhere --resolution high --type=image/png ";
+        assert_eq!(said, Err(NotSeen::Fault(expected.to_owned())));
+    }
+}

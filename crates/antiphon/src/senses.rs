@@ -1,0 +1,47 @@
+//! What reads media that models do not take, put together from the configuration and from what is
+//! installed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use antiphon_documents::Reader;
+use antiphon_documents::confined::Program;
+use antiphon_engine::Perceiver;
+use antiphon_fetch::Limits;
+use antiphon_files::Files;
+use antiphon_hearing::Listener;
+use antiphon_media::{Ears, Eyes, MOST_BYTES, Means, Senses, SensesOptions};
+use antiphon_models::Library;
+use antiphon_sight::Looker;
+use tracing::info;
+
+use crate::config::{Config, Fallback};
+use crate::{Failed, tools};
+
+/// `address` is where this server listens, which nobody reaches through it.
+pub(crate) fn open(
+    config: &Config,
+    address: SocketAddr,
+    library: &Library,
+    files: Files,
+) -> Result<Arc<dyn Perceiver>, Failed> {
+    let fetcher = tools::fetcher(config, address, Limits { bytes: MOST_BYTES, ..Limits::default() })?;
+    let options = SensesOptions { perceives: config.media.fallback == Fallback::Perceive, http: config.media.http };
+    Ok(Arc::new(Senses::new(options, means(library)?, fetcher, files)))
+}
+
+/// This executable does the reading itself, in processes of their own.
+fn means(library: &Library) -> Result<Means, Failed> {
+    let executable = std::env::current_exe()
+        .map_err(|error| Failed::new(format!("where this executable is cannot be found: {error}")))?;
+    let eyes = library.bundle(Eyes::READING).ok().map(|reading| {
+        Eyes(Looker { program: executable.clone(), reading, labels: library.bundle(Eyes::LABELS).ok() })
+    });
+    let ears = library.bundle(Ears::MODEL).ok().map(|folder| Ears {
+        listener: Listener { executable: executable.clone(), arguments: vec!["hear".to_owned()] },
+        folder,
+    });
+    info!(images = eyes.is_some(), recordings = ears.is_some(), "Media that models do not take are read");
+    let reader = Program { executable, arguments: vec!["read-document".to_owned()] };
+    Ok(Means { documents: Reader::new(reader), eyes, ears })
+}
