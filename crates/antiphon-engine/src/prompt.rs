@@ -476,7 +476,8 @@ impl<'a> Conversation<'a> {
             }
             self.media += 1;
             if self.takes.contains(&kind) {
-                parts.push(Part::Media(Media { kind, mime_type: medium.mime_type, data: medium.data }));
+                let MediaContent { data, mime_type, options, uri: _ } = medium;
+                parts.push(Part::Media(Media { kind, mime_type, data, options }));
                 continue;
             }
             let medium = media::medium(self.project, kind, medium);
@@ -588,7 +589,7 @@ fn pictures(content: &[Content], path: &str) -> Result<Vec<Media>, Error> {
         _ => None,
     });
     let media = |MediaContent { data, mime_type, uri, .. }: &MediaContent| match uri {
-        None => Ok(Media { kind: MediaKind::Image, mime_type: mime_type.clone(), data: Arc::clone(data) }),
+        None => Ok(Media::new(MediaKind::Image, mime_type.clone(), Arc::clone(data))),
         Some(_) => Err(Error::invalid(
             path,
             "an earlier picture was delivered as a file, which this model is not given; send it as input",

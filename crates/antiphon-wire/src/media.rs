@@ -209,6 +209,28 @@ impl MediaContent {
 }
 
 impl MediaOptions {
+    /// The paths of the options that are given, as `processing.start_offset`.
+    pub fn set(&self) -> impl Iterator<Item = &'static str> {
+        let Self { resolution, processing, sample_rate, channels } = self;
+        let none = Processing::default();
+        let read = processing.as_ref();
+        let Processing { kind: _, start_offset, end_offset, fps, content_layers, page_options, spreadsheet_options } =
+            read.unwrap_or(&none);
+        let set = [
+            ("resolution", resolution.is_some()),
+            ("sample_rate", sample_rate.is_some()),
+            ("channels", channels.is_some()),
+            // What says no more than that is how media are read that nothing is said of.
+            ("processing.start_offset", start_offset.is_some()),
+            ("processing.end_offset", end_offset.is_some()),
+            ("processing.fps", fps.is_some()),
+            ("processing.content_layers", !content_layers.is_empty()),
+            ("processing.page_options", page_options.is_some()),
+            ("processing.spreadsheet_options", spreadsheet_options.is_some()),
+        ];
+        set.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path)
+    }
+
     fn read(fields: &mut Fields, form: Form) -> Result<Self, Error> {
         let resolution = match form {
             Form::Audio => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon_wire::{CreateInteraction, Error, MediaOptions, Step};
+use antiphon_wire::{CreateInteraction, Error, Step};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -45,7 +45,7 @@ impl Inner {
                 let unusable = |error| Refused::Unusable(placed(error, &block));
                 let route = if backend.takes(kind) { Route::Native } else { Route::Perceive };
                 if route == Route::Native {
-                    as_it_is(&content.options).map_err(unusable)?;
+                    backend.honours(kind, &content.options).map_err(unusable)?;
                 }
                 if let Some(uri) = &content.uri {
                     fetches += 1;
@@ -86,21 +86,5 @@ impl Inner {
             accepted.map_err(|error| placed(error, &one.block))?;
         }
         Ok(())
-    }
-}
-
-/// # Errors
-/// When a medium that the model itself takes is to be read in a way that nobody can promise.
-fn as_it_is(options: &MediaOptions) -> Result<(), Error> {
-    let MediaOptions { resolution, processing, sample_rate, channels } = options;
-    let set = [
-        ("resolution", resolution.is_some()),
-        ("processing", processing.is_some()),
-        ("sample_rate", sample_rate.is_some()),
-        ("channels", channels.is_some()),
-    ];
-    match set.into_iter().find(|(_, is_set)| *is_set) {
-        None => Ok(()),
-        Some((field, _)) => Err(Error::invalid(field, "the model takes this medium itself, as it is")),
     }
 }

@@ -71,7 +71,7 @@ impl Backend for Painter {
                 counted,
                 ModelEvent::Thought { text: "A drawing.".to_owned(), tokens: Vec::new() },
                 ModelEvent::Signed(Signature { origin: Some(DRAWN.to_owned()), value: SOURCE.to_owned() }),
-                ModelEvent::Picture(Media { kind: MediaKind::Image, mime_type, data: "QUJD".into() }),
+                ModelEvent::Picture(Media::new(MediaKind::Image, mime_type, "QUJD".into())),
                 finished(40),
             ]
         } else {
