@@ -147,7 +147,7 @@ impl Inspection {
 
 /// The picture as it is shown.
 async fn inspect(inspector: &Painter, wanted: WantedPicture, picture: &Media) -> Result<Media, BackendError> {
-    let bytes = STANDARD.decode(&*picture.data).map_err(|error| unshown(&format!("it is no base64: {error}")))?;
+    let bytes = picture.data.bytes().map_err(|error| unshown(&format!("it is no base64: {error}")))?;
     let kind = wanted.format.mime_type.map(|kind| ["--type".to_owned(), kind.as_str().to_owned()]);
     match inspector.run(kind.as_ref().map_or(&[], <[String; 2]>::as_slice), &bytes).await {
         Ok(bytes) => {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use antiphon_schema::Schema;
-use antiphon_wire::{Error, GenerationConfig, ImageFormat, MediaOptions};
+use antiphon_wire::{Data, Error, GenerationConfig, ImageFormat, MediaOptions};
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use serde_json::{Map, Value};
@@ -103,16 +103,21 @@ impl Message {
         Self::User(vec![Part::Text(text.into())])
     }
 
-    /// The media in it.
+    /// The media in it, pictures that the model answered with among them.
     pub fn media(&self) -> impl Iterator<Item = &Media> {
-        let parts = match self {
-            Self::User(parts) => parts.as_slice(),
-            Self::Model(_) | Self::Result(_) => &[],
+        let (parts, said): (&[Part], &[Said]) = match self {
+            Self::User(parts) => (parts.as_slice(), Default::default()),
+            Self::Model(turn) => (Default::default(), turn.said.as_slice()),
+            Self::Result(_) => Default::default(),
         };
-        parts.iter().filter_map(|part| match part {
+        let given = parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,
             Part::Media(media) => Some(media),
-        })
+        });
+        given.chain(said.iter().filter_map(|said| match said {
+            Said::Picture(picture) => Some(picture),
+            Said::Thought(_) | Said::Text(_) | Said::Call(_) => None,
+        }))
     }
 }
 
@@ -130,15 +135,14 @@ pub struct Media {
     pub kind: MediaKind,
     /// As `image/png`.
     pub mime_type: String,
-    /// Base64 with padding.
-    pub data: Arc<str>,
+    pub data: Data,
     /// How it is to be read. A backend honours all of it ([`Backend::honours`]) or takes no such part.
     pub options: MediaOptions,
 }
 
 impl Media {
     /// As it is, with nothing said of how it is to be read.
-    pub fn new(kind: MediaKind, mime_type: impl Into<String>, data: Arc<str>) -> Self {
+    pub fn new(kind: MediaKind, mime_type: impl Into<String>, data: Data) -> Self {
         Self { kind, mime_type: mime_type.into(), data, options: MediaOptions::default() }
     }
 }

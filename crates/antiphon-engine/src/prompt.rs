@@ -1,7 +1,6 @@
 //! From the steps of a conversation to one model call. Pure.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
@@ -589,7 +588,7 @@ fn pictures(content: &[Content], path: &str) -> Result<Vec<Media>, Error> {
         _ => None,
     });
     let media = |MediaContent { data, mime_type, uri, .. }: &MediaContent| match uri {
-        None => Ok(Media::new(MediaKind::Image, mime_type.clone(), Arc::clone(data))),
+        None => Ok(Media::new(MediaKind::Image, mime_type.clone(), data.clone())),
         Some(_) => Err(Error::invalid(
             path,
             "an earlier picture was delivered as a file, which this model is not given; send it as input",

@@ -168,7 +168,7 @@ fn block(part: &Part) -> Result<Option<Value>, BackendError> {
             return Err(rejected("input", &format!("this service takes no `{mime_type}`")));
         }
     };
-    Ok(Some(json!({"type": kind, "source": {"type": "base64", "media_type": mime_type, "data": &**data}})))
+    Ok(Some(json!({"type": kind, "source": {"type": "base64", "media_type": mime_type, "data": data.to_string()}})))
 }
 
 fn said(turn: &ModelTurn) -> Vec<Value> {

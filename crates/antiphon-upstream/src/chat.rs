@@ -81,7 +81,7 @@ impl Chat {
                     "audio/mp3" | "audio/mpeg" => "mp3",
                     _ => return Err(rejected(&format!("`{mime_type}` is not taken; expected WAV or MP3"))),
                 };
-                Ok(json!({"type": "input_audio", "input_audio": {"data": &**data, "format": format}}))
+                Ok(json!({"type": "input_audio", "input_audio": {"data": data.to_string(), "format": format}}))
             }
             (MediaKind::Document, Flavor::OpenAi) => {
                 Ok(json!({"type": "file", "file": {"filename": "document", "file_data": url()}}))

@@ -183,7 +183,7 @@ fn part(part: &Part) -> Value {
 }
 
 fn inline(Media { mime_type, data, options, kind: _ }: &Media) -> Value {
-    let mut part = json!({"inlineData": {"mimeType": mime_type, "data": &**data}});
+    let mut part = json!({"inlineData": {"mimeType": mime_type, "data": data.to_string()}});
     if let Some(resolution) = options.resolution {
         part["mediaResolution"] = json!({"level": format!("MEDIA_RESOLUTION_{}", resolution.as_str().to_uppercase())});
     }

@@ -139,7 +139,7 @@ fn content(part: &Part) -> Value {
 }
 
 fn media_content(Media { kind, mime_type, data, options }: &Media) -> Value {
-    let mut part = json!({"type": kind.as_str(), "data": &**data, "mime_type": mime_type});
+    let mut part = json!({"type": kind.as_str(), "data": data.to_string(), "mime_type": mime_type});
     if let (Some(part), Ok(Value::Object(options))) = (part.as_object_mut(), serde_json::to_value(options)) {
         part.extend(options);
     }

@@ -1,10 +1,6 @@
 //! The media of a request, before it is accepted: fetched, looked at, and refused by their fields.
 
-use std::sync::Arc;
-
 use antiphon_wire::{CreateInteraction, Error, Step};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use super::Inner;
 use crate::backend::Backend;
@@ -14,8 +10,8 @@ use crate::store::ProjectId;
 /// Media that one request may give by address.
 const MOST_FETCHES: usize = 20;
 
-/// Of all of them together: each is in memory, and kept with the request.
-const MOST_FETCHED_BYTES: usize = 100 << 20;
+/// Of all of them together, which are kept with the request.
+const MOST_FETCHED_BYTES: u64 = 100 << 20;
 
 /// Why media cannot be used.
 pub(super) enum Refused {
@@ -55,16 +51,16 @@ impl Inner {
                     }
                     let fetched = self.perceiver.fetch(project, kind, uri).await;
                     let fetched = fetched.map_err(|error| Refused::Unfetched(placed(error, &block)))?;
-                    if fetched.bytes.is_empty() {
+                    if fetched.data.is_empty() {
                         let error = Error::invalid("uri", "there are no bytes at this address");
                         return Err(Refused::Unfetched(placed(error, &block)));
                     }
-                    bytes += fetched.bytes.len();
+                    bytes += fetched.data.size();
                     if bytes > MOST_FETCHED_BYTES {
                         let message = format!("expected at most {MOST_FETCHED_BYTES} bytes by address in one request");
                         return Err(unusable(Error::invalid("uri", message)));
                     }
-                    content.data = Arc::from(STANDARD.encode(&fetched.bytes));
+                    content.data = fetched.data;
                     if content.mime_type.is_empty() {
                         content.mime_type = fetched.mime_type;
                     }

@@ -84,13 +84,14 @@ async fn every_service_gets_the_bytes_that_came_or_nothing() {
 #[tokio::test]
 async fn how_a_medium_is_to_be_read_goes_to_services_that_know_it_and_is_refused_for_others() {
     let offsets = json!({"type": "static", "start_offset": "1.500s", "end_offset": "4s"});
-    let layers = json!({"type": "static", "fps": 2.0, "content_layers": ["frames", "audio"]});
+    let frames = json!({"type": "static", "start_offset": "1.500s", "end_offset": "4s", "fps": 2.0});
+    let layers = json!({"type": "static", "content_layers": ["frames", "audio"]});
     let pages = json!({"type": "static", "page_options": {"start_page": 2, "end_page": 3}});
     let options = [
         ("image", json!({"resolution": "low"}), "resolution"),
         ("image", json!({"resolution": "medium"}), "resolution"),
         ("image", json!({"resolution": "ultra_high"}), "resolution"),
-        ("video", json!({"processing": offsets}), "processing.start_offset"),
+        ("video", json!({"processing": frames}), "processing.start_offset"),
         ("video", json!({"processing": layers}), "processing.content_layers"),
         ("audio", json!({"processing": offsets}), "processing.start_offset"),
         ("audio", json!({"sample_rate": 8000, "channels": 1}), "sample_rate"),
@@ -113,7 +114,7 @@ async fn how_a_medium_is_to_be_read_goes_to_services_that_know_it_and_is_refused
                     Some(("/contents/0/parts/0/mediaResolution", level))
                 }
                 (ProtocolKind::Gemini, "video") if *option == "processing.start_offset" => {
-                    Some(("/contents/0/parts/0/videoMetadata", json!({"startOffset": "1.500s", "endOffset": "4s"})))
+                    Some(("/contents/0/parts/0/videoMetadata", json!({"startOffset": "1.500s", "endOffset": "4s", "fps": 2.0})))
                 }
                 _ => None,
             };
