@@ -47,12 +47,7 @@ pub(crate) async fn read(reader: &Reader, medium: &Medium) -> Result<Read, Error
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) async fn look(
-    reader: &Reader,
-    eyes: &Eyes,
-    medium: &Medium,
-    mut read: Read,
-) -> Result<Derived, Error> {
+pub(crate) async fn look(reader: &Reader, eyes: &Eyes, medium: &Medium, mut read: Read) -> Result<Derived, Error> {
     let mut seen = Vec::new();
     for page in read.scanned.iter().take(MOST_LOOKED_AT) {
         let picture = reader.render(source(&medium.data), *page).await.map_err(refused)?;

@@ -41,7 +41,8 @@ impl Ears {
     pub(crate) async fn listen(&self, medium: &Medium) -> Result<Derived, Error> {
         let extent = extent(medium);
         let (folder, options) = (self.folder.clone(), Options::default());
-        let heard = self.listener.listen(source(&medium.data), claim(medium), extent, folder, options, &mut |_| {}).await;
+        let sound = source(&medium.data);
+        let heard = self.listener.listen(sound, claim(medium), extent, folder, options, &mut |_| {}).await;
         let transcript = heard.map_err(|why| refused(why, medium.kind))?;
         let start = extent.start.unwrap_or_default().as_secs_f64();
         let heard =

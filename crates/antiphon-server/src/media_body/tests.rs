@@ -19,6 +19,10 @@ fn scanned(body: &str, piece: usize, most: usize) -> Result<(String, Vec<Arc<dyn
     Ok((String::from_utf8(skeleton).unwrap(), kept))
 }
 
+fn base64_of(kept: &Arc<dyn Kept>) -> String {
+    STANDARD.encode(Data::Kept(Arc::clone(kept)).bytes().unwrap())
+}
+
 /// The long data in the places of media.
 fn media(body: &Value) -> Vec<String> {
     fn items(value: &Value) -> Vec<&Value> {
@@ -57,7 +61,7 @@ proptest! {
     fn what_is_left_is_the_body_with_marks_in_place_of_long_media(body in body(), piece in 1..50_usize) {
         let text = body.to_string();
         let (mut skeleton, kept) = scanned(&text, piece, 1 << 20).unwrap();
-        let mut found: Vec<_> = kept.iter().map(|kept| STANDARD.encode(Data::Kept(Arc::clone(kept)).bytes().unwrap())).collect();
+        let mut found: Vec<_> = kept.iter().map(base64_of).collect();
         for (kept, data) in kept.iter().zip(&found) {
             prop_assert_eq!(skeleton.matches(kept.mark()).count(), 1);
             skeleton = skeleton.replace(kept.mark(), data);
@@ -81,9 +85,9 @@ fn data_that_are_no_base64_are_refused_by_their_path_as_soon_as_it_is_known() {
     ] {
         let body = format!(r#"{{"input":["x",{{"content":["a","b",{{"type":"image","data":"{data}"}}]}}]}}"#);
         for piece in [1, 7, 1000] {
-            let error = scanned(&body, piece, 1 << 20).unwrap_err();
-            assert!(error.message.starts_with("`input[1].content[2].data`: expected bytes in base64"), "{}", error.message);
-            assert!(error.message.contains(why), "{}", error.message);
+            let message = scanned(&body, piece, 1 << 20).unwrap_err().message;
+            assert!(message.starts_with("`input[1].content[2].data`: expected bytes in base64"), "{message}");
+            assert!(message.contains(why), "{message}");
         }
     }
 }
@@ -94,14 +98,13 @@ fn letters_may_be_escaped() {
     for piece in [1, 3, 1000] {
         let (skeleton, kept) = scanned(body, piece, 1 << 20).unwrap();
         let [kept] = &kept[..] else { panic!("{skeleton}") };
-        let bytes = Data::Kept(Arc::clone(kept)).bytes().unwrap();
-        assert_eq!(STANDARD.encode(bytes), "//++AAAAAAAA//8=");
+        assert_eq!(base64_of(kept), "//++AAAAAAAA//8=");
     }
 }
 
 #[test]
 fn a_body_is_as_long_as_it_is_with_its_media_decoded() {
-    let body = |bytes: usize| json!({"input": [{"type": "image", "data": STANDARD.encode(vec![0; bytes])}]}).to_string();
+    let body = |bytes: usize| json!({"input": [{"data": STANDARD.encode(vec![0; bytes])}]}).to_string();
     let rest = body(0).len();
     // What of the mark is left counts too.
     let mark = "kept:".len() + 32;

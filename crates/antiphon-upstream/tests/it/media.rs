@@ -114,7 +114,8 @@ async fn how_a_medium_is_to_be_read_goes_to_services_that_know_it_and_is_refused
                     Some(("/contents/0/parts/0/mediaResolution", level))
                 }
                 (ProtocolKind::Gemini, "video") if *option == "processing.start_offset" => {
-                    Some(("/contents/0/parts/0/videoMetadata", json!({"startOffset": "1.500s", "endOffset": "4s", "fps": 2.0})))
+                    let read = json!({"startOffset": "1.500s", "endOffset": "4s", "fps": 2.0});
+                    Some(("/contents/0/parts/0/videoMetadata", read))
                 }
                 _ => None,
             };
