@@ -13,9 +13,10 @@ import guide08
 import providers
 import schemas
 import search
+import sight
 from serving import ALIAS, Own, Running
 
-SUITES = {"calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide08": guide08, "drawing": drawing}
+SUITES = {"calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide08": guide08, "drawing": drawing, "sight": sight}
 
 
 def served(options):

@@ -185,11 +185,7 @@ impl Cost {
     /// The events of a picture.
     fn told(&self, call: &ModelRequest, shown: Shown, summary: &str) -> Vec<Result<ModelEvent, BackendError>> {
         let signature = Signature { origin: Some(DRAWN.to_owned()), value: shown.source };
-        let picture = Media {
-            kind: MediaKind::Image,
-            mime_type: mime_type(call).to_owned(),
-            data: STANDARD.encode(&shown.picture).into(),
-        };
+        let picture = Media::new(MediaKind::Image, mime_type(call), STANDARD.encode(&shown.picture).into());
         // Words come first: what a picture was made of stands right before it.
         let caption = (!shown.caption.is_empty()).then(|| ModelEvent::Text { text: shown.caption, tokens: Vec::new() });
         let events = [

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use antiphon_engine::{
     Backend, BackendError, Media, MediaKind, ModelEvent, ModelRequest, ModelStream, Prepared, WantedPicture,
 };
+use antiphon_wire::{Error, MediaOptions};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -51,6 +52,10 @@ impl Backend for Inspected {
 
     fn takes(&self, kind: MediaKind) -> bool {
         self.backend.takes(kind)
+    }
+
+    fn honours(&self, kind: MediaKind, options: &MediaOptions) -> Result<(), Error> {
+        self.backend.honours(kind, options)
     }
 
     fn draws(&self) -> bool {
@@ -142,13 +147,13 @@ impl Inspection {
 
 /// The picture as it is shown.
 async fn inspect(inspector: &Painter, wanted: WantedPicture, picture: &Media) -> Result<Media, BackendError> {
-    let bytes = STANDARD.decode(&*picture.data).map_err(|error| unshown(&format!("it is no base64: {error}")))?;
+    let bytes = picture.data.bytes().map_err(|error| unshown(&format!("it is no base64: {error}")))?;
     let kind = wanted.format.mime_type.map(|kind| ["--type".to_owned(), kind.as_str().to_owned()]);
     match inspector.run(kind.as_ref().map_or(&[], <[String; 2]>::as_slice), &bytes).await {
         Ok(bytes) => {
             // An inspector gives nothing but these two.
             let mime_type = if bytes.starts_with(b"\x89PNG") { "image/png" } else { "image/jpeg" }.to_owned();
-            Ok(Media { kind: MediaKind::Image, mime_type, data: STANDARD.encode(bytes).into() })
+            Ok(Media::new(MediaKind::Image, mime_type, STANDARD.encode(bytes).into()))
         }
         Err(Unpainted::Fault(fault)) => Err(unshown(&fault)),
         Err(Unpainted::Broken(error)) => Err(BackendError::Internal(error)),

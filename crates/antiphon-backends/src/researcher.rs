@@ -14,6 +14,7 @@ use antiphon_engine::{
     Backend, BackendError, Calls, FinishReason, MediaKind, Message, ModelEvent, ModelRequest, ModelStream, Part,
     Prepared, Schema, Signature,
 };
+use antiphon_wire::{Error, MediaOptions};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -67,6 +68,10 @@ impl Backend for Researcher {
 
     fn takes(&self, kind: MediaKind) -> bool {
         self.model.takes(kind)
+    }
+
+    fn honours(&self, kind: MediaKind, options: &MediaOptions) -> Result<(), Error> {
+        self.model.honours(kind, options)
     }
 
     /// Measures the first turn, before the interaction is accepted; of later ones a result that

@@ -4,12 +4,13 @@
 //! Nothing here is about documents. [`confine`] is what such a process does first; [`Program`] is
 //! how another one starts it.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 /// Gives up for good all but computing: so many seconds of it, so many bytes of memory, and what is
@@ -43,11 +44,18 @@ pub enum Ended {
 }
 
 impl Program {
-    /// Starts it, feeds it, and waits for its output and its end. Dropping this ends it.
+    /// Starts it, feeds it a head and then all of `source`, and waits for its output and its end.
+    /// Dropping this ends it.
     ///
     /// # Errors
     /// When it does not come to its end by itself within `time`, or says more than `most` bytes.
-    pub async fn run(&self, input: &[&[u8]], time: Duration, most: usize) -> Result<Vec<u8>, Ended> {
+    pub async fn run(
+        &self,
+        head: &[u8],
+        mut source: impl AsyncRead + Send + Unpin,
+        time: Duration,
+        most: usize,
+    ) -> Result<Vec<u8>, Ended> {
         let failed = |error: std::io::Error| Ended::Failed(error.to_string());
         let mut child = Command::new(&self.executable)
             .args(&self.arguments)
@@ -61,13 +69,15 @@ impl Program {
             .map_err(failed)?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let feed = async {
-            if let Some(mut stdin) = stdin {
-                for piece in input {
-                    // One that reads no more has its reason, and says it with its end.
-                    if stdin.write_all(piece).await.is_err() {
-                        return;
-                    }
-                }
+            let Some(mut stdin) = stdin else { return Ok(()) };
+            let fed = async {
+                stdin.write_all(head).await?;
+                tokio::io::copy(&mut source, &mut stdin).await
+            };
+            match fed.await {
+                // One that reads no more has its reason, and says it with its end.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+                Ok(_) | Err(_) => Ok(()),
             }
         };
         let hear = async {
@@ -78,7 +88,8 @@ impl Program {
             Ok::<_, std::io::Error>(output)
         };
         let work = async {
-            let ((), output) = tokio::join!(feed, hear);
+            let (fed, output) = tokio::join!(feed, hear);
+            fed?;
             let output = output?;
             // Whoever says too much is not waited for.
             if output.len() > most {

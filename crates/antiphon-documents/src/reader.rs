@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use tokio::io::AsyncRead;
 
 use crate::child::{Order, Size};
 use crate::confined::{Ended, Program};
 use crate::document::{Document, Options, Picture};
 use crate::fault::Fault;
-use crate::kind::Kind;
-use crate::limits::{MOST_BYTES, MOST_CHARACTERS, MOST_PIXELS, check_size};
+use crate::limits::{MOST_CHARACTERS, MOST_PIXELS};
 
 /// JSON needs up to six bytes for a character that would take one.
 const MOST_ANSWER: usize = MOST_CHARACTERS * 6 + (1 << 20);
@@ -40,12 +40,14 @@ impl Reader {
     /// # Errors
     /// The document's faults; [`Fault::Processing`] when it is too much or breaks its reader;
     /// [`Fault::Broken`] alone is ours.
-    pub async fn read(&self, bytes: &[u8], declared: Option<&str>, options: &Options) -> Result<Document, Fault> {
-        if bytes.len() > MOST_BYTES {
-            return Err(Fault::limit("size in bytes", MOST_BYTES));
-        }
+    pub async fn read(
+        &self,
+        source: impl AsyncRead + Send + Unpin,
+        declared: Option<&str>,
+        options: &Options,
+    ) -> Result<Document, Fault> {
         let order = Order::Read { declared: declared.map(str::to_owned), options: options.clone() };
-        Ok(self.ask(&order, bytes, MOST_ANSWER).await?.0)
+        Ok(self.ask(&order, source, MOST_ANSWER).await?.0)
     }
 
     /// Makes a picture of a page of a PDF, the first of which is 1: with 150 dots per inch, or fewer
@@ -53,20 +55,24 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub async fn render(&self, bytes: &[u8], page: u32) -> Result<Picture, Fault> {
-        check_size(bytes.len(), Kind::Pdf)?;
+    pub async fn render(&self, source: impl AsyncRead + Send + Unpin, page: u32) -> Result<Picture, Fault> {
         let side = MOST_PIXELS as usize;
-        let (size, pixels) = self.ask(&Order::Render { page }, bytes, side * side * 3 + 1024).await?;
+        let (size, pixels) = self.ask(&Order::Render { page }, source, side * side * 3 + 1024).await?;
         let Size { width, height } = size;
         let is_whole = u64::from(width) * u64::from(height) * 3 == pixels.len() as u64;
         if is_whole { Ok(Picture { width, height, pixels }) } else { Err(Fault::Processing) }
     }
 
     /// The answer, and what follows its line.
-    async fn ask<T: DeserializeOwned>(&self, order: &Order, bytes: &[u8], most: usize) -> Result<(T, Vec<u8>), Fault> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        order: &Order,
+        source: impl AsyncRead + Send + Unpin,
+        most: usize,
+    ) -> Result<(T, Vec<u8>), Fault> {
         let mut line = serde_json::to_vec(order).map_err(|error| Fault::Broken(error.to_string()))?;
         line.push(b'\n');
-        let mut output = match self.program.run(&[&line, bytes], self.time, most).await {
+        let mut output = match self.program.run(&line, source, self.time, most).await {
             Ok(output) => output,
             Err(Ended::Limits) => return Err(Fault::Processing),
             Err(Ended::Failed(reason)) => return Err(Fault::Broken(reason)),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use antiphon_schema::Schema;
-use antiphon_wire::{GenerationConfig, ImageFormat};
+use antiphon_wire::{Data, Error, GenerationConfig, ImageFormat, MediaOptions};
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use serde_json::{Map, Value};
@@ -102,6 +102,23 @@ impl Message {
     pub fn user(text: impl Into<String>) -> Self {
         Self::User(vec![Part::Text(text.into())])
     }
+
+    /// The media in it, pictures that the model answered with among them.
+    pub fn media(&self) -> impl Iterator<Item = &Media> {
+        let (parts, said): (&[Part], &[Said]) = match self {
+            Self::User(parts) => (parts.as_slice(), Default::default()),
+            Self::Model(turn) => (Default::default(), turn.said.as_slice()),
+            Self::Result(_) => Default::default(),
+        };
+        let given = parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Media(media) => Some(media),
+        });
+        given.chain(said.iter().filter_map(|said| match said {
+            Said::Picture(picture) => Some(picture),
+            Said::Thought(_) | Said::Text(_) | Said::Call(_) => None,
+        }))
+    }
 }
 
 /// A part of what a user says.
@@ -113,13 +130,21 @@ pub enum Part {
 
 /// Something to look at, to listen to or to read. Only a backend that says so
 /// ([`Backend::takes`]) gets any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Media {
     pub kind: MediaKind,
     /// As `image/png`.
     pub mime_type: String,
-    /// Base64 with padding.
-    pub data: Arc<str>,
+    pub data: Data,
+    /// How it is to be read. A backend honours all of it ([`Backend::honours`]) or takes no such part.
+    pub options: MediaOptions,
+}
+
+impl Media {
+    /// As it is, with nothing said of how it is to be read.
+    pub fn new(kind: MediaKind, mime_type: impl Into<String>, data: Data) -> Self {
+        Self { kind, mime_type: mime_type.into(), data, options: MediaOptions::default() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -350,6 +375,18 @@ pub trait Backend: Send + Sync {
     /// Whether messages may hold media of this kind.
     fn takes(&self, _kind: MediaKind) -> bool {
         false
+    }
+
+    /// Whether media of a kind that it takes are read as they are to be.
+    ///
+    /// # Errors
+    /// Of the option that is not honoured; its path begins at the part of the request that holds
+    /// the medium.
+    fn honours(&self, _kind: MediaKind, options: &MediaOptions) -> Result<(), Error> {
+        match options.set().next() {
+            None => Ok(()),
+            Some(option) => Err(Error::invalid(option, "the model takes this medium itself, as it is")),
+        }
     }
 
     /// Whether it answers with a picture.

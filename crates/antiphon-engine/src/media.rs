@@ -7,13 +7,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use antiphon_wire::{Content, Error, MediaContent, MediaOptions, Step};
+use antiphon_wire::{Content, Data, Error, MediaContent, MediaOptions, Step};
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
 
 use crate::backend::{MediaKind, Message, Part};
 use crate::seal::Seal;
@@ -49,26 +45,18 @@ pub trait Perceiver: Send + Sync {
 pub struct Medium {
     pub project: ProjectId,
     pub kind: MediaKind,
-    /// Base64 with padding, which was checked.
-    pub data: Arc<str>,
+    /// Of base64 that was checked.
+    pub data: Data,
     /// As it was declared; empty when it was not.
     pub mime_type: String,
     pub options: MediaOptions,
 }
 
 impl Medium {
-    /// The bytes themselves.
-    pub fn bytes(&self) -> Vec<u8> {
-        STANDARD.decode(&*self.data).unwrap_or_default()
-    }
-
     /// What its text is found again by: its bytes, and how they are to be read. It begins with the
     /// hash of the bytes, in hexadecimal, and a space.
     pub fn key(&self) -> String {
-        let mut key = String::new();
-        for byte in Sha256::digest(self.bytes()) {
-            let _ = write!(key, "{byte:02x}");
-        }
+        let mut key = self.data.sha256();
         let options = serde_json::to_string(&self.options).unwrap_or_default();
         let _ = write!(key, " {} {options}", self.kind.as_str());
         key
@@ -76,9 +64,9 @@ impl Medium {
 }
 
 /// What was fetched for a medium.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fetched {
-    pub bytes: Vec<u8>,
+    pub data: Data,
     /// What its host says that it is; empty when it does not.
     pub mime_type: String,
 }

@@ -1,7 +1,6 @@
 //! From the steps of a conversation to one model call. Pure.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use antiphon_schema::{Schema, SchemaError};
 use antiphon_wire::{
@@ -476,7 +475,8 @@ impl<'a> Conversation<'a> {
             }
             self.media += 1;
             if self.takes.contains(&kind) {
-                parts.push(Part::Media(Media { kind, mime_type: medium.mime_type, data: medium.data }));
+                let MediaContent { data, mime_type, options, uri: _ } = medium;
+                parts.push(Part::Media(Media { kind, mime_type, data, options }));
                 continue;
             }
             let medium = media::medium(self.project, kind, medium);
@@ -588,7 +588,7 @@ fn pictures(content: &[Content], path: &str) -> Result<Vec<Media>, Error> {
         _ => None,
     });
     let media = |MediaContent { data, mime_type, uri, .. }: &MediaContent| match uri {
-        None => Ok(Media { kind: MediaKind::Image, mime_type: mime_type.clone(), data: Arc::clone(data) }),
+        None => Ok(Media::new(MediaKind::Image, mime_type.clone(), data.clone())),
         Some(_) => Err(Error::invalid(
             path,
             "an earlier picture was delivered as a file, which this model is not given; send it as input",

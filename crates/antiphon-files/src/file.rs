@@ -176,25 +176,6 @@ impl Files {
         import.await.unwrap_or_else(|error| Err(unavailable(&error)))
     }
 
-    /// What a file is said to be, and its bytes. `name` is as `files/…`.
-    ///
-    /// # Errors
-    /// `not_found`, and `content_too_large` when it has more than `most` bytes.
-    pub async fn content(&self, project: ProjectId, name: &str, most: u64) -> Result<(String, Vec<u8>), Error> {
-        let id = id_in(name, FILES).ok_or_else(|| absent(name.trim_start_matches(FILES)))?;
-        let (about, file) = self.opened(project, id).await?;
-        if about.size > most {
-            let message = format!("`{FILES}{id}` has {} bytes, {most} are the most", about.size);
-            return Err(Error::new(Code::ContentTooLarge, message));
-        }
-        let read = disk::blocking(move || {
-            let mut bytes = Vec::new();
-            file.take(most).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        });
-        Ok((about.mime_type, read.await.map_err(|error| unavailable(&error))?))
-    }
-
     /// What is said of a file, and its bytes.
     pub(crate) async fn opened(&self, project: ProjectId, id: &str) -> Result<(About, fs::File), Error> {
         let (place, bytes) = self.places(project, id);
@@ -303,7 +284,7 @@ pub(crate) fn is_full(folder: &Path, now: Timestamp, size: u64, limits: &FileLim
     Ok(is_full.then_some(Full { files: kept.len(), bytes }))
 }
 
-fn absent(id: &str) -> Error {
+pub(crate) fn absent(id: &str) -> Error {
     Error::not_found(format!("`{FILES}{}` not found", id.chars().take(64).collect::<String>()))
 }
 

@@ -7,6 +7,7 @@
 //! * `upload`: bytes that come in pieces, until they are a document, a file, or in an
 //!   environment; `session`: the uploads that have begun.
 //! * `file`: files, kept for two days; `generated`: those that models made.
+//! * `spool`: bytes of media on their way, out of memory.
 //! * `document`: from the bytes of a file to the text that is searched.
 //! * `name`: how all of these are called.
 
@@ -17,6 +18,7 @@ mod generated;
 mod name;
 mod search;
 mod session;
+mod spool;
 mod stores;
 mod upload;
 
@@ -34,6 +36,7 @@ use tracing::{error, warn};
 pub use antiphon_search::{Filter, FilterError};
 pub use generated::Download;
 pub use search::{Passage, Search};
+pub use spool::Spool;
 pub use stores::{Listing, OperationKind};
 pub use upload::{Begun, Received, Target, UploadError};
 

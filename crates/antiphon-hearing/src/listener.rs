@@ -1,12 +1,13 @@
 //! Listening in a process of its own: what a hostile file does there costs this process nothing, and the networks'
 //! memory is given back with its end.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::future::join;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::report::{LONGEST_LINE, Report};
@@ -39,25 +40,30 @@ pub enum Unheard {
 }
 
 impl Listener {
-    /// Whether `bytes` are a sound that can be listened to. Needs no model.
+    /// Whether `source` is a sound that can be listened to. Needs no model.
     ///
     /// # Errors
     /// [`Unheard`].
-    pub async fn check(&self, bytes: &[u8], claim: Claim, extent: Extent) -> Result<Checked, Unheard> {
+    pub async fn check(
+        &self,
+        source: impl AsyncRead + Send + Unpin,
+        claim: Claim,
+        extent: Extent,
+    ) -> Result<Checked, Unheard> {
         let order = Order { claim, extent, listen: None };
-        match self.order(&order, bytes, CHECKING, &mut |_| {}).await? {
+        match self.order(&order, source, CHECKING, &mut |_| {}).await? {
             Report::Checked(checked) => Ok(checked),
             report => Err(Broken::process(&format!("expected what it checked, got {report:?}")).into()),
         }
     }
 
-    /// What is said in `bytes`, by the model in `folder`. `watch` is shown each segment as soon as it is there.
+    /// What is said in `source`, by the model in `folder`. `watch` is shown each segment as soon as it is there.
     ///
     /// # Errors
     /// [`Unheard`].
     pub async fn listen(
         &self,
-        bytes: &[u8],
+        source: impl AsyncRead + Send + Unpin,
         claim: Claim,
         extent: Extent,
         folder: PathBuf,
@@ -65,7 +71,7 @@ impl Listener {
         watch: &mut (dyn FnMut(Segment) + Send),
     ) -> Result<Transcript, Unheard> {
         let order = Order { claim, extent, listen: Some(Listen { folder, options }) };
-        match self.order(&order, bytes, LISTENING + 2 * extent.longest, watch).await? {
+        match self.order(&order, source, LISTENING + 2 * extent.longest, watch).await? {
             Report::Transcript(transcript) => Ok(transcript),
             report => Err(Broken::process(&format!("expected a transcript, got {report:?}")).into()),
         }
@@ -75,7 +81,7 @@ impl Listener {
     async fn order(
         &self,
         order: &Order,
-        bytes: &[u8],
+        mut source: impl AsyncRead + Send + Unpin,
         time: Duration,
         watch: &mut (dyn FnMut(Segment) + Send),
     ) -> Result<Report, Unheard> {
@@ -96,9 +102,15 @@ impl Listener {
             return Err(Broken::process(&"it has no input and output").into());
         };
         let write = async move {
-            // One that reads no more has its reason, and says it with its end.
-            let _ = input.write_all(&line).await;
-            let _ = input.write_all(bytes).await;
+            let fed = async {
+                input.write_all(&line).await?;
+                tokio::io::copy(&mut source, &mut input).await
+            };
+            match fed.await {
+                // One that reads no more has its reason, and says it with its end.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+                Ok(_) | Err(_) => Ok(()),
+            }
         };
         let read = async {
             let mut output = BufReader::new(output);
@@ -121,7 +133,8 @@ impl Listener {
             }
         };
         let work = async {
-            let ((), last) = join(write, read).await;
+            let (written, last) = join(write, read).await;
+            written?;
             Ok::<_, std::io::Error>((last?, child.wait().await?))
         };
         let beyond =

@@ -8,6 +8,7 @@ use antiphon_wire::{Code, Error, PageLayer, SheetLayer};
 use tracing::error;
 
 use crate::picture::Eyes;
+use crate::source::source;
 
 /// Pages of one document that are looked at.
 const MOST_LOOKED_AT: usize = 50;
@@ -23,10 +24,10 @@ pub(crate) struct Read {
 
 /// # Errors
 /// The document's, or those of how it is to be read.
-pub(crate) async fn read(reader: &Reader, medium: &Medium, bytes: &[u8]) -> Result<Read, Error> {
+pub(crate) async fn read(reader: &Reader, medium: &Medium) -> Result<Read, Error> {
     let options = options(medium)?;
     let declared = Some(medium.mime_type.as_str()).filter(|declared| !declared.is_empty());
-    let document = reader.read(bytes, declared, &options).await.map_err(refused)?;
+    let document = reader.read(source(&medium.data), declared, &options).await.map_err(refused)?;
     let mime_type = match (&document.note, declared) {
         (None, Some(declared)) => declared.to_owned(),
         (Some(_), _) | (_, None) => document.kind.mime_type().to_owned(),
@@ -46,16 +47,10 @@ pub(crate) async fn read(reader: &Reader, medium: &Medium, bytes: &[u8]) -> Resu
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) async fn look(
-    reader: &Reader,
-    eyes: &Eyes,
-    medium: &Medium,
-    bytes: &[u8],
-    mut read: Read,
-) -> Result<Derived, Error> {
+pub(crate) async fn look(reader: &Reader, eyes: &Eyes, medium: &Medium, mut read: Read) -> Result<Derived, Error> {
     let mut seen = Vec::new();
     for page in read.scanned.iter().take(MOST_LOOKED_AT) {
-        let picture = reader.render(bytes, *page).await.map_err(refused)?;
+        let picture = reader.render(source(&medium.data), *page).await.map_err(refused)?;
         let writing = eyes.writing(picture.width, picture.height, &picture.pixels, medium.options.resolution).await?;
         seen.push((*page, writing));
     }

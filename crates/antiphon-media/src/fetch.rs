@@ -3,15 +3,19 @@
 
 use antiphon_engine::{Fetched, ProjectId};
 use antiphon_fetch::{FetchError, Purpose, Url};
-use antiphon_wire::{Code, Error};
+use antiphon_wire::{Code, Data, Error, MOST_IN_MEMORY};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use tracing::info;
 
+use crate::source::unreadable;
 use crate::{MOST_BYTES, Senses};
 
 pub(crate) async fn fetch(senses: &Senses, project: ProjectId, uri: &str) -> Result<Fetched, Error> {
     if let Some(name) = file_name(uri) {
-        let (mime_type, bytes) = senses.files.content(project, &name, MOST_BYTES as u64).await.map_err(of_uri)?;
-        return Ok(Fetched { bytes, mime_type });
+        let (mime_type, data) = senses.files.content(project, &name, MOST_BYTES).await.map_err(of_uri)?;
+        return Ok(Fetched { data, mime_type });
     }
     let wrong = |why: &str| Error::invalid("uri", why);
     let Some((scheme, _)) = uri.split_once("://") else {
@@ -32,7 +36,21 @@ pub(crate) async fn fetch(senses: &Senses, project: ProjectId, uri: &str) -> Res
         Some(charset) => format!("{}; charset={charset}", fetched.mime),
         None => fetched.mime.clone(),
     };
-    Ok(Fetched { bytes: fetched.bytes.to_vec(), mime_type })
+    Ok(Fetched { data: kept(senses, fetched.bytes).await?, mime_type })
+}
+
+/// Many bytes go to disk; so long they are in memory.
+async fn kept(senses: &Senses, bytes: Bytes) -> Result<Data, Error> {
+    let files = senses.files.clone();
+    let kept = tokio::task::spawn_blocking(move || -> std::io::Result<Data> {
+        if bytes.len() <= MOST_IN_MEMORY {
+            return Ok(Data::from(STANDARD.encode(&bytes)));
+        }
+        let mut spool = files.spool()?;
+        spool.write(&bytes)?;
+        Ok(spool.end().into())
+    });
+    kept.await.map_err(std::io::Error::other).flatten().map_err(|error| unreadable(&error))
 }
 
 /// How much of a failure is told: nothing of what listens where in our own network.

@@ -3,6 +3,7 @@
 //! * `fetch`: what is behind the address that a request gives.
 //! * `family`: what bytes are, whatever they are said to be.
 //! * `document`, `picture`, `sound`: what is read, each in a process of its own that bounds itself.
+//! * `source`: the way of bytes to such a process.
 //! * `cache`: what was read before.
 //!
 //! A kind that nothing here can read is refused by name.
@@ -13,11 +14,12 @@ mod family;
 mod fetch;
 mod picture;
 mod sound;
+mod source;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use antiphon_documents::Reader;
+use antiphon_documents::confined::Program;
 use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Route, not_taken};
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
@@ -26,7 +28,8 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cache::Cache;
-pub use crate::picture::Eyes;
+use crate::source::unreadable;
+pub use crate::picture::{Eyes, check_picture};
 pub use crate::sound::Ears;
 
 /// What an operator decides.
@@ -48,6 +51,8 @@ impl Default for SensesOptions {
 #[derive(Clone, Debug)]
 pub struct Means {
     pub documents: Reader,
+    /// Decodes an image and says what is wrong with it; see [`check_picture`].
+    pub pictures: Program,
     pub eyes: Option<Eyes>,
     pub ears: Option<Ears>,
 }
@@ -72,7 +77,10 @@ const FETCH_AT_ONCE: usize = 4;
 const READ_AT_ONCE: usize = 2;
 
 /// Bytes of one medium.
-pub const MOST_BYTES: usize = 100 << 20;
+pub const MOST_BYTES: u64 = 100 << 20;
+
+/// So many bytes tell what a medium is.
+const TELLING: usize = 4 << 10;
 
 impl Senses {
     /// `fetcher` takes bodies of [`MOST_BYTES`].
@@ -104,7 +112,7 @@ impl Senses {
 
     /// Whether a medium can be read here, and what it is. What takes no longer to read than to
     /// look at is read already.
-    async fn perceivable(&self, medium: &Medium, bytes: Arc<[u8]>, mime_type: String) -> Result<String, Error> {
+    async fn perceivable(&self, medium: &Medium, mime_type: String) -> Result<String, Error> {
         let key = medium.key();
         if self.cache.knows(medium.project, &key) {
             return Ok(mime_type);
@@ -112,17 +120,17 @@ impl Senses {
         match medium.kind {
             MediaKind::Image => {
                 self.eyes()?;
-                decodable(mime_type, bytes).await
+                self.decodable(medium, mime_type).await
             }
             MediaKind::Audio | MediaKind::Video => {
                 let ears = self.ears(medium.kind)?;
                 let _turn = self.turn().await?;
-                ears.check(medium, &bytes).await
+                ears.check(medium).await
             }
             MediaKind::Document => {
                 let _turn = self.turn().await?;
                 let began = Instant::now();
-                let read = document::read(&self.means.documents, medium, &bytes).await?;
+                let read = document::read(&self.means.documents, medium).await?;
                 if read.scanned.is_empty() || self.means.eyes.is_none() {
                     let derived = Derived { seconds: seconds(began), ..read.derived };
                     self.cache.put(medium.project, key, derived);
@@ -132,19 +140,25 @@ impl Senses {
         }
     }
 
+    /// Has an image decoded and forgotten; the answer is its type.
+    async fn decodable(&self, medium: &Medium, mime_type: String) -> Result<String, Error> {
+        let _turn = self.turn().await?;
+        picture::decodable(&self.means.pictures, medium, &mime_type).await?;
+        Ok(mime_type)
+    }
+
     async fn read(&self, medium: &Medium) -> Result<Derived, Error> {
         let _turn = self.turn().await?;
-        let bytes = bytes_of(medium).await?;
         let began = Instant::now();
         let derived = match medium.kind {
-            MediaKind::Image => self.eyes()?.look(medium, &bytes).await?,
-            MediaKind::Audio | MediaKind::Video => self.ears(medium.kind)?.listen(medium, &bytes).await?,
+            MediaKind::Image => self.eyes()?.look(medium).await?,
+            MediaKind::Audio | MediaKind::Video => self.ears(medium.kind)?.listen(medium).await?,
             MediaKind::Document => {
                 let documents = &self.means.documents;
-                let read = document::read(documents, medium, &bytes).await?;
+                let read = document::read(documents, medium).await?;
                 match &self.means.eyes {
                     Some(eyes) if !read.scanned.is_empty() => {
-                        document::look(documents, eyes, medium, &bytes, read).await?
+                        document::look(documents, eyes, medium, read).await?
                     }
                     Some(_) | None => read.derived,
                 }
@@ -165,12 +179,12 @@ impl Perceiver for Senses {
         if route == Route::Perceive && !self.options.perceives {
             return Err(not_taken(medium.kind));
         }
-        let bytes = bytes_of(medium).await?;
-        let mime_type = family::agreed(medium.kind, &medium.mime_type, &bytes)?;
-        check_size(&bytes, &mime_type)?;
+        let head = head(medium).await?;
+        let mime_type = family::agreed(medium.kind, &medium.mime_type, &head)?;
+        check_size(medium.data.size(), &mime_type)?;
         let mime_type = match (route, medium.kind) {
-            (Route::Perceive, _) => self.perceivable(medium, bytes, mime_type).await?,
-            (Route::Native, MediaKind::Image) if family::is_decoded(&bytes) => decodable(mime_type, bytes).await?,
+            (Route::Perceive, _) => self.perceivable(medium, mime_type).await?,
+            (Route::Native, MediaKind::Image) if family::is_decoded(&head) => self.decodable(medium, mime_type).await?,
             (Route::Native, _) => mime_type,
         };
         Ok(Accepted { mime_type })
@@ -202,25 +216,20 @@ fn seconds(since: Instant) -> f64 {
     (since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-async fn bytes_of(medium: &Medium) -> Result<Arc<[u8]>, Error> {
-    let medium = medium.clone();
-    let decoded = tokio::task::spawn_blocking(move || Arc::from(medium.bytes()));
-    decoded.await.map_err(|_| Error::internal())
-}
-
-/// Decodes an image and forgets it; the answer is its type.
-async fn decodable(mime_type: String, bytes: Arc<[u8]>) -> Result<String, Error> {
-    let decoded = tokio::task::spawn_blocking(move || picture::decodable(&mime_type, &bytes).map(|()| mime_type));
-    decoded.await.unwrap_or_else(|_| Err(Error::internal()))
+/// The first bytes of a medium, which tell what it is.
+async fn head(medium: &Medium) -> Result<Vec<u8>, Error> {
+    let data = medium.data.clone();
+    let head = tokio::task::spawn_blocking(move || data.head(TELLING));
+    head.await.map_err(std::io::Error::other).flatten().map_err(|error| unreadable(&error))
 }
 
 /// # Errors
 /// When a medium is larger than any that is taken.
-fn check_size(bytes: &[u8], mime_type: &str) -> Result<(), Error> {
-    const MOST_PDF_BYTES: usize = 50 << 20;
+fn check_size(bytes: u64, mime_type: &str) -> Result<(), Error> {
+    const MOST_PDF_BYTES: u64 = 50 << 20;
     let most = if mime_type == "application/pdf" { MOST_PDF_BYTES } else { MOST_BYTES };
-    if bytes.len() <= most {
+    if bytes <= most {
         return Ok(());
     }
-    Err(Error::invalid("data", format!("expected at most {most} bytes of `{mime_type}`, got {}", bytes.len())))
+    Err(Error::invalid("data", format!("expected at most {most} bytes of `{mime_type}`, got {bytes}")))
 }

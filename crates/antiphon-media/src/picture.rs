@@ -1,11 +1,19 @@
 //! What is written and may be seen in pictures, which a process of its own looks at.
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::time::Duration;
 
+use antiphon_documents::confined::{Ended, Program};
 use antiphon_engine::{Derived, Medium};
 use antiphon_sight::{Fault, Limits, Looker, NotSeen, Seen, check};
 use antiphon_wire::{Code, Error, Resolution};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncRead;
 use tracing::error;
+
+use crate::MOST_BYTES;
+use crate::source::source;
 
 /// What looks.
 #[derive(Clone, Debug)]
@@ -16,9 +24,9 @@ impl Eyes {
     pub const READING: &str = "ppocr-v6-small";
     pub const LABELS: &str = "efficientnet-lite0";
 
-    pub(crate) async fn look(&self, medium: &Medium, bytes: &[u8]) -> Result<Derived, Error> {
+    pub(crate) async fn look(&self, medium: &Medium) -> Result<Derived, Error> {
         let claimed = Some(medium.mime_type.as_str()).filter(|declared| !declared.is_empty());
-        let seen = self.see(bytes, claimed, medium.options.resolution).await?;
+        let seen = self.see(source(&medium.data), claimed, medium.options.resolution).await?;
         let mut tools = vec![Self::READING.to_owned()];
         tools.extend(self.0.labels.as_ref().map(|_| Self::LABELS.to_owned()));
         Ok(Derived { text: text(&seen), tools, ..Derived::default() })
@@ -33,18 +41,23 @@ impl Eyes {
         resolution: Option<Resolution>,
     ) -> Result<String, Error> {
         let file = bitmap(width, height, pixels);
-        let seen = self.see(&file, Some("image/bmp"), Some(resolution.unwrap_or(Resolution::High))).await?;
+        let seen = self.see(&file[..], Some("image/bmp"), Some(resolution.unwrap_or(Resolution::High))).await?;
         Ok(seen.text())
     }
 
-    async fn see(&self, bytes: &[u8], claimed: Option<&str>, resolution: Option<Resolution>) -> Result<Seen, Error> {
+    async fn see(
+        &self,
+        source: impl AsyncRead + Send + Unpin,
+        claimed: Option<&str>,
+        resolution: Option<Resolution>,
+    ) -> Result<Seen, Error> {
         let resolution = match resolution {
             Some(Resolution::Low) => antiphon_sight::Resolution::Low,
             Some(Resolution::Medium) | None => antiphon_sight::Resolution::Medium,
             Some(Resolution::High) => antiphon_sight::Resolution::High,
             Some(Resolution::UltraHigh) => antiphon_sight::Resolution::UltraHigh,
         };
-        self.0.look(bytes, claimed, resolution).await.map_err(|why| match why {
+        self.0.look(source, claimed, resolution).await.map_err(|why| match why {
             NotSeen::Fault(_) | NotSeen::Limits => Error::invalid("data", why.to_string()),
             why => {
                 error!(%why, "Images cannot be looked at");
@@ -54,20 +67,66 @@ impl Eyes {
     }
 }
 
-/// Whether a picture can be decoded.
+/// For that an image takes longer to be decoded, by the clock, it is given up.
+const DECODING: Duration = Duration::from_secs(60);
+
+/// Of what is said of an image, in bytes.
+const LONGEST_FAULT: usize = 16 << 10;
+
+/// What is wrong with a picture, as the process that decodes it says it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Wrong {
+    field: String,
+    message: String,
+}
+
+/// Has a process of its own find out whether a picture can be decoded: it takes several times the
+/// memory of its bytes.
 ///
 /// # Errors
 /// The picture's.
-pub(crate) fn decodable(mime_type: &str, bytes: &[u8]) -> Result<(), Error> {
-    let claimed = Some(mime_type).filter(|claimed| !claimed.is_empty());
-    check(bytes, claimed, &Limits::default()).map_err(|fault| {
+pub(crate) async fn decodable(checker: &Program, medium: &Medium, mime_type: &str) -> Result<(), Error> {
+    let head = format!("{mime_type}\n");
+    let broken = |why: &dyn std::fmt::Display| {
+        error!(%why, "Images cannot be decoded");
+        Error::new(Code::ServiceUnavailable, "The server cannot look at images now; its log has the cause")
+    };
+    let said = match checker.run(head.as_bytes(), source(&medium.data), DECODING, LONGEST_FAULT).await {
+        Ok(said) => said,
+        Err(Ended::Limits) => return Err(Error::invalid("data", "image could not be processed within limits")),
+        Err(Ended::Failed(why)) => return Err(broken(&why)),
+    };
+    match serde_json::from_slice(&said) {
+        Ok(None) => Ok(()),
+        Ok(Some(Wrong { field, message })) => Err(Error::invalid(&field, message)),
+        Err(error) => Err(broken(&error)),
+    }
+}
+
+/// All that such a process does besides bounding itself: reads a line with what the picture is said to
+/// be and then the picture, and writes what is wrong with it as JSON, or `null`.
+///
+/// # Errors
+/// When its input cannot be read or its output not be written.
+pub fn check_picture(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
+    let (mut input, mut claimed, mut bytes) = (BufReader::new(input), Vec::new(), Vec::new());
+    input.by_ref().take(LONGEST_TYPE).read_until(b'\n', &mut claimed)?;
+    input.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    let claimed = String::from_utf8_lossy(&claimed);
+    let claimed = Some(claimed.trim_end()).filter(|claimed| !claimed.is_empty());
+    let wrong = check(&bytes, claimed, &Limits::default()).err().map(|fault| {
         let field = match fault {
             Fault::Mismatch { .. } | Fault::Unsupported { .. } | Fault::Unknown => "mime_type",
             _ => "data",
         };
-        Error::invalid(field, fault.to_string())
-    })
+        Wrong { field: field.to_owned(), message: fault.to_string() }
+    });
+    serde_json::to_writer(&mut output, &wrong)?;
+    output.flush()
 }
+
+/// Longer names of types are none.
+const LONGEST_TYPE: u64 = 1 << 10;
 
 /// What was seen, in words.
 fn text(seen: &Seen) -> String {

@@ -10,6 +10,8 @@ use antiphon_hearing::{Claim, Extent, Listener, Options, Transcript, Unheard};
 use antiphon_wire::{Code, Error, Offset, VideoLayer};
 use tracing::error;
 
+use crate::source::source;
+
 /// What listens.
 #[derive(Clone, Debug)]
 pub struct Ears {
@@ -27,19 +29,20 @@ impl Ears {
 
     /// # Errors
     /// The recording's, or those of how it is to be heard.
-    pub(crate) async fn check(&self, medium: &Medium, bytes: &[u8]) -> Result<String, Error> {
+    pub(crate) async fn check(&self, medium: &Medium) -> Result<String, Error> {
         if medium.kind == MediaKind::Video {
             only_heard(medium)?;
         }
-        let checked = self.listener.check(bytes, claim(medium), extent(medium)).await;
+        let checked = self.listener.check(source(&medium.data), claim(medium), extent(medium)).await;
         let checked = checked.map_err(|why| refused(why, medium.kind))?;
         Ok(if medium.kind == MediaKind::Video { medium.mime_type.clone() } else { checked.mime_type })
     }
 
-    pub(crate) async fn listen(&self, medium: &Medium, bytes: &[u8]) -> Result<Derived, Error> {
+    pub(crate) async fn listen(&self, medium: &Medium) -> Result<Derived, Error> {
         let extent = extent(medium);
         let (folder, options) = (self.folder.clone(), Options::default());
-        let heard = self.listener.listen(bytes, claim(medium), extent, folder, options, &mut |_| {}).await;
+        let sound = source(&medium.data);
+        let heard = self.listener.listen(sound, claim(medium), extent, folder, options, &mut |_| {}).await;
         let transcript = heard.map_err(|why| refused(why, medium.kind))?;
         let start = extent.start.unwrap_or_default().as_secs_f64();
         let heard =

@@ -8,6 +8,7 @@ use antiphon_wire::{Code, Error};
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::EXPECT;
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -20,7 +21,7 @@ use crate::router::{Limits, Server};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longer bodies are parsed off the threads that serve everybody.
-const PARSED_AT_ONCE: usize = 256 << 10;
+pub(crate) const PARSED_AT_ONCE: usize = 256 << 10;
 
 /// How long a refused body is still read, so that its sender sees the answer.
 const LINGER: Duration = Duration::from_secs(10);
@@ -36,6 +37,35 @@ impl BodyGate {
     pub(crate) fn new(limits: &Limits) -> Self {
         let in_flight = limits.body_bytes_in_flight.clamp(limits.body_bytes as usize, Semaphore::MAX_PERMITS);
         Self { most: limits.body_bytes, in_flight: Semaphore::new(in_flight) }
+    }
+
+    /// Bytes of the longest body, where media are counted decoded.
+    pub(crate) fn most(&self) -> usize {
+        self.most as usize
+    }
+
+    /// Bytes of the longest body as it comes, were it one medium in base64.
+    pub(crate) fn most_encoded(&self) -> usize {
+        self.most().div_ceil(3) * 4
+    }
+
+    /// Takes the memory of a body whose media are not in memory; less is needed, and nobody knows
+    /// how much.
+    ///
+    /// # Errors
+    /// As [`BodyGate::reserve`].
+    pub(crate) async fn reserve_encoded(&self, body: &Body) -> Result<SemaphorePermit<'_>, Error> {
+        let length = body.size_hint().upper();
+        if length.is_some_and(|length| length > self.most_encoded() as u64) {
+            return Err(self.too_large());
+        }
+        self.reserve(length.map(|length| length.min(u64::from(self.most)))).await
+    }
+
+    /// # Errors
+    /// `content_too_large` for a body that is.
+    pub(crate) fn bounded<'a>(&self, body: &'a [u8]) -> Result<&'a [u8], Error> {
+        if body.len() > self.most() { Err(self.too_large()) } else { Ok(body) }
     }
 
     /// The whole body, and the memory it was given.
@@ -80,21 +110,34 @@ impl BodyGate {
     async fn read(&self, body: &mut Body) -> Result<Vec<u8>, Error> {
         let most = self.most as usize;
         let mut bytes = Vec::new();
-        loop {
-            let frame = match timeout(PATIENCE, body.frame()).await {
-                Ok(None) => return Ok(bytes),
-                Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) => return Err(unreadable("the body could not be read to its end")),
-                Err(_) => {
-                    let seconds = PATIENCE.as_secs();
-                    return Err(unreadable(&format!("nothing more of the body came for {seconds} seconds")));
-                }
-            };
-            let Ok(data) = frame.into_data() else { continue };
-            if data.len() > most - bytes.len() {
+        while let Some(chunk) = next_chunk(body).await? {
+            if chunk.len() > most - bytes.len() {
                 return Err(self.too_large());
             }
-            bytes.extend_from_slice(&data);
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+}
+
+/// What comes next of a body; none at its end.
+///
+/// # Errors
+/// `invalid_request` when it stops coming.
+pub(crate) async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, Error> {
+    loop {
+        match timeout(PATIENCE, body.frame()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(chunk) = frame.into_data() {
+                    return Ok(Some(chunk));
+                }
+            }
+            Ok(Some(Err(_))) => return Err(unreadable("the body could not be read to its end")),
+            Err(_) => {
+                let seconds = PATIENCE.as_secs();
+                return Err(unreadable(&format!("nothing more of the body came for {seconds} seconds")));
+            }
         }
     }
 }
@@ -172,7 +215,7 @@ async fn read_json(
 }
 
 /// Names the place of a mistake and never the text around it, which may be anybody's.
-fn parse(bytes: &[u8]) -> Result<Value, Error> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Error> {
     if bytes.is_empty() {
         return Err(unreadable("expected a JSON object as the body, got an empty body"));
     }
@@ -181,7 +224,7 @@ fn parse(bytes: &[u8]) -> Result<Value, Error> {
 
 /// Reads on for a moment and forgets. A connection that closes over unread bytes is
 /// reset, and the reset takes the answer with it.
-async fn discard(mut body: Body, most: usize) {
+pub(crate) async fn discard(mut body: Body, most: usize) {
     let mut left = most;
     let read = async {
         while let Some(Ok(frame)) = body.frame().await {

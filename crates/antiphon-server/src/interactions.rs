@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::access::About;
-use crate::body::JsonBody;
 use crate::error::ApiError;
+use crate::media_body::InteractionBody;
 use crate::router::Server;
 use crate::sse::event_stream;
 
@@ -39,9 +39,8 @@ impl View {
 pub(crate) async fn create_interaction(
     State(server): State<Server>,
     Extension(caller): Extension<Caller>,
-    JsonBody(body): JsonBody,
+    InteractionBody(request): InteractionBody,
 ) -> Result<Response, ApiError> {
-    let request = CreateInteraction::read(body)?;
     let view = View::of(&request);
     let Created { handle, served_by } = server.engine.create(caller, request).await?;
     let about = About(handle.id().clone());

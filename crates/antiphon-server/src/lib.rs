@@ -21,6 +21,7 @@ mod files;
 mod health;
 mod interactions;
 mod keys;
+mod media_body;
 mod models;
 mod page;
 mod router;

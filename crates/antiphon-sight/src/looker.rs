@@ -1,10 +1,11 @@
 //! A process of its own that looks: started for one picture, ended with it.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::AsyncRead;
 use tokio::process::Command;
 
 use crate::{Resolution, Seen};
@@ -47,11 +48,16 @@ pub enum NotSeen {
 }
 
 impl Looker {
-    /// What is seen in `bytes`, which should have passed [`crate::check`]. Dropping the future ends the process.
+    /// What is seen in `source`, which should have passed [`crate::check`]. Dropping the future ends the process.
     ///
     /// # Errors
     /// [`NotSeen`].
-    pub async fn look(&self, bytes: &[u8], claimed: Option<&str>, resolution: Resolution) -> Result<Seen, NotSeen> {
+    pub async fn look(
+        &self,
+        mut source: impl AsyncRead + Send + Unpin,
+        claimed: Option<&str>,
+        resolution: Resolution,
+    ) -> Result<Seen, NotSeen> {
         let mut command = Command::new(&self.program);
         command.arg("look").arg("--reading").arg(&self.reading).arg("--resolution").arg(resolution.name());
         if let Some(labels) = &self.labels {
@@ -64,12 +70,17 @@ impl Looker {
         let mut child = command.spawn().map_err(|error| NotSeen::Failed(error.to_string()))?;
         let mut input = child.stdin.take();
         let feeding = async {
-            if let Some(mut input) = input.take() {
+            let Some(mut input) = input.take() else { return Ok(()) };
+            match tokio::io::copy(&mut source, &mut input).await {
                 // One that refuses early does not read to the end.
-                let _ = input.write_all(bytes).await;
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+                Ok(_) | Err(_) => Ok(()),
             }
         };
-        let both = async { tokio::join!(feeding, child.wait_with_output()).1 };
+        let both = async {
+            let (fed, output) = tokio::join!(feeding, child.wait_with_output());
+            fed.and(output)
+        };
         let output = match tokio::time::timeout(PATIENCE, both).await {
             Err(_elapsed) => return Err(NotSeen::Limits),
             Ok(output) => output.map_err(|error| NotSeen::Failed(error.to_string()))?,
@@ -98,7 +109,7 @@ mod tests {
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let looker = Looker { program, reading: "/nowhere".into(), labels: None };
-        looker.look(&vec![0; 1 << 20], Some("image/png"), Resolution::High).await
+        looker.look(&vec![0; 1 << 20][..], Some("image/png"), Resolution::High).await
     }
 
     #[tokio::test]

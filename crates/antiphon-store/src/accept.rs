@@ -1,13 +1,16 @@
 //! A new interaction: its place, its content, its run and its first events.
 
+use std::sync::Arc;
+
 use antiphon_engine::{Fence, NewInteraction, ProjectId, StoreError};
-use antiphon_wire::{InteractionId, Status};
+use antiphon_wire::{InteractionId, Kept, Status};
 use rusqlite::Connection;
 
 use crate::chain;
 use crate::content::{ContentKey, Encoded, Sealed};
 use crate::error::Result;
 use crate::log::{self, EncodedEvent};
+use crate::medium;
 
 /// The fence of a run that nobody has taken over yet.
 const FIRST_FENCE: i64 = 1;
@@ -21,6 +24,7 @@ pub(crate) struct Accepted {
     key: ContentKey,
     request: Vec<u8>,
     input: Vec<Sealed>,
+    media: Vec<Arc<dyn Kept>>,
     events: Vec<EncodedEvent>,
     seed: u64,
     created: i64,
@@ -33,13 +37,19 @@ impl Accepted {
     pub(crate) fn new(mut new: NewInteraction) -> Result<Self> {
         let (key, secret) = ContentKey::generate()?;
         // The input is kept as steps, where the history reads it.
-        let input = std::mem::take(&mut new.request.input);
+        let mut input = std::mem::take(&mut new.request.input);
+        let mut media = Vec::new();
+        for step in &mut input {
+            let taken = medium::taken_out(step, media.len());
+            media.extend(taken);
+        }
         Ok(Self {
             project: new.project,
             id: new.id,
             secret,
             request: key.seal_json(&new.request)?,
             input: input.iter().map(|step| key.seal_both(&Encoded::new(step, None)?)).collect::<Result<_>>()?,
+            media,
             key,
             previous: new.request.previous_interaction_id,
             events: log::encode(&new.events)?,
@@ -87,6 +97,7 @@ impl Accepted {
         for (position, step) in self.input.into_iter().enumerate() {
             log::insert_step(connection, self.project, number, log::Side::Input, position, step)?;
         }
+        medium::insert(connection, self.project, number, &self.key, &self.media)?;
         log::insert_events(connection, self.project, number, 0, &self.key, &self.events)?;
         Ok(Fence(FIRST_FENCE))
     }

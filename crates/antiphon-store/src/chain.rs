@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::content::{ContentKey, from_json, to_json};
 use crate::error::Result;
+use crate::medium;
 
 const LONGEST_ANCESTRY: usize = 64;
 
@@ -25,7 +26,7 @@ const LONGEST_ANCESTRY: usize = 64;
 /// which the rows come sorted already.
 const HISTORY: &str = "
     SELECT interaction.project_id = ?3 AND interaction.deleted_at IS NULL,
-           content_key.secret, step.body, step.trace
+           content_key.secret, step.body, step.trace, turn.interaction
     FROM turn
     CROSS JOIN interaction ON interaction.number = turn.interaction
     CROSS JOIN content_key ON content_key.interaction = turn.interaction
@@ -85,22 +86,21 @@ pub(crate) fn history(connection: &Connection, project: ProjectId, last: &Intera
     for (branch, position) in pieces {
         let mut rows = statement.query((branch, position, project.0))?;
         while let Some(row) = rows.next()? {
-            steps.push(past_step(row)?);
+            steps.push(past_step(connection, row)?);
         }
     }
     Ok(steps)
 }
 
-fn past_step(row: &Row<'_>) -> Result<PastStep> {
+fn past_step(connection: &Connection, row: &Row<'_>) -> Result<PastStep> {
     if !row.get::<_, bool>(0)? {
         return Err(StoreError::NotFound.into());
     }
     let key = ContentKey::from_secret(row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?)?;
     let trace = row.get_ref(3)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
-    Ok(PastStep {
-        step: key.open_json(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?,
-        trace: key.open_trace(trace)?,
-    })
+    let mut step = key.open_json(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
+    medium::put_back(&mut step, connection, row.get(4)?, &key)?;
+    Ok(PastStep { step, trace: key.open_trace(trace)? })
 }
 
 fn find(connection: &Connection, project: ProjectId, id: &InteractionId) -> Result<Place> {

@@ -24,6 +24,7 @@ const NONCE_BYTES: usize = 24;
 /// What a deleted interaction's key is overwritten with.
 pub(crate) const ERASED: [u8; KEY_BYTES] = [0; KEY_BYTES];
 
+#[derive(Clone)]
 pub(crate) struct ContentKey {
     cipher: XChaCha20Poly1305,
 }
@@ -97,7 +98,7 @@ impl Encoded {
     }
 }
 
-fn fill_random(bytes: &mut [u8]) -> Result<()> {
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
     getrandom::fill(bytes).map_err(|error| unavailable("the system gives no random bytes", &error))
 }
 

@@ -52,7 +52,7 @@ fn erase(connection: &Connection, interaction: i64) -> Result<()> {
     connection
         .prepare_cached("UPDATE content_key SET secret = ?2 WHERE interaction = ?1")?
         .execute((interaction, ERASED))?;
-    for table in ["event", "step", "effect", "blob_ref", "run"] {
+    for table in ["event", "step", "medium_piece", "effect", "blob_ref", "run"] {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE interaction = ?1"))?.execute([interaction])?;
     }
     // By the database's clock: nothing but a reader of the file looks at when it was.

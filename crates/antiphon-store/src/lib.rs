@@ -21,6 +21,7 @@ mod error;
 mod key;
 mod lock;
 mod log;
+mod medium;
 mod migrate;
 mod readers;
 mod run;

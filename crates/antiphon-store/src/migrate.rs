@@ -11,7 +11,8 @@ use tracing::info;
 
 use crate::error::{Failed, Result, unavailable};
 
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first_slice.sql")];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_first_slice.sql"), include_str!("../migrations/0002_media.sql")];
 
 /// Brings the file up to date.
 ///

@@ -11,6 +11,7 @@ use serde::de::value::Error as NameError;
 use crate::content::{ContentKey, corrupt};
 use crate::error::Result;
 use crate::log;
+use crate::medium;
 
 /// An interaction of a project with what is needed to read on.
 struct Found {
@@ -112,7 +113,9 @@ fn input(connection: &Connection, interaction: i64, key: &ContentKey) -> Result<
     let mut rows = statement.query([interaction])?;
     let mut steps = Vec::new();
     while let Some(row) = rows.next()? {
-        steps.push(key.open_json(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?);
+        let mut step = key.open_json(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        medium::put_back(&mut step, connection, interaction, key)?;
+        steps.push(step);
     }
     Ok(steps)
 }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Route, not_taken};
 use antiphon_wire::Error;
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::sync::Notify;
 
 /// A perceiver for tests.
@@ -37,7 +39,7 @@ impl FixedPerceiver {
 }
 
 fn text(medium: &Medium) -> String {
-    String::from_utf8_lossy(&medium.bytes()).into_owned()
+    String::from_utf8_lossy(&medium.data.bytes().unwrap_or_default()).into_owned()
 }
 
 #[async_trait]
@@ -47,7 +49,7 @@ impl Perceiver for FixedPerceiver {
             return Err(Error::invalid("uri", "cannot fetch content from the provided URL"));
         };
         let content = path.rsplit('/').next().unwrap_or_default();
-        Ok(Fetched { bytes: content.as_bytes().to_vec(), mime_type: String::new() })
+        Ok(Fetched { data: STANDARD.encode(content).into(), mime_type: String::new() })
     }
 
     async fn accept(&self, medium: &Medium, route: Route) -> Result<Accepted, Error> {

@@ -9,9 +9,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use antiphon_engine::{Append, Claim, Fence, KeyRecord, PastStep, ProjectId, Store, StoreError, Stored};
-use antiphon_wire::{Content, GenerationConfig, InteractionId, Status, Step, TextContent};
+use antiphon_wire::{Content, GenerationConfig, InteractionId, MediaContent, Status, Step, TextContent};
 use tokio::task::JoinSet;
 
+use crate::kept_bytes::KeptBytes;
 use crate::sample::{answer, answered, asked, delta, id, outcome, time, turn};
 
 /// Makes a test of each law. The expression is evaluated for each and gives an empty
@@ -21,6 +22,7 @@ macro_rules! store_contract {
     ($make:expr) => {
         $crate::store_contract!(@laws $make;
             an_accepted_interaction_is_read_back_equal,
+            media_that_are_kept_elsewhere_are_kept_whole,
             an_id_is_accepted_once,
             the_first_events_are_numbered_from_one,
             the_log_is_read_back_in_order,
@@ -116,6 +118,38 @@ pub async fn an_accepted_interaction_is_read_back_equal(store: Arc<dyn Store>) {
     };
     assert_eq!(store.interaction(project, &new.id).await.expect("it is there"), expected);
     assert_eq!(store.events(project, &new.id).await.expect("it has a log"), new.events);
+}
+
+pub async fn media_that_are_kept_elsewhere_are_kept_whole(store: Arc<dyn Store>) {
+    let project = project(&store, "one").await;
+    let noise = |length: usize| (0..length).map(|at| (at * at % 251) as u8).collect::<Vec<_>>();
+    let media: Vec<_> = [500_000, 1, 196_608, 0, 196_609].map(noise).into();
+    let part = |(at, bytes): (usize, &Vec<u8>)| {
+        let data = KeptBytes::data(&at.to_string(), bytes.clone());
+        Content::Image(MediaContent::inline(data, format!("image/{at}")))
+    };
+    let parts: Vec<_> = media.iter().enumerate().map(part).collect();
+    let (first, rest) = parts.split_at(2);
+    let mut new = turn(project, "first", None);
+    new.request.input =
+        vec![Step::user(vec![first[0].clone(), Content::text("?"), first[1].clone()]), Step::user(rest.to_vec())];
+    store.accept(new).await.expect("it is accepted");
+    store.accept(turn(project, "other", None)).await.expect("another is accepted");
+    let stored = store.interaction(project, &id("first")).await.expect("it is there");
+    let history = store.history(project, &id("first")).await.expect("it has a history");
+    let past: Vec<_> = history.into_iter().map(|past| past.step).collect();
+    for steps in [stored.request.input, past] {
+        assert_eq!(steps[0].said()[1], Content::text("?"));
+        let read: Vec<_> = steps.iter().flat_map(Step::said).filter_map(Content::media).collect();
+        assert_eq!(read.len(), media.len());
+        for (at, (read, bytes)) in read.into_iter().zip(&media).enumerate() {
+            assert_eq!((&read.mime_type, read.data.size()), (&format!("image/{at}"), bytes.len() as u64));
+            assert!(read.data.bytes().expect("they can be read") == *bytes, "medium {at}");
+            assert_eq!(read.data.sha256(), KeptBytes::data("same", bytes.clone()).sha256());
+        }
+    }
+    store.delete(project, &id("first")).await.expect("it is deleted");
+    assert_not_found(store.history(project, &id("first")).await);
 }
 
 pub async fn an_id_is_accepted_once(store: Arc<dyn Store>) {

@@ -281,11 +281,7 @@ impl Fixed {
         for line in code.lines() {
             match line {
                 "wait" => self.tools.shared.gate.notified().await,
-                "picture" => output.pictures.push(Media {
-                    kind: MediaKind::Image,
-                    mime_type: "image/png".to_owned(),
-                    data: "aGk=".into(),
-                }),
+                "picture" => output.pictures.push(Media::new(MediaKind::Image, "image/png", "aGk=".into())),
                 "raise" => output.is_error = true,
                 line => {
                     let text = format!("{line}\n");

@@ -112,10 +112,8 @@ impl ServerFunction for Code {
         if !shown.is_empty() && !shown.ends_with('\n') && !note.is_empty() {
             note.insert(0, '\n');
         }
-        let media = |picture: antiphon_sandbox::Picture| Media {
-            kind: MediaKind::Image,
-            mime_type: picture.kind.mime_type().to_owned(),
-            data: STANDARD.encode(picture.bytes).into(),
+        let media = |picture: antiphon_sandbox::Picture| {
+            Media::new(MediaKind::Image, picture.kind.mime_type(), STANDARD.encode(picture.bytes).into())
         };
         Ok(ToolOutput {
             text: told(&shown, &note),

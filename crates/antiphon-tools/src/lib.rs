@@ -137,7 +137,7 @@ impl Toolbox for Tools {
     }
 
     async fn keep_picture(&self, project: ProjectId, picture: &Media) -> Result<String, Error> {
-        let bytes = STANDARD.decode(&*picture.data).map_err(|error| {
+        let bytes = picture.data.bytes().map_err(|error| {
             warn!(%error, "A picture that was to be kept is no base64");
             Error::internal()
         })?;

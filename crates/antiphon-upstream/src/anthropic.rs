@@ -156,7 +156,7 @@ fn messages(request: &ModelRequest) -> Result<Value, BackendError> {
 
 /// A part of what the user says; empty text the service refuses, and nothing is lost with it.
 fn block(part: &Part) -> Result<Option<Value>, BackendError> {
-    let Media { kind, mime_type, data } = match part {
+    let Media { kind, mime_type, data, options: _ } = match part {
         Part::Text(text) if text.is_empty() => return Ok(None),
         Part::Text(text) => return Ok(Some(json!({"type": "text", "text": text}))),
         Part::Media(media) => media,
@@ -168,7 +168,7 @@ fn block(part: &Part) -> Result<Option<Value>, BackendError> {
             return Err(rejected("input", &format!("this service takes no `{mime_type}`")));
         }
     };
-    Ok(Some(json!({"type": kind, "source": {"type": "base64", "media_type": mime_type, "data": &**data}})))
+    Ok(Some(json!({"type": kind, "source": {"type": "base64", "media_type": mime_type, "data": data.to_string()}})))
 }
 
 fn said(turn: &ModelTurn) -> Vec<Value> {

@@ -1,5 +1,8 @@
 //! OpenAI's chat completions, and what others made of them.
 //!
+//! How closely an image is looked at goes as its `detail`, where that means the same: `low` and
+//! `high`, at OpenAI. Others take the word and do nothing with it.
+//!
 //! Refused: documents elsewhere than at OpenAI, videos elsewhere than at vLLM, audio that is
 //! neither WAV nor MP3. The tags that some models write around their reasoning are read as
 //! text where the service does not take them out itself (`--reasoning-parser` of vLLM and
@@ -9,7 +12,7 @@ use antiphon_engine::{
     BackendError, Call as FunctionCall, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelTurn, Part,
     Said, Schema, Tool,
 };
-use antiphon_wire::ThinkingLevel;
+use antiphon_wire::{MediaOptions, Resolution, ThinkingLevel};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -59,20 +62,26 @@ impl Chat {
     /// # Errors
     /// [`BackendError::Rejected`] for what this flavor takes in no form.
     fn part(&self, part: &Part) -> Result<Value, BackendError> {
-        let Media { kind, mime_type, data } = match part {
+        let Media { kind, mime_type, data, options } = match part {
             Part::Text(text) => return Ok(json!({"type": "text", "text": text})),
             Part::Media(media) => media,
         };
         let url = || format!("data:{mime_type};base64,{data}");
         match (kind, self.flavor) {
-            (MediaKind::Image, _) => Ok(json!({"type": "image_url", "image_url": {"url": url()}})),
+            (MediaKind::Image, _) => {
+                let mut image = json!({"url": url()});
+                if let Some(detail) = options.resolution.and_then(detail) {
+                    image["detail"] = json!(detail);
+                }
+                Ok(json!({"type": "image_url", "image_url": image}))
+            }
             (MediaKind::Audio, _) => {
                 let format = match mime_type.as_str() {
                     "audio/wav" | "audio/x-wav" | "audio/wave" => "wav",
                     "audio/mp3" | "audio/mpeg" => "mp3",
                     _ => return Err(rejected(&format!("`{mime_type}` is not taken; expected WAV or MP3"))),
                 };
-                Ok(json!({"type": "input_audio", "input_audio": {"data": &**data, "format": format}}))
+                Ok(json!({"type": "input_audio", "input_audio": {"data": data.to_string(), "format": format}}))
             }
             (MediaKind::Document, Flavor::OpenAi) => {
                 Ok(json!({"type": "file", "file": {"filename": "document", "file_data": url()}}))
@@ -118,6 +127,10 @@ impl Chat {
 impl Protocol for Chat {
     fn key_header(&self, key: &str) -> (&'static str, String) {
         ("authorization", format!("Bearer {key}"))
+    }
+
+    fn carries(&self, kind: MediaKind, option: &str, options: &MediaOptions) -> bool {
+        self.flavor == Flavor::OpenAi && carries_detail(kind, option, options)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Outgoing, BackendError> {
@@ -185,6 +198,20 @@ impl Protocol for Chat {
     fn reader(&self, _call: &Call<'_>) -> Box<dyn Reader> {
         Box::new(Chunks::default())
     }
+}
+
+/// OpenAI's word for how closely an image is looked at; between the two, and beyond, it has none.
+pub(crate) fn detail(resolution: Resolution) -> Option<&'static str> {
+    match resolution {
+        Resolution::Low => Some("low"),
+        Resolution::High => Some("high"),
+        Resolution::Medium | Resolution::UltraHigh => None,
+    }
+}
+
+/// Whether an option is one that [`detail`] has a word for.
+pub(crate) fn carries_detail(kind: MediaKind, option: &str, options: &MediaOptions) -> bool {
+    kind == MediaKind::Image && option == "resolution" && options.resolution.and_then(detail).is_some()
 }
 
 fn rejected(message: &str) -> BackendError {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use antiphon_engine::{Backend, BackendError, MediaKind, ModelEvent, ModelRequest, ModelStream, Prepared};
+use antiphon_wire::{Error, MediaOptions};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use tracing::warn;
@@ -67,6 +68,10 @@ impl Backend for Fallbacks {
 
     fn takes(&self, kind: MediaKind) -> bool {
         self.links.iter().all(|(_, backend)| backend.takes(kind))
+    }
+
+    fn honours(&self, kind: MediaKind, options: &MediaOptions) -> Result<(), Error> {
+        self.links.iter().try_for_each(|(_, backend)| backend.honours(kind, options))
     }
 
     fn draws(&self) -> bool {

@@ -1,8 +1,6 @@
 //! A request that carries files: `multipart/form-data` (RFC 7578).
 
 use antiphon_engine::{BackendError, Media};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -25,8 +23,9 @@ pub(crate) fn encode(fields: &Value, files: &[(&str, Media)]) -> Result<(String,
         part(&format!("name=\"{name}\""), text.as_bytes());
     }
     for (at, (name, media)) in files.iter().enumerate() {
-        let bytes = STANDARD
-            .decode(&*media.data)
+        let bytes = media
+            .data
+            .bytes()
             .map_err(|error| BackendError::Rejected(format!("`input`: expected pictures in base64: {error}")))?;
         let kind = media.mime_type.split('/').nth(1).unwrap_or_default();
         let ending: String = kind.chars().take_while(char::is_ascii_alphanumeric).collect();

@@ -1,6 +1,6 @@
 //! Gemini's `generateContent`.
 //!
-//! Refused: a seed beyond 32 bits; more than five stop sequences are cut here alone. A
+//! Refused: which layers, pages or cells of a medium are read; a seed beyond 32 bits; more than five stop sequences are cut here alone. A
 //! signature that comes inside a text or after it is not kept: an answer ends with its text
 //! in one piece, and the service does not ask for that one. A call that has no signature of its own, as of
 //! another model, goes with the word that the service documents for it.
@@ -8,7 +8,7 @@
 use antiphon_engine::{
     BackendError, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelTurn, Part, Said, Signature,
 };
-use antiphon_wire::{ImageFormat, ThinkingLevel, ThinkingSummaries};
+use antiphon_wire::{ImageFormat, MediaOptions, Processing, ThinkingLevel, ThinkingSummaries};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -31,6 +31,12 @@ const MOST_CALLS: usize = 128;
 impl Protocol for Gemini {
     fn key_header(&self, key: &str) -> (&'static str, String) {
         ("x-goog-api-key", key.to_owned())
+    }
+
+    /// A resolution is of any part; what else a part has is of videos.
+    fn carries(&self, kind: MediaKind, option: &str, _options: &MediaOptions) -> bool {
+        let of_video = ["processing.start_offset", "processing.end_offset", "processing.fps"];
+        option == "resolution" || (kind == MediaKind::Video && of_video.contains(&option))
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Outgoing, BackendError> {
@@ -176,8 +182,21 @@ fn part(part: &Part) -> Value {
     }
 }
 
-fn inline(Media { mime_type, data, .. }: &Media) -> Value {
-    json!({"inlineData": {"mimeType": mime_type, "data": &**data}})
+fn inline(Media { mime_type, data, options, kind: _ }: &Media) -> Value {
+    let mut part = json!({"inlineData": {"mimeType": mime_type, "data": data.to_string()}});
+    if let Some(resolution) = options.resolution {
+        part["mediaResolution"] = json!({"level": format!("MEDIA_RESOLUTION_{}", resolution.as_str().to_uppercase())});
+    }
+    if let Some(Processing { start_offset, end_offset, fps, .. }) = &options.processing {
+        let mut video = Map::new();
+        video.extend(start_offset.map(|offset| ("startOffset".to_owned(), json!(offset))));
+        video.extend(end_offset.map(|offset| ("endOffset".to_owned(), json!(offset))));
+        video.extend(fps.map(|fps| ("fps".to_owned(), json!(fps))));
+        if !video.is_empty() {
+            part["videoMetadata"] = Value::Object(video);
+        }
+    }
+    part
 }
 
 /// The first call of a turn has to be signed.
@@ -385,7 +404,7 @@ impl Chunks {
             if !mime_type.starts_with("image/") {
                 return Err(Problem::garbage("a part of a kind that was not asked for"));
             }
-            events.push(ModelEvent::Picture(Media { kind: MediaKind::Image, mime_type, data: data.into() }));
+            events.push(ModelEvent::Picture(Media::new(MediaKind::Image, mime_type, data.into())));
         }
         if let Some(FunctionCall { name, args }) = part.function_call {
             self.calls += 1;

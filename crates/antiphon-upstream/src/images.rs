@@ -236,7 +236,7 @@ impl Reader for Whole {
                 (None, None) => return Err(Problem::garbage("a picture without `b64_json`")),
             };
             let (kind, mime_type) = (MediaKind::Image, mime_type.clone());
-            events.push(ModelEvent::Picture(Media { kind, mime_type, data: data.into() }));
+            events.push(ModelEvent::Picture(Media::new(kind, mime_type, data.into())));
         }
         if !events.iter().any(|event| matches!(event, ModelEvent::Picture(_))) {
             return Err(Problem::new(ProblemKind::Blocked(NO_IMAGE), "the answer holds no picture"));

@@ -7,7 +7,7 @@ use antiphon_engine::{
     BackendError, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelTurn, Part, Said, Signature,
     WantedPicture,
 };
-use antiphon_wire::ImageFormat;
+use antiphon_wire::{ImageFormat, MediaOptions};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +24,11 @@ const MOST_STEPS: usize = 1024;
 impl Protocol for Interactions {
     fn key_header(&self, key: &str) -> (&'static str, String) {
         ("x-goog-api-key", key.to_owned())
+    }
+
+    /// Options are the API's own.
+    fn carries(&self, _kind: MediaKind, _option: &str, _options: &MediaOptions) -> bool {
+        true
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Outgoing, BackendError> {
@@ -133,14 +138,12 @@ fn content(part: &Part) -> Value {
     }
 }
 
-fn media_content(Media { kind, mime_type, data }: &Media) -> Value {
-    let kind = match kind {
-        MediaKind::Image => "image",
-        MediaKind::Audio => "audio",
-        MediaKind::Video => "video",
-        MediaKind::Document => "document",
-    };
-    json!({"type": kind, "data": &**data, "mime_type": mime_type})
+fn media_content(Media { kind, mime_type, data, options }: &Media) -> Value {
+    let mut part = json!({"type": kind.as_str(), "data": data.to_string(), "mime_type": mime_type});
+    if let (Some(part), Ok(Value::Object(options))) = (part.as_object_mut(), serde_json::to_value(options)) {
+        part.extend(options);
+    }
+    part
 }
 
 fn said(turn: &ModelTurn) -> Vec<Value> {
@@ -283,7 +286,7 @@ impl Image {
         let Self { data: Some(data), mime_type: Some(mime_type) } = self else {
             return Err(Problem::garbage("a picture without `data` or `mime_type`"));
         };
-        Ok(ModelEvent::Picture(Media { kind: MediaKind::Image, mime_type, data: data.into() }))
+        Ok(ModelEvent::Picture(Media::new(MediaKind::Image, mime_type, data.into())))
     }
 }
 

@@ -12,7 +12,7 @@
 //! * `images`: OpenAI's images, which a `form` carries where they begin with pictures.
 //!
 //! `supply` gives a request what the service cannot do itself, `transport` carries it
-//! there and back, `replicas` chooses the address. [`Fallbacks`] tries one model after
+//! there and back, media piece by piece (`sending`), `replicas` chooses the address. [`Fallbacks`] tries one model after
 //! another.
 
 mod anthropic;
@@ -26,6 +26,7 @@ mod options;
 mod protocol;
 mod replicas;
 mod responses;
+mod sending;
 mod supply;
 mod transport;
 mod upstream;

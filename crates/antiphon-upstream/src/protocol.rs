@@ -1,6 +1,7 @@
 //! What every protocol has to say: a request, a reader of the answer, an error. Pure.
 
-use antiphon_engine::{BackendError, Media, ModelEvent, ModelRequest};
+use antiphon_engine::{BackendError, Media, MediaKind, ModelEvent, ModelRequest};
+use antiphon_wire::MediaOptions;
 use serde_json::Value;
 
 /// The translation between one protocol and the engine: no IO, no clock.
@@ -11,6 +12,12 @@ use serde_json::Value;
 pub(crate) trait Protocol: Send + Sync {
     /// The header that carries the key, and the key's form in it.
     fn key_header(&self, key: &str) -> (&'static str, String);
+
+    /// Whether a part of this kind goes with one of its options, by its path as `processing.fps`,
+    /// and means the same to the service. Parts with others never come to [`Protocol::request`].
+    fn carries(&self, _kind: MediaKind, _option: &str, _options: &MediaOptions) -> bool {
+        false
+    }
 
     /// # Errors
     /// [`BackendError::Rejected`] for what this protocol cannot carry.

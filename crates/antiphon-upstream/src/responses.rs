@@ -1,5 +1,7 @@
 //! OpenAI's responses.
 //!
+//! How closely an image is looked at goes as its `detail`, where that means the same.
+//!
 //! Refused: a seed, which the service has not; audio and video. Stop sequences are cut
 //! here alone. Nothing is stored there, so reasoning goes back only where the service gave
 //! it out encrypted.
@@ -7,11 +9,11 @@
 use antiphon_engine::{
     BackendError, Calls, FinishReason, Media, MediaKind, Message, ModelEvent, ModelTurn, Part, Said, Signature,
 };
-use antiphon_wire::{ThinkingLevel, ThinkingSummaries};
+use antiphon_wire::{MediaOptions, ThinkingLevel, ThinkingSummaries};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::chat::is_narrow;
+use crate::chat::{carries_detail, detail, is_narrow};
 use crate::protocol::{Call, Outgoing, Problem, ProblemKind, Protocol, Reader};
 
 pub(crate) struct Responses;
@@ -28,6 +30,10 @@ const MOST_ARGUMENT_BYTES: usize = 4 << 20;
 impl Protocol for Responses {
     fn key_header(&self, key: &str) -> (&'static str, String) {
         ("authorization", format!("Bearer {key}"))
+    }
+
+    fn carries(&self, kind: MediaKind, option: &str, options: &MediaOptions) -> bool {
+        carries_detail(kind, option, options)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Outgoing, BackendError> {
@@ -134,13 +140,16 @@ fn items(message: &Message) -> Result<Vec<Value>, BackendError> {
 }
 
 fn content(part: &Part) -> Result<Value, BackendError> {
-    let Media { kind, mime_type, data } = match part {
+    let Media { kind, mime_type, data, options } = match part {
         Part::Text(text) => return Ok(json!({"type": "input_text", "text": text})),
         Part::Media(media) => media,
     };
     let url = format!("data:{mime_type};base64,{data}");
     match kind {
-        MediaKind::Image => Ok(json!({"type": "input_image", "image_url": url, "detail": "auto"})),
+        MediaKind::Image => {
+            let detail = options.resolution.and_then(detail).unwrap_or("auto");
+            Ok(json!({"type": "input_image", "image_url": url, "detail": detail}))
+        }
         MediaKind::Document => Ok(json!({"type": "input_file", "filename": "document", "file_data": url})),
         MediaKind::Audio | MediaKind::Video => Err(rejected("input", &format!("this service takes no `{mime_type}`"))),
     }

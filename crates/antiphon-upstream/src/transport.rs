@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_engine::{BackendError, ModelEvent, ModelRequest, ModelStream};
+use antiphon_engine::{BackendError, Message, ModelEvent, ModelRequest, ModelStream};
 use antiphon_wire::SseDecoder;
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, Url, redirect};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,6 +24,7 @@ use crate::form;
 use crate::options::{Timeouts, UpstreamOptions};
 use crate::protocol::{Answers, Outgoing, Problem, ProblemKind, Protocol, Reader};
 use crate::replicas::{Affinity, Lease, Replicas};
+use crate::sending::Sending;
 use crate::upstream::UpstreamError;
 
 /// Of one event; a service that says more at once says something else.
@@ -121,9 +122,11 @@ impl Transport {
         let permit = permit.map_err(|error| BackendError::Internal(error.to_string()))?;
         let affinity = Affinity::of(request);
         let body = if outgoing.files.is_empty() {
-            ("application/json".to_owned(), Bytes::from(outgoing.body.to_string()))
+            let kept = request.messages.iter().flat_map(Message::media).filter_map(|media| media.data.kept());
+            ("application/json".to_owned(), Sending::new(outgoing.body.to_string(), kept))
         } else {
-            form::encode(&outgoing.body, &outgoing.files)?
+            let (kind, form) = form::encode(&outgoing.body, &outgoing.files)?;
+            (kind, Sending::whole(form))
         };
         let mut tried = Vec::new();
         loop {
@@ -156,7 +159,7 @@ impl Transport {
         lease: &Lease,
         affinity: Affinity,
         outgoing: &Outgoing,
-        (content_type, body): &(String, Bytes),
+        (content_type, body): &(String, Sending),
         reader: Box<dyn Reader>,
     ) -> Result<Answer, Failed> {
         let deadline = Instant::now() + self.timeouts.first;
@@ -174,7 +177,9 @@ impl Transport {
             .post(format!("{}{}", lease.url, outgoing.path))
             .headers(headers)
             .header(CONTENT_TYPE, content_type)
-            .body(body.clone());
+            // Services are told a length, which a stream by itself has not.
+            .header(CONTENT_LENGTH, body.length())
+            .body(reqwest::Body::wrap_stream(body.stream()));
         let response = timeout_at(deadline, request.send()).await.map_err(|_| too_late())?.map_err(unsent)?;
         let response = accepted(response, outgoing.answers, deadline).await?;
         let mut answer = Answer {

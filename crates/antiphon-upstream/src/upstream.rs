@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use antiphon_engine::{Backend, BackendError, MediaKind, ModelRequest, ModelStream, Prepared};
+use antiphon_engine::{Backend, BackendError, MediaKind, Message, ModelRequest, ModelStream, Prepared};
+use antiphon_wire::{Error, MediaOptions};
 use async_trait::async_trait;
 
 use crate::options::{ProtocolKind, UpstreamOptions};
@@ -87,6 +88,16 @@ impl Backend for Upstream {
         self.connection.options.capabilities.media.contains(&kind)
     }
 
+    fn honours(&self, kind: MediaKind, options: &MediaOptions) -> Result<(), Error> {
+        match options.set().find(|option| !self.connection.protocol.carries(kind, option, options)) {
+            None => Ok(()),
+            Some(option) => {
+                let message = format!("the model takes {} input itself, and not with this", kind.as_str());
+                Err(Error::invalid(option, message))
+            }
+        }
+    }
+
     fn draws(&self) -> bool {
         self.connection.options.capabilities.draws
     }
@@ -106,6 +117,11 @@ impl Backend for Upstream {
     /// service knows, and says with its answer.
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
         let connection = &self.connection;
+        // Media of earlier turns, which another model may have taken.
+        for media in request.messages.iter().flat_map(Message::media) {
+            let refused = |error: Error| BackendError::Rejected(format!("`input`: {}", error.message));
+            self.honours(media.kind, &media.options).map_err(refused)?;
+        }
         let first = supply::first_request(request, &connection.options.capabilities)?;
         connection.protocol.request(&connection.call(&first))?;
         Ok(Prepared::default())

@@ -113,6 +113,22 @@ impl Content {
         }
     }
 
+    /// The medium of a part; none for other parts.
+    pub fn media(&self) -> Option<&MediaContent> {
+        match self {
+            Self::Image(media) | Self::Audio(media) | Self::Video(media) | Self::Document(media) => Some(media),
+            Self::Text(_) | Self::Function(_) | Self::Other(_) => None,
+        }
+    }
+
+    /// As [`Content::media`], to be changed in its place.
+    pub fn media_mut(&mut self) -> Option<&mut MediaContent> {
+        match self {
+            Self::Image(media) | Self::Audio(media) | Self::Video(media) | Self::Document(media) => Some(media),
+            Self::Text(_) | Self::Function(_) | Self::Other(_) => None,
+        }
+    }
+
     /// The text of a part, or nothing for media.
     pub fn as_text(&self) -> Option<&str> {
         match self {

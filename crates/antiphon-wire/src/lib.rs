@@ -12,6 +12,7 @@ mod agent;
 mod content;
 mod credential;
 mod custom_agent;
+mod data;
 mod environment;
 mod error;
 mod event;
@@ -42,6 +43,7 @@ pub use credential::{
     CredentialList, CredentialStatus, EnvironmentVariable, InjectionLocation, OAuth2, Secret,
 };
 pub use custom_agent::{AGENT_FIELDS, Agent};
+pub use data::{Data, Kept, MARK, MOST_IN_MEMORY, hexadecimal};
 pub use environment::{
     AllowedHost, CreateEnvironment, Domain, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile,
     EnvironmentFileKind, EnvironmentId, EnvironmentSpec, EnvironmentStatus, Host, Network, ShownSource, Source,
@@ -65,7 +67,7 @@ pub use image::{AspectRatio, Delivery, ImageConfig, ImageFormat, ImageSize, Imag
 pub use interaction::Interaction;
 pub use media::{
     MediaContent, MediaOptions, Offset, PageLayer, PageOptions, Processing, Resolution, SheetLayer, SpreadsheetOptions,
-    VideoLayer,
+    VideoLayer, not_base64,
 };
 pub use processing::{Perceived, ProcessingCallStep, ProcessingResultStep};
 pub use request::{CreateInteraction, REQUEST_FIELDS, RequestField, ServiceTier, Treatment};

@@ -1,23 +1,21 @@
 //! Media in a message: what they are, where they are, and how they are to be read (spec 02,
 //! "Media"; spec 03, "Content").
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::data::{Data, MARK};
 use crate::error::Error;
 use crate::fields::{Fields, excerpt};
 
 /// An image, a recording, a video or a document.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MediaContent {
-    /// Base64 (RFC 4648 §4, padded). Shared, since it may be long. Empty in a request that gives
-    /// `uri`, until what is there was fetched.
-    #[serde(default, skip_serializing_if = "is_empty")]
-    pub data: Arc<str>,
+    /// Empty in a request that gives `uri`, until what is there was fetched.
+    #[serde(default, skip_serializing_if = "Data::is_empty")]
+    pub data: Data,
     /// Where the data are, or were when the request was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
@@ -162,14 +160,14 @@ const MOST_PAGES: i64 = 1_000_000;
 
 impl MediaContent {
     /// Whole media, as a part of an answer.
-    pub fn inline(data: Arc<str>, mime_type: String) -> Self {
+    pub fn inline(data: Data, mime_type: String) -> Self {
         Self { data, mime_type, ..Self::default() }
     }
 
     /// As a client sees it again: what it gave by address is not sent to it.
     #[must_use]
     pub(crate) fn shown(&self) -> Self {
-        let data = if self.uri.is_some() { Arc::from("") } else { Arc::clone(&self.data) };
+        let data = if self.uri.is_some() { Data::default() } else { self.data.clone() };
         Self { data, ..self.clone() }
     }
 
@@ -182,13 +180,14 @@ impl MediaContent {
         let uri = fields.string("uri")?.filter(|uri| !uri.is_empty());
         let read = match (data, uri) {
             (Some(data), None) => {
-                check_base64(&data).map_err(|why| {
-                    Error::invalid(&fields.path_of("data"), format!("expected bytes in base64: {why}"))
-                })?;
+                // What stands in place of kept bytes is looked at by whoever knows these.
+                if !data.starts_with(MARK) {
+                    check_base64(&data).map_err(|why| not_base64(&fields.path_of("data"), &why))?;
+                }
                 Self { data: data.into(), uri: None, mime_type, options }
             }
             (None, Some(uri)) if uri.len() <= LONGEST_URI => {
-                Self { data: Arc::from(""), uri: Some(uri), mime_type, options }
+                Self { data: Data::default(), uri: Some(uri), mime_type, options }
             }
             (None, Some(uri)) => {
                 let message = format!("expected an address of at most {LONGEST_URI} bytes, got {}", uri.len());
@@ -209,6 +208,28 @@ impl MediaContent {
 }
 
 impl MediaOptions {
+    /// The paths of the options that are given, as `processing.start_offset`.
+    pub fn set(&self) -> impl Iterator<Item = &'static str> {
+        let Self { resolution, processing, sample_rate, channels } = self;
+        let none = Processing::default();
+        let read = processing.as_ref();
+        let Processing { kind: _, start_offset, end_offset, fps, content_layers, page_options, spreadsheet_options } =
+            read.unwrap_or(&none);
+        let set = [
+            ("resolution", resolution.is_some()),
+            ("sample_rate", sample_rate.is_some()),
+            ("channels", channels.is_some()),
+            // What says no more than that is how media are read that nothing is said of.
+            ("processing.start_offset", start_offset.is_some()),
+            ("processing.end_offset", end_offset.is_some()),
+            ("processing.fps", fps.is_some()),
+            ("processing.content_layers", !content_layers.is_empty()),
+            ("processing.page_options", page_options.is_some()),
+            ("processing.spreadsheet_options", spreadsheet_options.is_some()),
+        ];
+        set.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path)
+    }
+
     fn read(fields: &mut Fields, form: Form) -> Result<Self, Error> {
         let resolution = match form {
             Form::Audio => {
@@ -383,6 +404,11 @@ fn mime_type(fields: &mut Fields, form: Form) -> Result<String, Error> {
     Err(Error::invalid(&fields.path_of("mime_type"), message))
 }
 
+/// That what came at a path is no base64.
+pub fn not_base64(path: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::invalid(path, format!("expected bytes in base64: {why}"))
+}
+
 /// Whether a text is base64, without a second copy of what it says.
 fn check_base64(text: &str) -> Result<(), base64::DecodeSliceError> {
     /// Whole groups of four letters.
@@ -444,10 +470,6 @@ fn is_range(text: &str) -> bool {
             && !row.starts_with('0')
     };
     text.split_once(':').is_some_and(|(first, last)| is_cell(first) && is_cell(last))
-}
-
-fn is_empty(data: &Arc<str>) -> bool {
-    data.is_empty()
 }
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
 //! `POST /interactions`: the request, each field honoured or refused by name (spec 02).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agent::{self, AgentConfig, RESEARCHERS, ResearchConfig};
 use crate::content::Content;
+use crate::data::{Kept, MOST_IN_MEMORY};
 use crate::environment::EnvironmentChoice;
 use crate::error::Error;
 use crate::fields::{Fields, describe, excerpt};
 use crate::format::{self, AnswerSchema, Output};
 use crate::generation::GenerationConfig;
 use crate::id::InteractionId;
+use crate::media::not_base64;
 use crate::step::Step;
 use crate::tool::Tool;
 
@@ -88,6 +91,34 @@ impl CreateInteraction {
     /// `invalid_request` for a value that cannot be honoured, `parameter_unknown` for a
     /// key that is not part of the API; each message is led by the JSON path.
     pub fn read(body: Value) -> Result<Self, Error> {
+        Self::read_with(body, Vec::new())
+    }
+
+    /// As [`CreateInteraction::read`], of a body in which the marks of these bytes stand in place of
+    /// media's data.
+    ///
+    /// # Errors
+    /// As there; and when a mark is of none of these, or one of these has its mark elsewhere.
+    pub fn read_with(body: Value, kept: Vec<Arc<dyn Kept>>) -> Result<Self, Error> {
+        let mut request = Self::read_marked(body)?;
+        let mut kept: HashMap<_, _> = kept.into_iter().map(|kept| (kept.mark().to_owned(), kept)).collect();
+        for (at, step) in request.input.iter_mut().enumerate() {
+            for (part, content) in step.said_mut().iter_mut().enumerate() {
+                let Some(media) = content.media_mut() else { continue };
+                let Some(mark) = media.data.mark() else { continue };
+                match kept.remove(mark) {
+                    Some(bytes) => media.data = bytes.into(),
+                    None => return Err(not_base64(&format!("input[{at}].content[{part}].data"), &"it has a `:`")),
+                }
+            }
+        }
+        if kept.is_empty() {
+            return Ok(request);
+        }
+        Err(Error::invalid("input", format!("expected `data` of more than {MOST_IN_MEMORY} bytes in media alone")))
+    }
+
+    fn read_marked(body: Value) -> Result<Self, Error> {
         let mut fields = Fields::new(body, "")?;
         let Subject { model, agent, agent_config } = read_subject(&mut fields)?;
         let background = fields.boolean("background")?.unwrap_or(false);
@@ -451,12 +482,12 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     honoured(
         "input",
         r#"[{"type":"image","data":"aGk=","mime_type":"image/png","resolution":"low"}]"#,
-        "`low`, `medium`, `high`, `ultra_high`; where media are read here",
+        "`low`, `medium`, `high`, `ultra_high`; where media are read here, and by services that know it",
     ),
     honoured(
         "input",
         r#"[{"type":"document","data":"aGk=","mime_type":"application/pdf","processing":{"type":"static","page_options":{"start_page":2,"end_page":3}}}]"#,
-        "`static` and its options; where media are read here",
+        "`static` and its options; where media are read here, and by services that know them",
     ),
     refused(
         "input[0].processing",

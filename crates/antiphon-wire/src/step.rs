@@ -106,6 +106,36 @@ impl Step {
         }
     }
 
+    /// What a user or the model said in it; nothing of other steps.
+    pub fn said(&self) -> &[Content] {
+        match self {
+            Self::UserInput(step) | Self::ModelOutput(step) => &step.content,
+            Self::Thought(_)
+            | Self::FunctionCall(_)
+            | Self::FunctionResult(_)
+            | Self::ProcessingCall(_)
+            | Self::ProcessingResult(_)
+            | Self::ServerCall(_)
+            | Self::ServerResult(_)
+            | Self::Other(_) => &[],
+        }
+    }
+
+    /// As [`Step::said`], to be changed in its place.
+    pub fn said_mut(&mut self) -> &mut [Content] {
+        match self {
+            Self::UserInput(step) | Self::ModelOutput(step) => &mut step.content,
+            Self::Thought(_)
+            | Self::FunctionCall(_)
+            | Self::FunctionResult(_)
+            | Self::ProcessingCall(_)
+            | Self::ProcessingResult(_)
+            | Self::ServerCall(_)
+            | Self::ServerResult(_)
+            | Self::Other(_) => &mut [],
+        }
+    }
+
     pub fn model_output(text: impl Into<String>) -> Self {
         Self::ModelOutput(MessageStep { content: vec![Content::text(text)], extra: Map::new() })
     }

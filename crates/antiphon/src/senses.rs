@@ -25,7 +25,7 @@ pub(crate) fn open(
     library: &Library,
     files: Files,
 ) -> Result<Arc<dyn Perceiver>, Failed> {
-    let fetcher = tools::fetcher(config, address, Limits { bytes: MOST_BYTES, ..Limits::default() })?;
+    let fetcher = tools::fetcher(config, address, Limits { bytes: MOST_BYTES as usize, ..Limits::default() })?;
     let options = SensesOptions { perceives: config.media.fallback == Fallback::Perceive, http: config.media.http };
     Ok(Arc::new(Senses::new(options, means(library)?, fetcher, files)))
 }
@@ -42,6 +42,7 @@ fn means(library: &Library) -> Result<Means, Failed> {
         folder,
     });
     info!(images = eyes.is_some(), recordings = ears.is_some(), "Media that models do not take are read");
-    let reader = Program { executable, arguments: vec!["read-document".to_owned()] };
-    Ok(Means { documents: Reader::new(reader), eyes, ears })
+    let program = |command: &str| Program { executable: executable.clone(), arguments: vec![command.to_owned()] };
+    let (documents, pictures) = (Reader::new(program("read-document")), program("check-picture"));
+    Ok(Means { documents, pictures, eyes, ears })
 }

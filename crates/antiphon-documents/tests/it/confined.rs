@@ -1,11 +1,14 @@
 //! The process itself: what becomes of the server when it hangs, breaks, floods or is missing.
 
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_documents::confined::{Ended, Program};
 use antiphon_documents::{Fault, Options, Reader};
 use pretty_assertions::assert_eq;
+use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::world::{program, wait};
 
@@ -15,7 +18,7 @@ fn shell(script: &str) -> Program {
 
 fn fault(program: Program, time: Duration) -> Fault {
     let reader = Reader::new(program).within(time);
-    wait(reader.read(b"words", None, &Options::default())).unwrap_err()
+    wait(reader.read(&b"words"[..], None, &Options::default())).unwrap_err()
 }
 
 #[test]
@@ -33,7 +36,7 @@ fn a_reader_that_is_killed_had_too_much() {
 #[test]
 fn a_reader_that_floods_is_not_heard_to_its_end() {
     let flood = Program { executable: PathBuf::from("/usr/bin/yes"), arguments: Vec::new() };
-    let heard = wait(flood.run(&[], Duration::from_secs(60), 1 << 20));
+    let heard = wait(flood.run(&[], tokio::io::empty(), Duration::from_secs(60), 1 << 20));
     assert_eq!(heard, Err(Ended::Limits));
 }
 
@@ -48,6 +51,21 @@ fn a_reader_that_cannot_be_had_is_our_fault() {
     let missing = Program { executable: PathBuf::from("/nonexistent/antiphon"), arguments: Vec::new() };
     assert!(matches!(fault(missing, Duration::from_secs(60)), Fault::Broken(_)));
     assert!(matches!(fault(shell("exit 1"), Duration::from_secs(60)), Fault::Broken(_)));
+}
+
+/// A source that breaks off.
+struct Torn;
+
+impl AsyncRead for Torn {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Err(std::io::Error::other("it is torn")))
+    }
+}
+
+#[test]
+fn a_source_that_breaks_off_is_no_shorter_document() {
+    let heard = wait(shell("cat").run(b"words", Torn, Duration::from_secs(60), 1 << 20));
+    assert_eq!(heard, Err(Ended::Failed("it is torn".to_owned())));
 }
 
 #[test]

@@ -328,7 +328,7 @@ fn too_many_bytes_are_refused_at_once() {
     pdf.resize((50 << 20) + 1, b' ');
     assert_eq!(fault(&pdf), "the document passes the limit of 52428800 for its size in bytes");
     assert_eq!(
-        wait(crate::world::reader().render(&pdf, 1)).unwrap_err().to_string(),
+        wait(crate::world::reader().render(&pdf[..], 1)).unwrap_err().to_string(),
         "the document passes the limit of 52428800 for its size in bytes"
     );
 }

@@ -63,7 +63,7 @@ fn no_change_of_a_document_reaches_the_one_who_has_it_read() {
         let law = runner.run(&vec(change(), 1..12), |changes| {
             let mut bytes = original.clone();
             changes.iter().for_each(|change| apply(&mut bytes, change));
-            let answer = wait(reader().read(&bytes, None, &Options::default()));
+            let answer = wait(reader().read(&bytes[..], None, &Options::default()));
             prop_assert!(!matches!(answer, Err(Fault::Broken(_))), "{answer:?}");
             Ok(())
         });

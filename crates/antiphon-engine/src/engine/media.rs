@@ -1,10 +1,6 @@
 //! The media of a request, before it is accepted: fetched, looked at, and refused by their fields.
 
-use std::sync::Arc;
-
-use antiphon_wire::{CreateInteraction, Error, MediaOptions, Step};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use antiphon_wire::{CreateInteraction, Error, Step};
 
 use super::Inner;
 use crate::backend::Backend;
@@ -14,8 +10,8 @@ use crate::store::ProjectId;
 /// Media that one request may give by address.
 const MOST_FETCHES: usize = 20;
 
-/// Of all of them together: each is in memory, and kept with the request.
-const MOST_FETCHED_BYTES: usize = 100 << 20;
+/// Of all of them together, which are kept with the request.
+const MOST_FETCHED_BYTES: u64 = 100 << 20;
 
 /// Why media cannot be used.
 pub(super) enum Refused {
@@ -45,7 +41,7 @@ impl Inner {
                 let unusable = |error| Refused::Unusable(placed(error, &block));
                 let route = if backend.takes(kind) { Route::Native } else { Route::Perceive };
                 if route == Route::Native {
-                    as_it_is(&content.options).map_err(unusable)?;
+                    backend.honours(kind, &content.options).map_err(unusable)?;
                 }
                 if let Some(uri) = &content.uri {
                     fetches += 1;
@@ -55,16 +51,16 @@ impl Inner {
                     }
                     let fetched = self.perceiver.fetch(project, kind, uri).await;
                     let fetched = fetched.map_err(|error| Refused::Unfetched(placed(error, &block)))?;
-                    if fetched.bytes.is_empty() {
+                    if fetched.data.is_empty() {
                         let error = Error::invalid("uri", "there are no bytes at this address");
                         return Err(Refused::Unfetched(placed(error, &block)));
                     }
-                    bytes += fetched.bytes.len();
+                    bytes += fetched.data.size();
                     if bytes > MOST_FETCHED_BYTES {
                         let message = format!("expected at most {MOST_FETCHED_BYTES} bytes by address in one request");
                         return Err(unusable(Error::invalid("uri", message)));
                     }
-                    content.data = Arc::from(STANDARD.encode(&fetched.bytes));
+                    content.data = fetched.data;
                     if content.mime_type.is_empty() {
                         content.mime_type = fetched.mime_type;
                     }
@@ -86,21 +82,5 @@ impl Inner {
             accepted.map_err(|error| placed(error, &one.block))?;
         }
         Ok(())
-    }
-}
-
-/// # Errors
-/// When a medium that the model itself takes is to be read in a way that nobody can promise.
-fn as_it_is(options: &MediaOptions) -> Result<(), Error> {
-    let MediaOptions { resolution, processing, sample_rate, channels } = options;
-    let set = [
-        ("resolution", resolution.is_some()),
-        ("processing", processing.is_some()),
-        ("sample_rate", sample_rate.is_some()),
-        ("channels", channels.is_some()),
-    ];
-    match set.into_iter().find(|(_, is_set)| *is_set) {
-        None => Ok(()),
-        Some((field, _)) => Err(Error::invalid(field, "the model takes this medium itself, as it is")),
     }
 }

@@ -29,7 +29,7 @@ fn a_key_tells_bytes_kinds_and_options_apart_and_not_declared_types() {
     let medium = |data: &str, kind, mime_type: &str, options| Medium {
         project: ProjectId(1),
         kind,
-        data: Arc::from(data),
+        data: data.into(),
         mime_type: mime_type.to_owned(),
         options,
     };

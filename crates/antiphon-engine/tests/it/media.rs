@@ -144,7 +144,7 @@ async fn the_model_takes_what_it_can_as_it_is() {
     create(&engine, json!({"input": input})).await.handle.finished().await;
     let Message::User(parts) = &world.last()[0] else { panic!() };
     let [Part::Media(image), Part::Text(text)] = &parts[..] else { panic!("{parts:?}") };
-    assert_eq!((image.kind, &*image.data, image.mime_type.as_str()), (MediaKind::Image, "b25l", "image/plain"));
+    assert_eq!((image.kind, &image.data, image.mime_type.as_str()), (MediaKind::Image, &"b25l".into(), "image/plain"));
     assert_eq!(text, &told(2, "two"));
     let mut image = media("image", "one");
     image["resolution"] = json!("low");

@@ -71,7 +71,7 @@ impl Backend for Painter {
                 counted,
                 ModelEvent::Thought { text: "A drawing.".to_owned(), tokens: Vec::new() },
                 ModelEvent::Signed(Signature { origin: Some(DRAWN.to_owned()), value: SOURCE.to_owned() }),
-                ModelEvent::Picture(Media { kind: MediaKind::Image, mime_type, data: "QUJD".into() }),
+                ModelEvent::Picture(Media::new(MediaKind::Image, mime_type, "QUJD".into())),
                 finished(40),
             ]
         } else {
@@ -150,7 +150,7 @@ async fn a_picture_is_one_delta_behind_a_thought_that_says_what_it_is() {
     assert_eq!((usage.total_input_tokens, usage.total_cached_tokens, usage.total_output_tokens), (6, 1, 40));
     assert_eq!(usage.output_tokens_by_modality, [ModalityTokens { modality: Modality::Image, tokens: 40 }]);
     let Some([Step::Thought(_), Step::ModelOutput(output)]) = answer.steps.as_deref() else { panic!("two steps") };
-    assert!(matches!(&output.content[..], [Content::Image(image)] if &*image.data == "QUJD"), "{output:?}");
+    assert!(matches!(&output.content[..], [Content::Image(image)] if image.data == "QUJD".into()), "{output:?}");
 }
 
 #[tokio::test]

@@ -191,7 +191,7 @@ async fn media_reach_a_model_that_takes_them_and_are_refused_by_place_otherwise(
         let asked = asked.lock().unwrap();
         let Message::User(parts) = &asked[0].messages[0] else { panic!("{asked:?}") };
         let [Part::Text(words), Part::Media(media)] = &parts[..] else { panic!("{parts:?}") };
-        assert_eq!((words.as_str(), media.kind, &*media.data), ("What?", MediaKind::Image, "aGk="));
+        assert_eq!((words.as_str(), media.kind, &media.data), ("What?", MediaKind::Image, &"aGk=".into()));
     }
 
     let sound = json!([{"type": "audio", "data": "aGk=", "mime_type": "audio/wav"}]);

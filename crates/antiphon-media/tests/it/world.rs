@@ -60,7 +60,8 @@ impl World {
             ..FetchOptions::default()
         };
         let fetcher = Fetcher::new(fetch, &lookup).unwrap();
-        let means = Means { documents: reader(), eyes: None, ears: None };
+        let pictures = Program { executable: "/nowhere".into(), arguments: Vec::new() };
+        let means = Means { documents: reader(), pictures, eyes: None, ears: None };
         Self { senses: Senses::new(options, means, fetcher, files.clone()), files, _folder: folder }
     }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use antiphon_engine::{Append, Store as _, StoreError};
 use antiphon_store::{SqliteStore, StoreOptions};
 use antiphon_testkit::sample::{answer, delta, id, outcome, turn};
-use antiphon_wire::{Content, Status, Step, TextContent};
+use antiphon_testkit::KeptBytes;
+use antiphon_wire::{Content, MediaContent, Status, Step, TextContent};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -58,6 +59,25 @@ async fn two_processes_work_on_one_file() {
     }
     stores[1].delete(project, &id("0")).await.unwrap();
     assert!(matches!(stores[0].interaction(project, &id("0")).await, Err(StoreError::NotFound)));
+}
+
+#[tokio::test]
+async fn a_deleted_medium_is_in_no_file_and_read_by_nobody() {
+    let (store, dir) = fresh();
+    let project = store.project("one").await.unwrap();
+    let planted = b"PLANTED-MEDIUM".repeat(50_000);
+    let mut new = turn(project, "first", None);
+    let medium = MediaContent::inline(KeptBytes::data("one", planted.clone()), "image/png".to_owned());
+    new.request.input = vec![Step::user(vec![Content::Image(medium)])];
+    store.accept(new).await.unwrap();
+    let history = store.history(project, &id("first")).await.unwrap();
+    let data = &history[0].step.said()[0].media().unwrap().data;
+    assert!(data.bytes().unwrap() == planted);
+    store.delete(project, &id("first")).await.unwrap();
+    assert!(data.bytes().is_err());
+    for (path, bytes) in files(dir.path()) {
+        assert!(!bytes.windows(14).any(|window| window == b"PLANTED-MEDIUM"), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ fn result(city: &str, is_error: bool) -> Message {
 
 /// A conversation with everything that every protocol carries.
 fn conversation() -> Vec<Message> {
-    let image = Media { kind: MediaKind::Image, mime_type: "image/png".to_owned(), data: "aGk=".into() };
+    let image = Media::new(MediaKind::Image, "image/png", "aGk=".into());
     vec![
         Message::User(vec![Part::Text("Where?".to_owned()), Part::Media(image)]),
         Message::Model(ModelTurn {
@@ -284,7 +284,7 @@ fn what_a_service_has_not_is_refused_by_its_path() {
     let seed = |seed| with(GenerationConfig { seed: Some(seed), ..GenerationConfig::default() });
     let hot = with(GenerationConfig { temperature: Some(1.5), ..GenerationConfig::default() });
     let short = ModelRequest { max_output_tokens: 4, ..request(vec![Message::user("Hi")]) };
-    let video = Media { kind: MediaKind::Video, mime_type: "video/mp4".to_owned(), data: "aGk=".into() };
+    let video = Media::new(MediaKind::Video, "video/mp4", "aGk=".into());
     let video = request(vec![Message::User(vec![Part::Media(video)])]);
     let rows: [(&dyn Protocol, ModelRequest, &str); 8] = [
         (&Responses, seed(1), "generation_config.seed"),

@@ -312,7 +312,7 @@ fn what_cannot_be_supplied_is_refused_by_name() {
     };
     let none = Capabilities { tools: ToolSupport::Refused, ..Capabilities::default() };
     assert!(refused(&with_tools(Calls::Allowed), &none).starts_with("`tools`"));
-    let media = Media { kind: MediaKind::Audio, mime_type: "audio/wav".to_owned(), data: "aGk=".into() };
+    let media = Media::new(MediaKind::Audio, "audio/wav", "aGk=".into());
     let heard = ModelRequest { messages: vec![Message::User(vec![Part::Media(media)])], ..request() };
     assert!(refused(&heard, &Capabilities::default()).starts_with("`input`"));
     let hears = Capabilities { media: vec![MediaKind::Audio], ..Capabilities::default() };

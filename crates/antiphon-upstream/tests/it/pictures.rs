@@ -45,7 +45,7 @@ fn landscape() -> ImageFormat {
 }
 
 fn picture(data: &str) -> Media {
-    Media { kind: MediaKind::Image, mime_type: "image/png".to_owned(), data: data.into() }
+    Media::new(MediaKind::Image, "image/png", data.into())
 }
 
 fn json_answer(body: &Value) -> Does {
@@ -222,7 +222,7 @@ async fn what_a_service_cannot_make_is_refused_by_name() {
         let message = refusal(OPENAI, &ModelRequest { generation, ..request("A tree") }).await;
         assert!(message.starts_with(&format!("`generation_config.{field}`: ")), "{message}");
     }
-    let sound = Media { kind: MediaKind::Audio, mime_type: "audio/wav".to_owned(), data: "aGk=".into() };
+    let sound = Media::new(MediaKind::Audio, "audio/wav", "aGk=".into());
     let heard = ModelRequest { messages: vec![Message::User(vec![Part::Media(sound)])], ..request("") };
     assert!(refusal(OPENAI, &heard).await.starts_with("`input`: "));
     let crowd = vec![Part::Media(picture("aGk=")); 17];

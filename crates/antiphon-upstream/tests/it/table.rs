@@ -158,7 +158,12 @@ fn local() -> Column {
 
 impl Column {
     /// What reached the service (nothing behind a local model), or the code of the refusal.
-    pub(crate) async fn send(&self, mut body: Value) -> Result<Option<Value>, String> {
+    pub(crate) async fn send(&self, body: Value) -> Result<Option<Value>, String> {
+        self.try_send(body).await.map_err(|error| error.code.as_str().to_owned())
+    }
+
+    /// As [`Column::send`], with the whole refusal.
+    pub(crate) async fn try_send(&self, mut body: Value) -> Result<Option<Value>, antiphon_wire::Error> {
         if body.get("previous_interaction_id").is_some() {
             let first = CreateInteraction::read(json!({"model": "gemini-3.5-flash", "input": "Hello"})).unwrap();
             let created = self.engine.create(CALLER, first).await.unwrap();
@@ -166,11 +171,15 @@ impl Column {
             body["previous_interaction_id"] = json!(created.handle.id().to_string());
             body["input"] = json!("And then?");
         }
-        let code = |error: antiphon_wire::Error| error.code.as_str().to_owned();
-        let request = CreateInteraction::read(body).map_err(code)?;
-        let created = self.engine.create(CALLER, request).await.map_err(code)?;
+        let request = CreateInteraction::read(body)?;
+        let created = self.engine.create(CALLER, request).await?;
         created.handle.finished().await;
-        Ok(self.service.as_ref().and_then(Service::last))
+        Ok(self.reached())
+    }
+
+    /// What reached the service last, once.
+    pub(crate) fn reached(&self) -> Option<Value> {
+        self.service.as_ref().and_then(Service::last)
     }
 
     async fn cell(&self, path: &str, sample: &str) -> String {

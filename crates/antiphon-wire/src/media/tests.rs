@@ -37,6 +37,7 @@ fn what_cannot_be_honoured_is_refused_by_its_field() {
         (json!({"type": "image"}), "`input[1].data`: expected the bytes in base64, or their address in `uri`"),
         (json!({"type": "image", "data": "aGk=", "uri": "files/a"}), "`input[1].data`: expected either this or `uri`"),
         (json!({"type": "image", "data": "a"}), "`input[1].data`: expected bytes in base64"),
+        (json!({"type": "image", "data": "kept:a"}), "`input[0].content[1].data`: expected bytes in base64"),
         (json!({"type": "image", "data": "aG=k"}), "`input[1].data`: expected bytes in base64"),
         (
             json!({"type": "image", "data": "aGk=", "mime_type": "text/plain"}),

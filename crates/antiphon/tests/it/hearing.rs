@@ -14,17 +14,17 @@ fn telephone() -> Claim {
 
 #[tokio::test]
 async fn a_sound_is_checked_and_a_fault_is_told_with_its_field() {
-    let checked = listener().check(&[0xff; 80_000], telephone(), Extent::default()).await;
+    let checked = listener().check(&[0xff; 80_000][..], telephone(), Extent::default()).await;
     let mime_type = "audio/mulaw".to_owned();
     assert_eq!(checked, Ok(Checked { seconds: 10.0, wanted_seconds: 10.0, mime_type }));
 
     let claim = Claim { channels: Some(99), ..telephone() };
-    let fault = listener().check(&[0xff; 80_000], claim, Extent::default()).await;
+    let fault = listener().check(&[0xff; 80_000][..], claim, Extent::default()).await;
     let (field, message) = (Some("channels".to_owned()), "expected 1 to 8, got 99".to_owned());
     assert_eq!(fault, Err(Unheard::Fault { field, message }));
 
     // More than a pipe holds, to one that has stopped reading.
-    let fault = listener().check(&vec![7; 4 << 20], Claim::default(), Extent::default()).await.unwrap_err();
+    let fault = listener().check(&vec![7; 4 << 20][..], Claim::default(), Extent::default()).await.unwrap_err();
     assert!(fault.to_string().starts_with("audio data is of no known type; "), "{fault}");
 }
 

@@ -22,6 +22,7 @@ mod hostile_drawings;
 mod images;
 mod long_task;
 mod media;
+mod media_memory;
 mod research;
 mod server;
 mod triggers;
