@@ -86,14 +86,14 @@ impl Server {
     }
 
     /// Events of a stream, as they come.
-    fn events(&self, method: &str, path: &str, body: &Value) -> impl Iterator<Item = Value> {
+    fn events(&self, method: &str, path: &str, body: &Value) -> impl Iterator<Item = Value> + use<> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let lines = self.send(method, path, &body).lines();
         lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
     }
 
     /// The log of an interaction as it grows, to its end.
-    fn follow(&self, id: &str) -> impl Iterator<Item = Value> {
+    fn follow(&self, id: &str) -> impl Iterator<Item = Value> + use<> {
         self.events("GET", &format!("/v1beta/interactions/{id}?stream=true"), &Value::Null)
     }
 
@@ -138,11 +138,20 @@ fn long() -> Value {
 /// The bytes of the picture of a completed interaction.
 fn picture(answer: &Value) -> Vec<u8> {
     assert_eq!(answer["status"], "completed", "{answer}");
-    let [thought, output] = &answer["steps"].as_array().unwrap()[..] else { panic!("a thought, a picture: {answer}") };
-    let said = thought["summary"][0]["text"].as_str().unwrap();
+    let said = summary(answer);
     assert!(said.contains("`tiny`") && said.contains("`tiny.safetensors`, `tiny-vae.safetensors`"), "{said}");
     assert!(said.ends_with("\nStep 1 of 4.\nStep 2 of 4.\nStep 3 of 4.\nStep 4 of 4."), "{said}");
+    let [output] = steps(answer, "model_output")[..] else { panic!("one step is the answer: {answer}") };
     STANDARD.decode(output["content"][0]["data"].as_str().unwrap()).unwrap()
+}
+
+fn summary(answer: &Value) -> &str {
+    let [thought] = steps(answer, "thought")[..] else { panic!("one thought: {answer}") };
+    thought["summary"][0]["text"].as_str().unwrap()
+}
+
+fn steps<'a>(answer: &'a Value, kind: &str) -> Vec<&'a Value> {
+    answer["steps"].as_array().unwrap().iter().filter(|step| step["type"] == kind).collect()
 }
 
 fn is_step(event: &Value) -> bool {
@@ -188,7 +197,7 @@ fn a_later_turn_begins_with_the_picture() {
     body["previous_interaction_id"] = first["id"].clone();
     body["input"] = json!("with a darker sky");
     let second = server.create(&body);
-    let said = second["steps"][0]["summary"][0]["text"].as_str().unwrap_or_else(|| panic!("{second}"));
+    let said = summary(&second);
     assert!(said.contains("It changes an earlier one: 632 by 424 pixels, 4 steps"), "{said}");
     assert!(picture(&first) != picture(&second));
 }

@@ -39,13 +39,19 @@ fn ask(server: &Server, body: &Value) -> Value {
 
 fn picture(answer: &Value) -> &str {
     assert_eq!(answer["status"], "completed", "{answer}");
-    let [thought, output] = &answer["steps"].as_array().unwrap()[..] else { panic!("a thought, a picture: {answer}") };
-    assert_eq!((&thought["type"], &output["content"][0]["type"]), (&json!("thought"), &json!("image")));
-    output["content"][0]["data"].as_str().unwrap()
+    let [output] = steps(answer, "model_output")[..] else { panic!("one step is the answer: {answer}") };
+    let [part] = &output["content"].as_array().unwrap()[..] else { panic!("one picture: {answer}") };
+    assert_eq!(part["type"], "image");
+    part["data"].as_str().unwrap()
 }
 
 fn summary(answer: &Value) -> &str {
-    answer["steps"][0]["summary"][0]["text"].as_str().unwrap()
+    let [thought] = steps(answer, "thought")[..] else { panic!("one thought: {answer}") };
+    thought["summary"][0]["text"].as_str().unwrap()
+}
+
+fn steps<'a>(answer: &'a Value, kind: &str) -> Vec<&'a Value> {
+    answer["steps"].as_array().unwrap().iter().filter(|step| step["type"] == kind).collect()
 }
 
 const SUMMARY: &str = "This picture is made by the diffusion model `tiny` on this machine, from the weights \
