@@ -22,7 +22,7 @@ test *arguments:
     cargo nextest run --locked {{ arguments }}
 
 # Every lint.
-lint: formatting spelling dependencies advisories clippy clippy-native clippy-diffusion
+lint: formatting spelling dependencies advisories clippy clippy-native
 
 # Is the code formatted?
 formatting:
