@@ -48,6 +48,10 @@ clippy:
 clippy-native:
     cargo clippy --locked --release -p antiphon-llama --all-targets --target-dir "$ANTIPHON_NATIVE_TARGET_DIR" -- -D warnings
 
+# The same for the worker of diffusion models.
+clippy-diffusion:
+    cargo clippy --locked --release -p antiphon-diffusion --all-targets --target-dir "$ANTIPHON_NATIVE_TARGET_DIR" -- -D warnings
+
 # Builds the server and its worker for tests.
 build:
     scripts/build test
@@ -60,6 +64,10 @@ model: build
 native *arguments: model
     ANTIPHON_TEST_MODEL=$("$ANTIPHON_TEST_BIN_DIR/antiphon" models list | sed -n 's/^smollm2-135m-instruct\tinstalled\t[^\t]*\t//p') \
         cargo nextest run --locked --cargo-profile release -p antiphon-llama --target-dir "$ANTIPHON_NATIVE_TARGET_DIR" {{ arguments }}
+
+# Tests of the worker for pictures by diffusion, by itself and behind the server, on weights of their own.
+diffusion *arguments: build
+    cargo nextest run --locked --cargo-profile release -p antiphon-diffusion --target-dir "$ANTIPHON_NATIVE_TARGET_DIR" {{ arguments }}
 
 # Tests of what measures: judges and cases of the evaluation, and what looks like a service.
 harness:

@@ -4,6 +4,7 @@
 //! * [`Scripted`]: deterministic replies, events and faults from a file, for people who
 //!   test programs against this server. Never a default.
 //! * [`Artist`]: pictures that a model of any of these draws.
+//! * [`Diffusion`]: pictures of a diffusion model in a process of their own on this machine.
 //! * [`Researcher`]: reports that one of them writes, question by question.
 //! * [`Inspected`]: pictures that come from elsewhere.
 //!
@@ -13,12 +14,14 @@
 mod answer;
 mod artist;
 mod blocks;
+mod diffusion;
 mod inspected;
 mod llama;
 mod researcher;
 mod scripted;
 
 pub use artist::{Artist, FAULT, Painter};
+pub use diffusion::{Diffusion, DiffusionOptions};
 pub use inspected::Inspected;
 pub use llama::{Llama, LlamaOptions};
 pub use researcher::Researcher;

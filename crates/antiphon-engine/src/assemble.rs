@@ -92,6 +92,7 @@ struct LoggedStep {
     text: String,
     signature: Option<String>,
     annotations: Vec<Value>,
+    is_picture: bool,
     stopped: bool,
 }
 
@@ -306,7 +307,9 @@ impl Assembler {
         let mut out = Assembled::default();
         self.close(false, mint, &mut out)?;
         self.open(Opening::ModelOutput, mint, &mut out)?;
-        out.drafts.push(self.draft(self.next - 1, StepDelta::Image(picture.clone())));
+        if self.logged.get(self.next - 1).is_none_or(|logged| !logged.is_picture) {
+            out.drafts.push(self.draft(self.next - 1, StepDelta::Image(picture.clone())));
+        }
         if let Some(open) = &mut self.open {
             open.picture = Some(picture);
         }
@@ -617,7 +620,7 @@ impl Assembler {
 
 impl LoggedStep {
     fn new(head: StepHead) -> Self {
-        Self { head, text: String::new(), signature: None, annotations: Vec::new(), stopped: false }
+        Self { head, text: String::new(), signature: None, annotations: Vec::new(), is_picture: false, stopped: false }
     }
 
     fn take(&mut self, delta: &StepDelta) {
@@ -630,8 +633,8 @@ impl LoggedStep {
             StepDelta::ServerCall(delta) => self.text = Value::Object(delta.arguments.clone()).to_string(),
             StepDelta::ThoughtSignature { signature } => self.signature = Some(signature.clone()),
             StepDelta::TextAnnotationDelta { annotations } => self.annotations.extend(annotations.iter().cloned()),
+            StepDelta::Image(_) => self.is_picture = true,
             StepDelta::ThoughtSummary { .. }
-            | StepDelta::Image(_)
             | StepDelta::FunctionResult { .. }
             | StepDelta::ProcessingResult { .. }
             | StepDelta::ServerResult(_) => {}

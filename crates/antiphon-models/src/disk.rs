@@ -31,10 +31,26 @@ pub(crate) fn sha256(path: &Path) -> Result<String, Error> {
 
 /// Whether the file starts as GGUF files do.
 pub(crate) fn is_gguf(path: &Path) -> Result<bool, Error> {
+    Ok(beginning(path)?.starts_with(MAGIC))
+}
+
+/// Whether the file starts as files of weights do: GGUF, or safetensors, which have the length of their
+/// JSON, and then the JSON.
+pub(crate) fn is_weights(path: &Path) -> Result<bool, Error> {
+    let start = beginning(path)?;
+    if start.starts_with(MAGIC) {
+        return Ok(true);
+    }
+    let Some((length, json)) = start.split_first_chunk::<8>() else { return Ok(false) };
+    let bytes = fs::metadata(path).map_err(at(path))?.len();
+    Ok(json.first() == Some(&b'{') && (2..=bytes.saturating_sub(8)).contains(&u64::from_le_bytes(*length)))
+}
+
+fn beginning(path: &Path) -> Result<Vec<u8>, Error> {
     let mut start = Vec::new();
     let file = File::open(path).map_err(at(path))?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(at(path))?;
-    Ok(start == MAGIC)
+    file.take(9).read_to_end(&mut start).map_err(at(path))?;
+    Ok(start)
 }
 
 /// Moves a file within one filesystem so that after a power cut there is the old one, or this one whole.

@@ -39,7 +39,7 @@ pub struct Library {
 pub struct Installed {
     /// The name it is served under.
     pub name: String,
-    /// Its weights, a GGUF file.
+    /// Its weights, a GGUF or safetensors file.
     pub path: PathBuf,
     /// What the catalogue knows about it.
     pub entry: Option<Entry>,
@@ -114,7 +114,7 @@ impl Library {
         Ok(models)
     }
 
-    /// The installed model called `name_or_path` (a name, an alias, `hf:…`), or the .gguf file at that path, which
+    /// The installed model called `name_or_path` (a name, an alias, `hf:…`), or the file of weights at that path, which
     /// need not be installed.
     ///
     /// # Errors
@@ -137,7 +137,8 @@ impl Library {
         }
     }
 
-    /// Installs a model: one of the catalogue by name or alias, `hf:owner/repo/file.gguf`, or a .gguf file by path.
+    /// Installs a model: one of the catalogue by name or alias, `hf:owner/repo/file.gguf`, or a file by path;
+    /// `.safetensors` too, in which diffusion models come.
     /// Does nothing when it is installed already; takes up what an interrupted pull left. Dropping the future stops
     /// it.
     ///
@@ -264,7 +265,8 @@ impl Library {
         };
         pull.progress.note("Checking its sha256");
         let weights = partial.weights();
-        let (actual, is_gguf) = pull.blocking(move || Ok((disk::sha256(&weights)?, disk::is_gguf(&weights)?))).await?;
+        let check = move || Ok((disk::sha256(&weights)?, disk::is_weights(&weights)?));
+        let (actual, is_weights) = pull.blocking(check).await?;
         let expected = entry.map(|entry| entry.sha256.clone()).or(declared);
         if let Some(expected) = expected
             && expected != actual
@@ -272,9 +274,9 @@ impl Library {
             partial.discard()?;
             return Err(Error::Hash { from, expected, actual });
         }
-        if !is_gguf {
+        if !is_weights {
             partial.discard()?;
-            return Err(Error::Fetch { from, reason: "expected a GGUF file, which starts with `GGUF`".to_owned() });
+            return Err(Error::Fetch { from, reason: NO_WEIGHTS.to_owned() });
         }
         Ok(actual)
     }
@@ -289,7 +291,7 @@ impl Library {
     ) -> Result<Record, Error> {
         let (file, wanted) = match spec {
             Spec::Entry(entry) => (entry.file.clone(), entry.requantize.as_deref()),
-            Spec::Hub(_) | Spec::Local(_) => (format!("{}.gguf", pull.name), None),
+            Spec::Hub(_) | Spec::Local(_) => (format!("{}.{}", pull.name, spec.kind()), None),
         };
         let (weights, file, requantized) = match (wanted, &self.worker) {
             (None, _) => (weights, file, None),
@@ -382,12 +384,14 @@ async fn requantize(worker: &Path, weights: &Path, kind: &str, pull: &Pull<'_>) 
     }
 }
 
-/// Size of a file that its owner points at, which must look like a GGUF file.
+/// What a file is told that holds neither.
+const NO_WEIGHTS: &str = "expected a GGUF file, which starts with `GGUF`, or a safetensors file";
+
+/// Size of a file that its owner points at, which must look like weights.
 fn local_size(path: &Path) -> Result<u64, Error> {
     let bytes = fs::metadata(path).map_err(at(path))?.len();
-    if !disk::is_gguf(path)? {
-        let reason = "expected a GGUF file, which starts with `GGUF`".to_owned();
-        return Err(Error::Invalid { spec: path.display().to_string(), reason });
+    if !disk::is_weights(path)? {
+        return Err(Error::Invalid { spec: path.display().to_string(), reason: NO_WEIGHTS.to_owned() });
     }
     Ok(bytes)
 }

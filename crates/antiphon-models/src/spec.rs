@@ -19,14 +19,15 @@ const LONGEST_NAME: usize = 200;
 pub(crate) enum Spec<'a> {
     /// A model of the catalogue, by name or alias.
     Entry(&'a Entry),
-    /// `hf:owner/repo/file.gguf`.
+    /// `hf:owner/repo/file.gguf`, or a `.safetensors` file.
     Hub(HubFile),
     /// A file on this machine, as an absolute path.
     Local(PathBuf),
 }
 
 impl<'a> Spec<'a> {
-    /// Reads `text` as `hf:…`, as a name or alias from `catalogue`, or as a path that ends in `.gguf`.
+    /// Reads `text` as `hf:…`, as a name or alias from `catalogue`, or as a path that ends in `.gguf` or
+    /// `.safetensors`.
     pub(crate) fn parse(text: &str, catalogue: &'a [Entry]) -> Result<Self, Error> {
         if let Some(file) = text.strip_prefix("hf:") {
             return Ok(Self::Hub(HubFile::try_from(file.to_owned())?));
@@ -41,7 +42,7 @@ impl<'a> Spec<'a> {
         Err(Error::Unknown { spec: text.to_owned(), expected: names.join(", ") })
     }
 
-    /// The name it is installed under: the catalogue's, else the file's without `.gguf`, in lower case.
+    /// The name it is installed under: the catalogue's, else the file's without its end, in lower case.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the file's name gives none, [`Error::Taken`] when it gives one of the catalogue's.
@@ -66,6 +67,16 @@ impl<'a> Spec<'a> {
             Some(entry) => Err(Error::Taken { name, by: format!("`{}` of the catalogue", entry.name) }),
             None => Ok(name),
         }
+    }
+
+    /// The end of its file's name, without the dot.
+    pub(crate) fn kind(&self) -> &'static str {
+        let kind = match self {
+            Self::Entry(_) => None,
+            Self::Hub(file) => split(file.file_name()),
+            Self::Local(path) => path.file_name().and_then(|name| name.to_str()).and_then(split),
+        };
+        kind.map_or("gguf", |(_, kind)| kind)
     }
 
     /// Where its weights may come from, best first; none for a file that is here already.
@@ -114,7 +125,7 @@ impl TryFrom<String> for HubFile {
 
     fn try_from(text: String) -> Result<Self, Error> {
         let reason = if text.len() > 1024 || text.split('/').count() < 3 || stem(&text).is_none() {
-            "expected `owner/repo/file.gguf` after `hf:`"
+            "expected `owner/repo/file.gguf`, or `.safetensors`, after `hf:`"
         } else if !text.split('/').all(|segment| {
             !segment.is_empty() && !segment.starts_with('.') && segment.chars().all(|c| is_plain(c) || c == '+')
         }) {
@@ -157,10 +168,16 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
-/// `text` without its `.gguf`, when it has that and something before.
+/// `text` without its `.gguf` or `.safetensors`, when it has that and something before.
 fn stem(text: &str) -> Option<&str> {
-    let (stem, extension) = text.rsplit_once('.')?;
-    (extension.eq_ignore_ascii_case("gguf") && !stem.is_empty()).then_some(stem)
+    split(text).map(|(stem, _)| stem)
+}
+
+/// The end of `text` that says which kind of weights it names, and what is before.
+fn split(text: &str) -> Option<(&str, &'static str)> {
+    let (stem, end) = text.rsplit_once('.')?;
+    let kind = ["gguf", "safetensors"].into_iter().find(|kind| end.eq_ignore_ascii_case(kind))?;
+    (!stem.is_empty()).then_some((stem, kind))
 }
 
 /// Whether the file is named `…-00001-of-00003.gguf`, as the pieces of a split model are.

@@ -6,10 +6,12 @@
 //! [`Scheduler`], which decides what is computed when, and the [`Decoder`] computes it.
 //! A [`Guide`] keeps a run to its grammar.
 //! Only a `Decoder` knows an engine, so everything else here is tested with the [`Toy`].
+//! Models of pictures have a smaller protocol, [`picture`], and a process for each of them.
 
 mod closing;
 mod decoder;
 mod grammar;
+pub mod picture;
 pub mod protocol;
 mod repetition;
 mod sampler;

@@ -12,6 +12,7 @@ use toml::{Table, Value};
 
 use crate::Failed;
 
+mod diffusion;
 mod media;
 mod model;
 mod tools;

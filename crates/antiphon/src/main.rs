@@ -16,6 +16,7 @@ mod configuration;
 mod conversion;
 mod corpus;
 mod data;
+mod diffusion;
 mod drawing;
 mod drawn;
 mod environments;

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install a model: a name of the catalogue, `hf:OWNER/REPO/FILE.gguf`, or a path.
+    /// Install a model: a name of the catalogue, `hf:OWNER/REPO/FILE.gguf` or `.safetensors`, or a path.
     Pull {
         #[command(flatten)]
         place: Place,

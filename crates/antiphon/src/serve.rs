@@ -24,7 +24,7 @@ use crate::ambient::Machine;
 use crate::config::{self, Config};
 use crate::data::DataFolder;
 use crate::fault::Fault;
-use crate::{Failed, keys, models, paths, print, secrets, senses, tools};
+use crate::{Failed, diffusion, keys, models, paths, print, secrets, senses, tools};
 
 /// What a worker shares among its calls unless the configuration says otherwise.
 const DEFAULT_CONTEXT: u32 = 32_768;
@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     model: Option<String>,
     #[command(flatten)]
     place: models::Place,
+    /// The executable that makes pictures with diffusion models; beside this one unless given.
+    #[arg(long, env = "ANTIPHON_DIFFUSION_WORKER")]
+    diffusion_worker: Option<PathBuf>,
     /// Abort the process when it passes this place for the N-th time, for tests: as `before-commit:N`.
     #[arg(long, hide = true)]
     fault: Option<Fault>,
@@ -78,6 +81,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         let load = bare.is_empty();
         let built = match upstream(&model)? {
             Some(built) => built,
+            None if model.backend == config::Backend::Diffusion => {
+                diffusion_model(&model, &library, arguments.diffusion_worker.clone())?
+            }
             None => local_model(&model, &library, worker.as_ref(), arguments.worker_fault, load)?,
         };
         bare.push((model, built));
@@ -283,6 +289,20 @@ fn upstream(model: &config::Model) -> Result<Option<Built>, Failed> {
     }))
 }
 
+fn diffusion_model(model: &config::Model, library: &Library, worker: Option<PathBuf>) -> Result<Built, Failed> {
+    let (backend, description) = diffusion::open(model, library, worker, painter("convert-picture")?)?;
+    Ok(Built {
+        name: model.name.clone(),
+        aliases: Vec::new(),
+        description,
+        context: u64::from(DEFAULT_CONTEXT),
+        output_limit: None,
+        result_tokens: None,
+        is_guided: false,
+        backend,
+    })
+}
+
 fn local_model(
     model: &config::Model,
     library: &Library,
@@ -309,6 +329,12 @@ fn local_model(
     }
     let wanted = model.file.as_ref().map_or_else(|| model.name.clone(), |path| path.display().to_string());
     let installed = library.find(&wanted).map_err(|error| Failed::new(error.to_string()))?;
+    if installed.path.extension().is_some_and(|end| end.eq_ignore_ascii_case("safetensors")) {
+        return Err(Failed::new(format!(
+            "model `{}`: language models are GGUF files, this is a safetensors file",
+            model.name
+        )));
+    }
     let Some(worker) = worker.filter(|path| path.is_file()) else {
         return Err(Failed::new("the worker `antiphon-llama` is not beside this executable; `--worker` names it"));
     };

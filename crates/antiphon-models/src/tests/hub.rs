@@ -176,7 +176,24 @@ async fn a_hub_file_without_a_declared_hash_has_its_own_recorded() {
 }
 
 #[tokio::test]
-async fn a_hub_file_that_is_not_gguf_is_refused() {
+async fn safetensors_keep_their_kind_and_are_known_by_their_beginning() {
+    let (folder, content) = (tempdir().unwrap(), b"\x02\0\0\0\0\0\0\0{}".as_slice());
+    let server = Server::start(content, ETAG, [Answer::File]);
+    let library = library(folder.path(), content, "", "").with_hub(&server.base);
+    let installed = library.pull("hf:o/r/Turbo.safetensors", &()).await.unwrap();
+    assert_eq!(installed.path, library.folder.join("turbo/turbo.safetensors"));
+    assert_eq!(library.find("turbo").unwrap(), installed);
+
+    let path = folder.path().join("short.safetensors");
+    for wrong in [b"\x03\0\0\0\0\0\0\0{}".as_slice(), b"\x02\0\0\0\0\0\0\0[]", b"\x02\0", b""] {
+        fs::write(&path, wrong).unwrap();
+        let error = library.pull(path.to_str().unwrap(), &()).await.unwrap_err().to_string();
+        assert!(error.contains("or a safetensors file"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_file_that_is_no_weights_is_refused() {
     let (folder, page) = (tempdir().unwrap(), b"<html>sign in</html>");
     let server = Server::start(page, ETAG, [Answer::File]);
     let library = library(folder.path(), page, "", "").with_hub(&server.base);

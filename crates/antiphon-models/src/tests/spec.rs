@@ -25,6 +25,7 @@ fn a_spec_is_a_catalogue_name_a_hub_file_or_a_path() {
         ("hf:org/repo/sub/folder/model+lora.GGUF", "model-lora"),
         ("./weights/My Model.gguf", "my-model"),
         ("/srv/w.gguf", "w"),
+        ("hf:org/repo/sd_turbo.fp16.safetensors", "sd_turbo.fp16"),
     ] {
         assert_eq!(parse(text).unwrap().1, name, "{text}");
     }

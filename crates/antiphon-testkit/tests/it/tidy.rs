@@ -14,8 +14,12 @@ use serde_json::Value;
 /// The crate, and the crates of ours that it depends on, tests apart.
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
-/// Where `unsafe` may stand: the file that calls C++, and the one that calls the kernel.
-const UNSAFE_FILES: [&str; 2] = ["crates/antiphon-llama/src/llama.rs", "crates/antiphon-sandbox/src/kernel.rs"];
+/// Where `unsafe` may stand: the files that call C++, and the one that calls the kernel.
+const UNSAFE_FILES: [&str; 3] = [
+    "crates/antiphon-diffusion/src/engine.rs",
+    "crates/antiphon-llama/src/llama.rs",
+    "crates/antiphon-sandbox/src/kernel.rs",
+];
 
 /// This file: it spells what it looks for.
 const THIS: &str = "crates/antiphon-testkit/tests/it/tidy.rs";

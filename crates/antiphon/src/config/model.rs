@@ -10,6 +10,8 @@ use antiphon_upstream::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::diffusion::Diffusion;
+
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Model {
@@ -29,6 +31,8 @@ pub(crate) struct Model {
     pub(crate) file: Option<PathBuf>,
     pub(crate) slots: Option<u32>,
     pub(crate) threads: Option<u32>,
+
+    pub(crate) diffusion: Option<Diffusion>,
 
     pub(crate) script: Option<PathBuf>,
 
@@ -56,6 +60,7 @@ pub(crate) struct Model {
 pub(crate) enum Backend {
     #[default]
     Llama,
+    Diffusion,
     Scripted,
     #[serde(rename = "openai")]
     OpenAi,
@@ -183,6 +188,9 @@ impl Model {
         for file in [&mut self.file, &mut self.script, &mut self.api_key_file].into_iter().flatten().chain(headers) {
             *file = folder.join(&file);
         }
+        if let Some(diffusion) = &mut self.diffusion {
+            diffusion.place_in(folder);
+        }
     }
 
     /// The addresses of an upstream, however they are given.
@@ -193,7 +201,7 @@ impl Model {
     /// None for models of this machine.
     pub(crate) fn protocol(&self) -> Option<ProtocolKind> {
         match self.backend {
-            Backend::Llama | Backend::Scripted => None,
+            Backend::Llama | Backend::Diffusion | Backend::Scripted => None,
             Backend::OpenAi => Some(ProtocolKind::Chat(self.chat_flavor())),
             Backend::OpenAiResponses => Some(ProtocolKind::Responses),
             Backend::Anthropic => Some(ProtocolKind::Anthropic),
@@ -220,7 +228,7 @@ impl Model {
     /// Whether it answers with pictures.
     pub(crate) fn draws(&self) -> bool {
         let said = self.capabilities.as_ref().and_then(|said| said.pictures);
-        self.backend == Backend::OpenAiImages || said == Some(true)
+        matches!(self.backend, Backend::Diffusion | Backend::OpenAiImages) || said == Some(true)
     }
 
     fn picture_sizes(&self) -> Option<Vec<PictureSize>> {
@@ -244,13 +252,15 @@ impl Model {
             // They enforce some schemas, and take others as advice.
             (Backend::OpenAi, Flavor::OpenAi | Flavor::Ollama)
             | (Backend::OpenAiResponses | Backend::Anthropic | Backend::Gemini, _) => SchemaSupport::Asked,
-            (Backend::Llama | Backend::Scripted | Backend::OpenAiImages, _) => SchemaSupport::Enforced,
+            (Backend::Llama | Backend::Diffusion | Backend::Scripted | Backend::OpenAiImages, _) => {
+                SchemaSupport::Enforced
+            }
         };
         let old_gemini = self.backend == Backend::Gemini
             && ["gemini-1", "gemini-2"].iter().any(|family| self.upstream_model().starts_with(family));
         let thinking = match self.backend {
             Backend::OpenAi => flavor == Flavor::Vllm,
-            Backend::Llama | Backend::Scripted | Backend::OpenAiImages => false,
+            Backend::Llama | Backend::Diffusion | Backend::Scripted | Backend::OpenAiImages => false,
             Backend::OpenAiResponses | Backend::Anthropic | Backend::Gemini | Backend::GeminiInteractions => true,
         };
         let media = said.media.unwrap_or_default().into_iter().map(|medium| match medium {
@@ -287,6 +297,9 @@ impl Model {
 
     /// Writes down every default that stands behind an absent key.
     pub(crate) fn fill_in(&mut self) {
+        if self.backend == Backend::Diffusion {
+            self.diffusion.get_or_insert_default();
+        }
         if self.protocol().is_none() {
             return;
         }
@@ -323,6 +336,7 @@ impl Model {
     /// What is wrong with this entry: a key and what was expected.
     pub(crate) fn problems(&self) -> Vec<(String, String)> {
         let mut problems = self.misplaced();
+        problems.extend(self.diffusion.iter().flat_map(Diffusion::problems));
         let mut wrong = |key: &str, why: &str| problems.push((key.to_owned(), why.to_owned()));
         if self.name.is_empty() {
             wrong("name", "expected a name");
@@ -408,10 +422,13 @@ impl Model {
     fn misplaced(&self) -> Vec<(String, String)> {
         let upstream = self.protocol().is_some();
         let llama = self.backend == Backend::Llama;
+        let diffusion = self.backend == Backend::Diffusion;
         let rows = [
-            ("file", self.file.is_some(), llama, "only models of this machine have a file"),
-            ("slots", self.slots.is_some(), llama, "only models of this machine have slots"),
-            ("threads", self.threads.is_some(), llama, "only models of this machine have threads"),
+            ("file", self.file.is_some(), llama || diffusion, "only models of this machine have a file"),
+            ("slots", self.slots.is_some(), llama, "only language models of this machine have slots"),
+            ("threads", self.threads.is_some(), llama || diffusion, "only models of this machine have threads"),
+            ("context", self.context.is_some(), !diffusion, "a diffusion model has none"),
+            ("diffusion", self.diffusion.is_some(), diffusion, "only the backend `diffusion` has it"),
             ("script", self.script.is_some(), self.backend == Backend::Scripted, "only scripted models have a script"),
             ("url", self.url.is_some(), upstream, UPSTREAM_ONLY),
             ("urls", !self.urls.is_empty(), upstream, UPSTREAM_ONLY),

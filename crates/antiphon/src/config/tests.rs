@@ -162,3 +162,30 @@ fn pictures_come_from_services_that_have_them() {
         assert!(error.contains(why), "{config}: {error}");
     }
 }
+
+#[test]
+fn a_diffusion_model_has_its_files_and_its_bounds() {
+    let model = "[[models]]\nname = \"a\"\nbackend = \"diffusion\"\n";
+    let config =
+        read(&format!("{model}diffusion = {{ vae = \"ae.safetensors\", clip_l = \"clip\", steps = 4 }}\n"), &[]);
+    let [model_of_it] = &config.unwrap().models[..] else { panic!("one model") };
+    let diffusion = model_of_it.diffusion.as_ref().unwrap();
+    let files: Vec<_> = diffusion.files().map(|(argument, file)| (argument, file.as_str())).collect();
+    assert_eq!(files, [("--vae", "ae.safetensors"), ("--clip-l", "clip")]);
+    assert_eq!((diffusion.steps, diffusion.guidance), (4, 7.0));
+    for (line, why) in [
+        ("diffusion = { steps = 0 }", "`models[0].diffusion.steps`"),
+        ("diffusion = { guidance = -1 }", "`models[0].diffusion.guidance`"),
+        ("diffusion = { change = 0.0 }", "`models[0].diffusion.change`"),
+        ("diffusion = { image_size = \"2K\" }", "`models[0].diffusion.image_size`"),
+        ("diffusion = { largest_image_size = \"4K\" }", "`models[0].diffusion.largest_image_size`"),
+        ("diffusion = { lora = \"x\" }", "unknown field `lora`"),
+        ("slots = 2", "`models[0].slots`"),
+        ("url = \"http://a\"", "`models[0].url`"),
+    ] {
+        let error = read(&format!("{model}{line}\n"), &[]).unwrap_err();
+        assert!(error.contains(why), "{line}: {error}");
+    }
+    let misplaced = read("[[models]]\nname = \"a\"\ndiffusion = {}\n", &[]).unwrap_err();
+    assert!(misplaced.contains("`models[0].diffusion`"), "{misplaced}");
+}

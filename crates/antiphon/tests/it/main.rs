@@ -12,6 +12,7 @@ mod commits;
 mod conversations;
 mod crash;
 mod credentials;
+mod diffusion;
 mod documents;
 mod environment_crashes;
 mod environments;
