@@ -21,6 +21,7 @@ use antiphon_documents::Reader;
 use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Route, not_taken};
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
+use antiphon_sight::Checker;
 use antiphon_wire::{Code, Error};
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -48,6 +49,7 @@ impl Default for SensesOptions {
 #[derive(Clone, Debug)]
 pub struct Means {
     pub documents: Reader,
+    pub pictures: Checker,
     pub eyes: Option<Eyes>,
     pub ears: Option<Ears>,
 }
@@ -104,7 +106,7 @@ impl Senses {
 
     /// Whether a medium can be read here, and what it is. What takes no longer to read than to
     /// look at is read already.
-    async fn perceivable(&self, medium: &Medium, bytes: Arc<[u8]>, mime_type: String) -> Result<String, Error> {
+    async fn perceivable(&self, medium: &Medium, bytes: &[u8], mime_type: String) -> Result<String, Error> {
         let key = medium.key();
         if self.cache.knows(medium.project, &key) {
             return Ok(mime_type);
@@ -112,17 +114,17 @@ impl Senses {
         match medium.kind {
             MediaKind::Image => {
                 self.eyes()?;
-                decodable(mime_type, bytes).await
+                self.decodable(mime_type, bytes).await
             }
             MediaKind::Audio | MediaKind::Video => {
                 let ears = self.ears(medium.kind)?;
                 let _turn = self.turn().await?;
-                ears.check(medium, &bytes).await
+                ears.check(medium, bytes).await
             }
             MediaKind::Document => {
                 let _turn = self.turn().await?;
                 let began = Instant::now();
-                let read = document::read(&self.means.documents, medium, &bytes).await?;
+                let read = document::read(&self.means.documents, medium, bytes).await?;
                 if read.scanned.is_empty() || self.means.eyes.is_none() {
                     let derived = Derived { seconds: seconds(began), ..read.derived };
                     self.cache.put(medium.project, key, derived);
@@ -130,6 +132,12 @@ impl Senses {
                 Ok(read.mime_type)
             }
         }
+    }
+
+    /// Has an image decoded; the answer is its type.
+    async fn decodable(&self, mime_type: String, bytes: &[u8]) -> Result<String, Error> {
+        let _turn = self.turn().await?;
+        picture::decodable(&self.means.pictures, &mime_type, bytes).await.map(|()| mime_type)
     }
 
     async fn read(&self, medium: &Medium) -> Result<Derived, Error> {
@@ -169,8 +177,10 @@ impl Perceiver for Senses {
         let mime_type = family::agreed(medium.kind, &medium.mime_type, &bytes)?;
         check_size(&bytes, &mime_type)?;
         let mime_type = match (route, medium.kind) {
-            (Route::Perceive, _) => self.perceivable(medium, bytes, mime_type).await?,
-            (Route::Native, MediaKind::Image) if family::is_decoded(&bytes) => decodable(mime_type, bytes).await?,
+            (Route::Perceive, _) => self.perceivable(medium, &bytes, mime_type).await?,
+            (Route::Native, MediaKind::Image) if family::is_decoded(&bytes) => {
+                self.decodable(mime_type, &bytes).await?
+            }
             (Route::Native, _) => mime_type,
         };
         Ok(Accepted { mime_type })
@@ -206,12 +216,6 @@ async fn bytes_of(medium: &Medium) -> Result<Arc<[u8]>, Error> {
     let medium = medium.clone();
     let decoded = tokio::task::spawn_blocking(move || Arc::from(medium.bytes()));
     decoded.await.map_err(|_| Error::internal())
-}
-
-/// Decodes an image and forgets it; the answer is its type.
-async fn decodable(mime_type: String, bytes: Arc<[u8]>) -> Result<String, Error> {
-    let decoded = tokio::task::spawn_blocking(move || picture::decodable(&mime_type, &bytes).map(|()| mime_type));
-    decoded.await.unwrap_or_else(|_| Err(Error::internal()))
 }
 
 /// # Errors

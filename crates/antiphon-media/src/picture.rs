@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use antiphon_engine::{Derived, Medium};
-use antiphon_sight::{Fault, Limits, Looker, NotSeen, Seen, check};
+use antiphon_sight::{Checker, Looker, NotSeen, Seen};
 use antiphon_wire::{Code, Error, Resolution};
 use tracing::error;
 
@@ -44,13 +44,7 @@ impl Eyes {
             Some(Resolution::High) => antiphon_sight::Resolution::High,
             Some(Resolution::UltraHigh) => antiphon_sight::Resolution::UltraHigh,
         };
-        self.0.look(bytes, claimed, resolution).await.map_err(|why| match why {
-            NotSeen::Fault(_) | NotSeen::Limits => Error::invalid("data", why.to_string()),
-            why => {
-                error!(%why, "Images cannot be looked at");
-                Error::new(Code::ServiceUnavailable, "The server cannot look at images now; its log has the cause")
-            }
-        })
+        self.0.look(bytes, claimed, resolution).await.map_err(refused)
     }
 }
 
@@ -58,15 +52,20 @@ impl Eyes {
 ///
 /// # Errors
 /// The picture's.
-pub(crate) fn decodable(mime_type: &str, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) async fn decodable(checker: &Checker, mime_type: &str, bytes: &[u8]) -> Result<(), Error> {
     let claimed = Some(mime_type).filter(|claimed| !claimed.is_empty());
-    check(bytes, claimed, &Limits::default()).map_err(|fault| {
-        let field = match fault {
-            Fault::Mismatch { .. } | Fault::Unsupported { .. } | Fault::Unknown => "mime_type",
-            _ => "data",
-        };
-        Error::invalid(field, fault.to_string())
-    })
+    checker.check(bytes, claimed).await.map_err(refused)
+}
+
+fn refused(why: NotSeen) -> Error {
+    match why {
+        NotSeen::Type(_) => Error::invalid("mime_type", why.to_string()),
+        NotSeen::Fault(_) | NotSeen::Limits => Error::invalid("data", why.to_string()),
+        why => {
+            error!(%why, "Images cannot be looked at");
+            Error::new(Code::ServiceUnavailable, "The server cannot look at images now; its log has the cause")
+        }
+    }
 }
 
 /// What was seen, in words.
@@ -118,7 +117,7 @@ fn bitmap(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_sight::{Colour, Label, Picture, decode};
+    use antiphon_sight::{Colour, Label, Limits, Picture, decode};
     use pretty_assertions::assert_eq;
 
     use super::*;
