@@ -82,9 +82,9 @@ evals *arguments:
 conformance *arguments: model
     conformance/run {{ arguments }}
 
-# What is perceived in real sounds, with the networks of the catalogue.
-perception: build
-    conformance/media/run
+# What is perceived in real documents, sounds and pictures, with the networks of the catalogue; arguments as for `conformance/media/run`.
+perception *arguments: build
+    conformance/media/run {{ arguments }}
 
 # The SDKs against a server that has only upstreams; `chat`, `anthropic`, `interactions`, or a service that is not there (`fallback`), is asked first.
 peers kind: model

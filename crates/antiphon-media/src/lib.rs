@@ -23,13 +23,14 @@ use antiphon_documents::confined::Program;
 use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Route, not_taken};
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
+use antiphon_sight::Checker;
 use antiphon_wire::{Code, Error};
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cache::Cache;
 use crate::source::unreadable;
-pub use crate::picture::{Eyes, check_picture};
+pub use crate::picture::Eyes;
 pub use crate::sound::Ears;
 
 /// What an operator decides.
@@ -51,8 +52,7 @@ impl Default for SensesOptions {
 #[derive(Clone, Debug)]
 pub struct Means {
     pub documents: Reader,
-    /// Decodes an image and says what is wrong with it; see [`check_picture`].
-    pub pictures: Program,
+    pub pictures: Checker,
     pub eyes: Option<Eyes>,
     pub ears: Option<Ears>,
 }
@@ -143,8 +143,7 @@ impl Senses {
     /// Has an image decoded and forgotten; the answer is its type.
     async fn decodable(&self, medium: &Medium, mime_type: String) -> Result<String, Error> {
         let _turn = self.turn().await?;
-        picture::decodable(&self.means.pictures, medium, &mime_type).await?;
-        Ok(mime_type)
+        picture::decodable(&self.means.pictures, medium, &mime_type).await.map(|()| mime_type)
     }
 
     async fn read(&self, medium: &Medium) -> Result<Derived, Error> {

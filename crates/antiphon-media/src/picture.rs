@@ -1,18 +1,13 @@
 //! What is written and may be seen in pictures, which a process of its own looks at.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read, Write};
-use std::time::Duration;
 
-use antiphon_documents::confined::{Ended, Program};
 use antiphon_engine::{Derived, Medium};
-use antiphon_sight::{Fault, Limits, Looker, NotSeen, Seen, check};
+use antiphon_sight::{Checker, Looker, NotSeen, Seen};
 use antiphon_wire::{Code, Error, Resolution};
-use serde::{Deserialize, Serialize};
 use tokio::io::AsyncRead;
 use tracing::error;
 
-use crate::MOST_BYTES;
 use crate::source::source;
 
 /// What looks.
@@ -57,27 +52,8 @@ impl Eyes {
             Some(Resolution::High) => antiphon_sight::Resolution::High,
             Some(Resolution::UltraHigh) => antiphon_sight::Resolution::UltraHigh,
         };
-        self.0.look(source, claimed, resolution).await.map_err(|why| match why {
-            NotSeen::Fault(_) | NotSeen::Limits => Error::invalid("data", why.to_string()),
-            why => {
-                error!(%why, "Images cannot be looked at");
-                Error::new(Code::ServiceUnavailable, "The server cannot look at images now; its log has the cause")
-            }
-        })
+        self.0.look(source, claimed, resolution).await.map_err(refused)
     }
-}
-
-/// For that an image takes longer to be decoded, by the clock, it is given up.
-const DECODING: Duration = Duration::from_secs(60);
-
-/// Of what is said of an image, in bytes.
-const LONGEST_FAULT: usize = 16 << 10;
-
-/// What is wrong with a picture, as the process that decodes it says it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Wrong {
-    field: String,
-    message: String,
 }
 
 /// Has a process of its own find out whether a picture can be decoded: it takes several times the
@@ -85,48 +61,21 @@ struct Wrong {
 ///
 /// # Errors
 /// The picture's.
-pub(crate) async fn decodable(checker: &Program, medium: &Medium, mime_type: &str) -> Result<(), Error> {
-    let head = format!("{mime_type}\n");
-    let broken = |why: &dyn std::fmt::Display| {
-        error!(%why, "Images cannot be decoded");
-        Error::new(Code::ServiceUnavailable, "The server cannot look at images now; its log has the cause")
-    };
-    let said = match checker.run(head.as_bytes(), source(&medium.data), DECODING, LONGEST_FAULT).await {
-        Ok(said) => said,
-        Err(Ended::Limits) => return Err(Error::invalid("data", "image could not be processed within limits")),
-        Err(Ended::Failed(why)) => return Err(broken(&why)),
-    };
-    match serde_json::from_slice(&said) {
-        Ok(None) => Ok(()),
-        Ok(Some(Wrong { field, message })) => Err(Error::invalid(&field, message)),
-        Err(error) => Err(broken(&error)),
+pub(crate) async fn decodable(checker: &Checker, medium: &Medium, mime_type: &str) -> Result<(), Error> {
+    let claimed = Some(mime_type).filter(|claimed| !claimed.is_empty());
+    checker.check(source(&medium.data), claimed).await.map_err(refused)
+}
+
+fn refused(why: NotSeen) -> Error {
+    match why {
+        NotSeen::Type(_) => Error::invalid("mime_type", why.to_string()),
+        NotSeen::Fault(_) | NotSeen::Limits => Error::invalid("data", why.to_string()),
+        why => {
+            error!(%why, "Images cannot be looked at");
+            Error::new(Code::ServiceUnavailable, "The server cannot look at images now; its log has the cause")
+        }
     }
 }
-
-/// All that such a process does besides bounding itself: reads a line with what the picture is said to
-/// be and then the picture, and writes what is wrong with it as JSON, or `null`.
-///
-/// # Errors
-/// When its input cannot be read or its output not be written.
-pub fn check_picture(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
-    let (mut input, mut claimed, mut bytes) = (BufReader::new(input), Vec::new(), Vec::new());
-    input.by_ref().take(LONGEST_TYPE).read_until(b'\n', &mut claimed)?;
-    input.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    let claimed = String::from_utf8_lossy(&claimed);
-    let claimed = Some(claimed.trim_end()).filter(|claimed| !claimed.is_empty());
-    let wrong = check(&bytes, claimed, &Limits::default()).err().map(|fault| {
-        let field = match fault {
-            Fault::Mismatch { .. } | Fault::Unsupported { .. } | Fault::Unknown => "mime_type",
-            _ => "data",
-        };
-        Wrong { field: field.to_owned(), message: fault.to_string() }
-    });
-    serde_json::to_writer(&mut output, &wrong)?;
-    output.flush()
-}
-
-/// Longer names of types are none.
-const LONGEST_TYPE: u64 = 1 << 10;
 
 /// What was seen, in words.
 fn text(seen: &Seen) -> String {
@@ -177,7 +126,7 @@ fn bitmap(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_sight::{Colour, Label, Picture, decode};
+    use antiphon_sight::{Colour, Label, Limits, Picture, decode};
     use pretty_assertions::assert_eq;
 
     use super::*;

@@ -105,7 +105,12 @@ fn refused(unheard: Unheard, kind: MediaKind) -> Error {
     match unheard {
         Unheard::Fault { field, message } => {
             let message = if kind == MediaKind::Video { format!("the sound of the video: {message}") } else { message };
-            Error::invalid(field.as_deref().unwrap_or("data"), message)
+            match field.as_deref() {
+                Some(offset @ ("start_offset" | "end_offset")) => {
+                    Error::invalid(&format!("processing.{offset}"), message)
+                }
+                field => Error::invalid(field.unwrap_or("data"), message),
+            }
         }
         Unheard::Broken(why) => {
             error!(%why, "Recordings cannot be heard");

@@ -36,6 +36,16 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether it is the type, as it is or is said to be, and not the bytes.
+    pub fn is_of_type(&self) -> bool {
+        match self {
+            Self::Unknown | Self::Unsupported { .. } | Self::Mismatch { .. } => true,
+            Self::Empty | Self::Undecodable { .. } | Self::Sides { .. } | Self::Pixels { .. } | Self::Memory { .. } => {
+                false
+            }
+        }
+    }
+
     pub(crate) fn undecodable(mime_type: &'static str, reason: &dyn std::fmt::Display) -> Self {
         // The reason may repeat what a file says of itself.
         let reason = reason.to_string().chars().filter(|c| !c.is_control()).take(200).collect();

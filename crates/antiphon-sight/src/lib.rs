@@ -33,6 +33,6 @@ pub use colour::Colour;
 pub use eye::{Eye, Label, Line, Paths, Resolution, Seen};
 pub use fault::Fault;
 pub use geometry::Point;
-pub use looker::{FAULT, Looker, MOST_BYTES, NotSeen};
+pub use looker::{Checker, FAULT, FAULT_OF_TYPE, Looker, MOST_BYTES, NotSeen};
 pub use network::Broken;
 pub use picture::{Limits, Picture, check, decode};

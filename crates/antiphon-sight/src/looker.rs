@@ -1,4 +1,4 @@
-//! A process of its own that looks: started for one picture, ended with it.
+//! A process of its own that decodes a picture, or looks at it: started for one picture, ended with it.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -13,11 +13,24 @@ use crate::{Resolution, Seen};
 /// The process's exit code when the picture is at fault; its output says how.
 pub const FAULT: u8 = 3;
 
+/// The same when what is wrong is the type that it has, or is said to have.
+pub const FAULT_OF_TYPE: u8 = 4;
+
 /// More bytes are no picture.
 pub const MOST_BYTES: u64 = 101 << 20;
 
 /// The process bounds its computing; this is for one that waits.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The same for one that decodes and no more.
+const PATIENCE_WITH_CHECKS: Duration = Duration::from_secs(30);
+
+/// How to start a process that decodes a picture and no more.
+#[derive(Clone, Debug)]
+pub struct Checker {
+    /// The executable `antiphon`.
+    pub program: PathBuf,
+}
 
 /// How to start a process that looks.
 #[derive(Clone, Debug)]
@@ -38,6 +51,10 @@ pub enum NotSeen {
     #[error("{0}")]
     Fault(String),
 
+    /// What the sender is told of the picture's type.
+    #[error("{0}")]
+    Type(String),
+
     /// It took more time or memory than it may.
     #[error("image could not be processed within limits")]
     Limits,
@@ -47,14 +64,26 @@ pub enum NotSeen {
     Failed(String),
 }
 
+impl Checker {
+    /// Whether `source` is a picture that can be looked at. Needs no networks. Dropping the future ends the process.
+    ///
+    /// # Errors
+    /// [`NotSeen`].
+    pub async fn check(&self, source: impl AsyncRead + Send + Unpin, claimed: Option<&str>) -> Result<(), NotSeen> {
+        let mut command = Command::new(&self.program);
+        command.arg("look");
+        run(command, source, claimed, PATIENCE_WITH_CHECKS).await.map(drop)
+    }
+}
+
 impl Looker {
-    /// What is seen in `source`, which should have passed [`crate::check`]. Dropping the future ends the process.
+    /// What is seen in `source`, which should have passed a [`Checker`]. Dropping the future ends the process.
     ///
     /// # Errors
     /// [`NotSeen`].
     pub async fn look(
         &self,
-        mut source: impl AsyncRead + Send + Unpin,
+        source: impl AsyncRead + Send + Unpin,
         claimed: Option<&str>,
         resolution: Resolution,
     ) -> Result<Seen, NotSeen> {
@@ -63,36 +92,48 @@ impl Looker {
         if let Some(labels) = &self.labels {
             command.arg("--labels").arg(labels);
         }
-        if let Some(claimed) = claimed {
-            command.arg(format!("--type={claimed}"));
+        let output = run(command, source, claimed, PATIENCE).await?;
+        serde_json::from_slice(&output).map_err(|error| NotSeen::Failed(error.to_string()))
+    }
+}
+
+/// The output of a process that comes to its end.
+async fn run(
+    mut command: Command,
+    mut source: impl AsyncRead + Send + Unpin,
+    claimed: Option<&str>,
+    patience: Duration,
+) -> Result<Vec<u8>, NotSeen> {
+    if let Some(claimed) = claimed {
+        command.arg(format!("--type={claimed}"));
+    }
+    command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| NotSeen::Failed(error.to_string()))?;
+    let mut input = child.stdin.take();
+    let feeding = async {
+        let Some(mut input) = input.take() else { return Ok(()) };
+        match tokio::io::copy(&mut source, &mut input).await {
+            // One that refuses early does not read to the end.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            Ok(_) | Err(_) => Ok(()),
         }
-        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| NotSeen::Failed(error.to_string()))?;
-        let mut input = child.stdin.take();
-        let feeding = async {
-            let Some(mut input) = input.take() else { return Ok(()) };
-            match tokio::io::copy(&mut source, &mut input).await {
-                // One that refuses early does not read to the end.
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-                Ok(_) | Err(_) => Ok(()),
-            }
-        };
-        let both = async {
-            let (fed, output) = tokio::join!(feeding, child.wait_with_output());
-            fed.and(output)
-        };
-        let output = match tokio::time::timeout(PATIENCE, both).await {
-            Err(_elapsed) => return Err(NotSeen::Limits),
-            Ok(output) => output.map_err(|error| NotSeen::Failed(error.to_string()))?,
-        };
-        let said = || String::from_utf8_lossy(&output.stdout).chars().take(1000).collect::<String>();
-        match output.status.code() {
-            Some(0) => serde_json::from_slice(&output.stdout).map_err(|error| NotSeen::Failed(error.to_string())),
-            Some(code) if code == i32::from(FAULT) => Err(NotSeen::Fault(said())),
-            // A signal: the kernel's, when it may compute no more, or the allocator's, when it gets no more.
-            None => Err(NotSeen::Limits),
-            Some(_) => Err(NotSeen::Failed(said())),
-        }
+    };
+    let both = async {
+        let (fed, output) = tokio::join!(feeding, child.wait_with_output());
+        fed.and(output)
+    };
+    let output = match tokio::time::timeout(patience, both).await {
+        Err(_elapsed) => return Err(NotSeen::Limits),
+        Ok(output) => output.map_err(|error| NotSeen::Failed(error.to_string()))?,
+    };
+    let said = || String::from_utf8_lossy(&output.stdout).chars().take(1000).collect::<String>();
+    match output.status.code() {
+        Some(0) => Ok(output.stdout),
+        Some(code) if code == i32::from(FAULT) => Err(NotSeen::Fault(said())),
+        Some(code) if code == i32::from(FAULT_OF_TYPE) => Err(NotSeen::Type(said())),
+        // A signal: the kernel's, when it may compute no more, or the allocator's, when it gets no more.
+        None => Err(NotSeen::Limits),
+        Some(_) => Err(NotSeen::Failed(said())),
     }
 }
 
@@ -102,12 +143,17 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a program that is this script.
-    async fn look(script: &str) -> Result<Seen, NotSeen> {
+    /// A program that is this script, and the folder that it goes with.
+    fn program(script: &str) -> (PathBuf, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("antiphon");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        (program, folder)
+    }
+
+    async fn look(script: &str) -> Result<Seen, NotSeen> {
+        let (program, _folder) = program(script);
         let looker = Looker { program, reading: "/nowhere".into(), labels: None };
         looker.look(&vec![0; 1 << 20][..], Some("image/png"), Resolution::High).await
     }
@@ -118,6 +164,7 @@ mod tests {
         let seen = look(&format!("/bin/cat > /dev/null; echo '{seen}'")).await.unwrap();
         assert_eq!((seen.width, seen.height), (2, 1));
         assert_eq!(look("printf 'it is damaged'; exit 3").await, Err(NotSeen::Fault("it is damaged".to_owned())));
+        assert_eq!(look("printf 'it is none'; exit 4").await, Err(NotSeen::Type("it is none".to_owned())));
         assert_eq!(look("printf 'no network'; exit 1").await, Err(NotSeen::Failed("no network".to_owned())));
         assert_eq!(look("kill -XCPU $$").await, Err(NotSeen::Limits));
         assert!(matches!(look("echo nonsense").await, Err(NotSeen::Failed(_))));
@@ -128,5 +175,8 @@ mod tests {
         let said = look("printf '%s ' \"$@\"; exit 3").await;
         let expected = "look --reading /nowhere --resolution high --type=image/png ";
         assert_eq!(said, Err(NotSeen::Fault(expected.to_owned())));
+        let (program, _folder) = program("printf '%s ' \"$@\"; exit 3");
+        let said = Checker { program }.check(&[0; 9], Some("image/gif")).await;
+        assert_eq!(said, Err(NotSeen::Fault("look --type=image/gif ".to_owned())));
     }
 }

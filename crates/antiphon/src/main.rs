@@ -25,7 +25,6 @@ mod hearing;
 mod keys;
 mod models;
 mod paths;
-mod picture_check;
 mod proof;
 mod secrets;
 mod senses;
@@ -64,9 +63,6 @@ enum Command {
     /// Look at a picture and change its encoding; the server starts it.
     #[command(hide = true)]
     ConvertPicture(conversion::Arguments),
-    /// Find out whether a picture can be decoded; the server starts it.
-    #[command(hide = true)]
-    CheckPicture,
     /// Print the drawing that is sealed in a signature.
     #[command(hide = true)]
     ShowDrawing(drawn::Arguments),
@@ -113,7 +109,6 @@ fn main() -> ExitCode {
         // It bounds its process, in which nothing else may be.
         Command::PaintDrawing(arguments) => return drawing::run(&arguments),
         Command::ConvertPicture(arguments) => return conversion::run(&arguments),
-        Command::CheckPicture => return picture_check::run(),
         Command::ReadDocument => {
             return antiphon_documents::child::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }

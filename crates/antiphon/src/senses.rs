@@ -12,11 +12,14 @@ use antiphon_files::Files;
 use antiphon_hearing::Listener;
 use antiphon_media::{Ears, Eyes, MOST_BYTES, Means, Senses, SensesOptions};
 use antiphon_models::Library;
-use antiphon_sight::Looker;
+use antiphon_sight::{Checker, Looker};
 use tracing::info;
 
 use crate::config::{Config, Fallback};
 use crate::{Failed, tools};
+
+/// Of one address in a request.
+const MOST_REDIRECTS: usize = 3;
 
 /// `address` is where this server listens, which nobody reaches through it.
 pub(crate) fn open(
@@ -25,7 +28,8 @@ pub(crate) fn open(
     library: &Library,
     files: Files,
 ) -> Result<Arc<dyn Perceiver>, Failed> {
-    let fetcher = tools::fetcher(config, address, Limits { bytes: MOST_BYTES as usize, ..Limits::default() })?;
+    let limits = Limits { bytes: MOST_BYTES as usize, redirects: MOST_REDIRECTS, ..Limits::default() };
+    let fetcher = tools::fetcher(config, address, limits)?;
     let options = SensesOptions { perceives: config.media.fallback == Fallback::Perceive, http: config.media.http };
     Ok(Arc::new(Senses::new(options, means(library)?, fetcher, files)))
 }
@@ -42,7 +46,7 @@ fn means(library: &Library) -> Result<Means, Failed> {
         folder,
     });
     info!(images = eyes.is_some(), recordings = ears.is_some(), "Media that models do not take are read");
-    let program = |command: &str| Program { executable: executable.clone(), arguments: vec![command.to_owned()] };
-    let (documents, pictures) = (Reader::new(program("read-document")), program("check-picture"));
-    Ok(Means { documents, pictures, eyes, ears })
+    let pictures = Checker { program: executable.clone() };
+    let reader = Program { executable, arguments: vec!["read-document".to_owned()] };
+    Ok(Means { documents: Reader::new(reader), pictures, eyes, ears })
 }

@@ -10,6 +10,7 @@ use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions
 use antiphon_fetch::{FetchOptions, Fetcher, Limits, Lookup, Rewrite, SystemLookup};
 use antiphon_files::{Begun, FileLimits, Files, FilesOptions, Received, Target};
 use antiphon_media::{Means, Senses, SensesOptions};
+use antiphon_sight::Checker;
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::{CreateFile, MediaOptions};
 use base64::Engine as _;
@@ -60,8 +61,8 @@ impl World {
             ..FetchOptions::default()
         };
         let fetcher = Fetcher::new(fetch, &lookup).unwrap();
-        let pictures = Program { executable: "/nowhere".into(), arguments: Vec::new() };
-        let means = Means { documents: reader(), pictures, eyes: None, ears: None };
+        let means =
+            Means { documents: reader(), pictures: Checker { program: "/nowhere".into() }, eyes: None, ears: None };
         Self { senses: Senses::new(options, means, fetcher, files.clone()), files, _folder: folder }
     }
 

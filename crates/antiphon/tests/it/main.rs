@@ -20,6 +20,7 @@ mod erasure;
 mod files;
 mod hearing;
 mod hostile_drawings;
+mod hostile_media;
 mod images;
 mod long_task;
 mod media;

@@ -99,6 +99,11 @@ impl Site {
         self.folder.path().join("data")
     }
 
+    /// Where models are installed.
+    pub(crate) fn models(&self) -> PathBuf {
+        self.folder.path().join("models")
+    }
+
     /// What all of its servers have logged.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("log")
@@ -135,7 +140,7 @@ impl Site {
             .arg("--config")
             .arg(self.folder.path().join("antiphon.toml"))
             .arg("--models-dir")
-            .arg(self.folder.path().join("models"))
+            .arg(self.models())
             .arg("--worker")
             .arg(toy_worker())
             .args(arguments)
