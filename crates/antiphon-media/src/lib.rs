@@ -2,7 +2,7 @@
 //!
 //! * `fetch`: what is behind the address that a request gives.
 //! * `family`: what bytes are, whatever they are said to be.
-//! * `document`, `picture`, `sound`: what is read, each in a process of its own that bounds itself.
+//! * `document`, `picture`, `sound`, `video`: what is read, each in a process of its own that bounds itself.
 //! * `cache`: what was read before.
 //!
 //! A kind that nothing here can read is refused by name.
@@ -13,6 +13,7 @@ mod family;
 mod fetch;
 mod picture;
 mod sound;
+mod video;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +22,7 @@ use antiphon_documents::Reader;
 use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Route, not_taken};
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
+use antiphon_video::Decoder;
 use antiphon_wire::{Code, Error};
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -50,6 +52,8 @@ pub struct Means {
     pub documents: Reader,
     pub eyes: Option<Eyes>,
     pub ears: Option<Ears>,
+    /// What decodes videos.
+    pub decoder: Option<Decoder>,
 }
 
 /// The [`Perceiver`] of the server.
@@ -97,9 +101,9 @@ impl Senses {
         self.means.eyes.as_ref().ok_or_else(|| missing(MediaKind::Image, Eyes::READING))
     }
 
-    /// What listens to recordings, and to the sound of videos.
-    fn ears(&self, kind: MediaKind) -> Result<&Ears, Error> {
-        self.means.ears.as_ref().ok_or_else(|| missing(kind, Ears::MODEL))
+    /// What listens to recordings.
+    fn ears(&self) -> Result<&Ears, Error> {
+        self.means.ears.as_ref().ok_or_else(|| missing(MediaKind::Audio, Ears::MODEL))
     }
 
     /// Whether a medium can be read here, and what it is. What takes no longer to read than to
@@ -114,10 +118,16 @@ impl Senses {
                 self.eyes()?;
                 decodable(mime_type, bytes).await
             }
-            MediaKind::Audio | MediaKind::Video => {
-                let ears = self.ears(medium.kind)?;
+            MediaKind::Audio => {
+                let ears = self.ears()?;
                 let _turn = self.turn().await?;
                 ears.check(medium, &bytes).await
+            }
+            MediaKind::Video => {
+                let plan = video::Plan::new(&self.means, medium)?;
+                let _turn = self.turn().await?;
+                plan.check(medium, bytes).await?;
+                Ok(mime_type)
             }
             MediaKind::Document => {
                 let _turn = self.turn().await?;
@@ -138,7 +148,8 @@ impl Senses {
         let began = Instant::now();
         let derived = match medium.kind {
             MediaKind::Image => self.eyes()?.look(medium, &bytes).await?,
-            MediaKind::Audio | MediaKind::Video => self.ears(medium.kind)?.listen(medium, &bytes).await?,
+            MediaKind::Audio => self.ears()?.listen(medium, &bytes).await?,
+            MediaKind::Video => video::Plan::new(&self.means, medium)?.read(medium, bytes).await?,
             MediaKind::Document => {
                 let documents = &self.means.documents;
                 let read = document::read(documents, medium, &bytes).await?;

@@ -60,7 +60,7 @@ impl World {
             ..FetchOptions::default()
         };
         let fetcher = Fetcher::new(fetch, &lookup).unwrap();
-        let means = Means { documents: reader(), eyes: None, ears: None };
+        let means = Means { documents: reader(), eyes: None, ears: None, decoder: None };
         Self { senses: Senses::new(options, means, fetcher, files.clone()), files, _folder: folder }
     }
 

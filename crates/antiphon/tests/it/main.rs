@@ -26,3 +26,4 @@ mod research;
 mod server;
 mod triggers;
 mod upstream;
+mod video;
