@@ -104,9 +104,7 @@ impl<'a> Plan<'a> {
             (None, Some(_)) if is_all => {
                 Some(format!("its frames were not looked at; {} would be needed", of_looking(means)))
             }
-            (Some(_), None) if is_all => {
-                Some(format!("its sound was not heard; {} would be needed", of_listening()))
-            }
+            (Some(_), None) if is_all => Some(format!("its sound was not heard; {} would be needed", of_listening())),
             (Some(_), None) | (None, Some(_)) | (Some(_), Some(_)) => None,
         };
         Ok(Self { lacking, ..plan })
@@ -244,11 +242,7 @@ async fn sound(ears: &Ears, film: Option<&Film>, medium: &Medium, bytes: &[u8]) 
             Err(error) => error,
         },
         Some(
-            Container::Avi
-            | Container::Flash
-            | Container::ProgramStream
-            | Container::TransportStream
-            | Container::Asf,
+            Container::Avi | Container::Flash | Container::ProgramStream | Container::TransportStream | Container::Asf,
         ) => Error::invalid("data", "there is no sound in the video that can be decoded"),
     };
     let Some(film) = film else { return Err(unknown) };

@@ -57,7 +57,7 @@ pub(crate) fn arguments(container: Container, task: &Task) -> Vec<String> {
     line.add(&["-map", if matches!(task, Task::Sound { .. }) { "0:a:0" } else { "0:V:0" }]);
     line.add(&["-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1", "-threads", "1", "-filter_threads", "1"]);
     match task {
-        Task::Measure { .. } => line.add(&["-c", "copy", "-f", "null", "-progress", "pipe:1", "-"]),
+        Task::Measure { .. } => line.add(&["-c", "copy", "-f", "framecrc", "pipe:1"]),
         Task::Glance { moments } => {
             let filter = format!("{},scale={WIDE}:{HIGH}:flags=area,format=gray", sampled(moments));
             let count = moments.count().to_string();
@@ -120,8 +120,7 @@ mod tests {
         assert_eq!(
             line(Container::Avi, &task),
             format!(
-                "{BEFORE} -f avi {BOUNDS} -t 600.001 -i file:/dev/stdin -map 0:V:0 {REST} -c copy -f null \
-                 -progress pipe:1 -"
+                "{BEFORE} -f avi {BOUNDS} -t 600.001 -i file:/dev/stdin -map 0:V:0 {REST} -c copy -f framecrc pipe:1"
             )
         );
     }

@@ -82,7 +82,8 @@ impl Container {
 /// Whether it begins with a box of QuickTime before there was `ftyp`. A text may have such a word there, but not a
 /// length before it.
 fn is_quicktime(bytes: &[u8]) -> bool {
-    let Some((length, rest)) = bytes.split_first_chunk().map(|(length, rest)| (u32::from_be_bytes(*length), rest)) else {
+    let Some((length, rest)) = bytes.split_first_chunk().map(|(length, rest)| (u32::from_be_bytes(*length), rest))
+    else {
         return false;
     };
     let is_box = [b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"].iter().any(|name| rest.starts_with(*name));

@@ -12,11 +12,12 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::arguments::{SAMPLE_RATE, Task, arguments};
 use crate::decoder::Running;
+use crate::length::Length;
 use crate::likeness::{Likeness, THUMBNAIL};
 use crate::{Broken, Container, Decoded, Decoder, Moments, View};
 
-/// What is said of how far a measuring came.
-const MOST_PROGRESS: usize = 1 << 20;
+/// Of the list of all frames, which is as long as it likes.
+const PIECE: usize = 64 << 10;
 
 /// Of one picture: more than any that is not made smaller.
 const MOST_PICTURE: usize = 64 << 20;
@@ -57,8 +58,15 @@ impl Film {
     /// # Errors
     /// This machine's.
     pub async fn length(&self, until: Duration) -> Result<Option<Duration>, Broken> {
-        let progress = self.start(&Task::Measure { until })?.all(MOST_PROGRESS).await?;
-        Ok(measured(&String::from_utf8_lossy(&progress.bytes)))
+        let mut running = self.start(&Task::Measure { until })?;
+        let mut length = Length::default();
+        loop {
+            let piece = running.some(PIECE).await?;
+            if piece.is_empty() {
+                return Ok(length.get());
+            }
+            length.read(&piece);
+        }
     }
 
     /// What is seen at these moments at a glance.
@@ -122,14 +130,6 @@ impl Pictures {
         file.extend(self.running.some(size - BITMAP_HEAD).await?);
         Ok((file.len() == size).then_some(file))
     }
-}
-
-/// How far a measuring came, by its last words.
-fn measured(progress: &str) -> Option<Duration> {
-    let last = |name: &str| progress.lines().rev().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-    last("frame=").filter(|&frames| frames > 0)?;
-    // One frame may be shown for no time at all.
-    Some(Duration::from_micros(last("out_time_us=").unwrap_or_default()).max(Duration::from_millis(1)))
 }
 
 #[cfg(test)]

@@ -11,12 +11,14 @@
 //! | `arguments` | what `ffmpeg` is asked for, as its command line (pure) |
 //! | `decoder` | a process that decodes, its time and how much it may say |
 //! | `film` | the bytes of one video, and what is decoded of them |
+//! | `length` | how far its frames go (pure) |
 //! | `likeness`, `scene` | frames that look alike, and those that are worth a closer look (pure) |
 
 mod arguments;
 mod container;
 mod decoder;
 mod film;
+mod length;
 mod likeness;
 mod moments;
 mod scene;

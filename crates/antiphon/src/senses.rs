@@ -63,7 +63,9 @@ fn means(media: &Media, library: &Library) -> Result<Means, Failed> {
 fn ffmpeg(media: &Media) -> Result<Option<PathBuf>, Failed> {
     match &media.ffmpeg {
         Some(path) if is_program(path) => Ok(Some(path.clone())),
-        Some(path) => Err(Failed::new(format!("`media.ffmpeg`: expected a program, found none at `{}`", path.display()))),
+        Some(path) => {
+            Err(Failed::new(format!("`media.ffmpeg`: expected a program, found none at `{}`", path.display())))
+        }
         None => {
             let path = std::env::var_os("PATH").unwrap_or_default();
             let places = std::env::split_paths(&path).filter(|folder| folder.is_absolute());

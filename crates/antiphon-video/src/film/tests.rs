@@ -81,11 +81,8 @@ async fn pictures_come_one_by_one_until_something_else_comes() {
     assert_eq!(one.next().await.unwrap(), None);
 }
 
-#[test]
-fn a_length_is_read_from_the_last_words() {
-    let words = "frame=1\nout_time_us=40000\nprogress=continue\nframe=250\nout_time_us=10000000\nprogress=end\n";
-    assert_eq!(measured(words), Some(Duration::from_secs(10)));
-    assert_eq!(measured("frame=1\nout_time_us=N/A\nprogress=end\n"), Some(Duration::from_millis(1)));
-    assert_eq!(measured("frame=0\nout_time_us=10\nprogress=end\n"), None);
-    assert_eq!(measured("out_time_us=-9\n"), None);
+#[tokio::test]
+async fn a_length_is_that_of_the_list_of_frames() {
+    let film = film("printf '#tb 0: 1/10\\n0, 0, 0, 1, 9, 0x0\\n0, 1, 1, 99, 9, 0x0\\n'").await;
+    assert_eq!(film.length(Duration::from_secs(1)).await, Ok(Some(Duration::from_secs(10))));
 }
