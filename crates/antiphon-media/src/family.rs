@@ -2,6 +2,7 @@
 //! families it is refused.
 
 use antiphon_engine::MediaKind;
+use antiphon_video::Container;
 use antiphon_wire::Error;
 
 /// What bytes can be told to be.
@@ -134,6 +135,9 @@ fn found(bytes: &[u8]) -> Option<(&'static str, Family)> {
     if bytes.starts_with(b"BM") && bytes.get(..64).is_some_and(|start| start.contains(&0)) {
         return Some(("image/bmp", Family::Image));
     }
+    if let Some(container) = Container::of(bytes) {
+        return Some((container.mime_type(), Family::Container));
+    }
     let text = bytes.get(..512).unwrap_or(bytes).trim_ascii_start();
     let begins = |tag: &[u8]| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
     if begins(b"<!doctype html") || begins(b"<html") {
@@ -189,5 +193,7 @@ mod tests {
             Err("`mime_type`: it says `video/mp4`, and the data are `application/x-executable`"),
         );
         check(Image, "image/heic", b"\0\0\0\x18ftypheic", Ok("image/heic"));
+        check(Video, "", b"\0\0\0\x08wide", Ok("video/mp4"));
+        check(Document, "", b"The free market", Ok("text/plain"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! * `fetch`: what is behind the address that a request gives.
 //! * `family`: what bytes are, whatever they are said to be.
-//! * `document`, `picture`, `sound`: what is read, each in a process of its own that bounds itself.
+//! * `document`, `picture`, `sound`, `video`: what is read, each in a process of its own that bounds itself.
 //! * `source`: the way of bytes to such a process.
 //! * `cache`: what was read before.
 //!
@@ -15,6 +15,7 @@ mod fetch;
 mod picture;
 mod sound;
 mod source;
+mod video;
 
 use std::time::Instant;
 
@@ -24,6 +25,7 @@ use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, 
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
 use antiphon_sight::Checker;
+use antiphon_video::Decoder;
 use antiphon_wire::{Code, Error};
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -55,6 +57,8 @@ pub struct Means {
     pub pictures: Checker,
     pub eyes: Option<Eyes>,
     pub ears: Option<Ears>,
+    /// What decodes videos.
+    pub decoder: Option<Decoder>,
 }
 
 /// The [`Perceiver`] of the server.
@@ -105,9 +109,9 @@ impl Senses {
         self.means.eyes.as_ref().ok_or_else(|| missing(MediaKind::Image, Eyes::READING))
     }
 
-    /// What listens to recordings, and to the sound of videos.
-    fn ears(&self, kind: MediaKind) -> Result<&Ears, Error> {
-        self.means.ears.as_ref().ok_or_else(|| missing(kind, Ears::MODEL))
+    /// What listens to recordings.
+    fn ears(&self) -> Result<&Ears, Error> {
+        self.means.ears.as_ref().ok_or_else(|| missing(MediaKind::Audio, Ears::MODEL))
     }
 
     /// Whether a medium can be read here, and what it is. What takes no longer to read than to
@@ -122,10 +126,16 @@ impl Senses {
                 self.eyes()?;
                 self.decodable(medium, mime_type).await
             }
-            MediaKind::Audio | MediaKind::Video => {
-                let ears = self.ears(medium.kind)?;
+            MediaKind::Audio => {
+                let ears = self.ears()?;
                 let _turn = self.turn().await?;
                 ears.check(medium).await
+            }
+            MediaKind::Video => {
+                let plan = video::Plan::new(&self.means, medium)?;
+                let _turn = self.turn().await?;
+                plan.check(medium).await?;
+                Ok(mime_type)
             }
             MediaKind::Document => {
                 let _turn = self.turn().await?;
@@ -151,7 +161,8 @@ impl Senses {
         let began = Instant::now();
         let derived = match medium.kind {
             MediaKind::Image => self.eyes()?.look(medium).await?,
-            MediaKind::Audio | MediaKind::Video => self.ears(medium.kind)?.listen(medium).await?,
+            MediaKind::Audio => self.ears()?.listen(medium).await?,
+            MediaKind::Video => video::Plan::new(&self.means, medium)?.read(medium).await?,
             MediaKind::Document => {
                 let documents = &self.means.documents;
                 let read = document::read(documents, medium).await?;

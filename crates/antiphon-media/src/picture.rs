@@ -22,9 +22,19 @@ impl Eyes {
     pub(crate) async fn look(&self, medium: &Medium) -> Result<Derived, Error> {
         let claimed = Some(medium.mime_type.as_str()).filter(|declared| !declared.is_empty());
         let seen = self.see(source(&medium.data), claimed, medium.options.resolution).await?;
+        Ok(Derived { text: text(&seen), tools: self.tools(), ..Derived::default() })
+    }
+
+    /// The names of what looks.
+    pub(crate) fn tools(&self) -> Vec<String> {
         let mut tools = vec![Self::READING.to_owned()];
         tools.extend(self.0.labels.as_ref().map(|_| Self::LABELS.to_owned()));
-        Ok(Derived { text: text(&seen), tools, ..Derived::default() })
+        tools
+    }
+
+    /// What is seen in a frame of a video, in words; `file` is a BMP.
+    pub(crate) async fn frame(&self, file: &[u8], resolution: Option<Resolution>) -> Result<String, Error> {
+        Ok(content(&self.see(file, Some("image/bmp"), resolution).await?))
     }
 
     /// The writing in a picture that is no file: rows of red, green and blue, a byte each.
@@ -79,12 +89,18 @@ fn refused(why: NotSeen) -> Error {
 
 /// What was seen, in words.
 fn text(seen: &Seen) -> String {
-    let mut text = format!("The image is {} pixels wide and {} high.", seen.width, seen.height);
+    let content = content(seen);
+    let between = if content.starts_with("Most of it") { ' ' } else { '\n' };
+    format!("The image is {} pixels wide and {} high.{between}{content}", seen.width, seen.height)
+}
+
+/// What was seen in a picture of whatever size.
+fn content(seen: &Seen) -> String {
+    let mut text = String::new();
     let colours: Vec<_> = seen.colours.iter().map(|colour| colour.name.as_str()).collect();
     if !colours.is_empty() {
-        let _ = write!(text, " Most of it is {}.", colours.join(", "));
+        let _ = writeln!(text, "Most of it is {}.", colours.join(", "));
     }
-    text.push('\n');
     let writing = seen.text();
     if writing.trim().is_empty() {
         text.push_str("No writing was found in it.\n");

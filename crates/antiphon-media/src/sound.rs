@@ -1,5 +1,4 @@
-//! What is said in recordings and in videos, which a process of its own listens to. The frames of
-//! videos are not looked at.
+//! What is said in recordings and in videos, which a process of its own listens to.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -7,7 +6,8 @@ use std::time::Duration;
 
 use antiphon_engine::{Derived, MediaKind, Medium};
 use antiphon_hearing::{Claim, Extent, Listener, Options, Transcript, Unheard};
-use antiphon_wire::{Code, Error, Offset, VideoLayer};
+use antiphon_wire::{Code, Error, Offset};
+use tokio::io::AsyncRead;
 use tracing::error;
 
 use crate::source::source;
@@ -30,44 +30,50 @@ impl Ears {
     /// # Errors
     /// The recording's, or those of how it is to be heard.
     pub(crate) async fn check(&self, medium: &Medium) -> Result<String, Error> {
-        if medium.kind == MediaKind::Video {
-            only_heard(medium)?;
-        }
         let checked = self.listener.check(source(&medium.data), claim(medium), extent(medium)).await;
-        let checked = checked.map_err(|why| refused(why, medium.kind))?;
-        Ok(if medium.kind == MediaKind::Video { medium.mime_type.clone() } else { checked.mime_type })
+        Ok(checked.map_err(|why| refused(why, medium.kind))?.mime_type)
     }
 
     pub(crate) async fn listen(&self, medium: &Medium) -> Result<Derived, Error> {
-        let extent = extent(medium);
+        self.hear(medium.kind, source(&medium.data), claim(medium), extent(medium), Duration::ZERO).await
+    }
+
+    /// Whether samples of the sound of a video can be listened to; see [`Self::listen_to_samples`].
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(crate) async fn check_samples(&self, samples: &[u8]) -> Result<(), Error> {
+        let checked = self.listener.check(samples, of_samples(), Extent::default()).await;
+        checked.map(drop).map_err(|why| refused(why, MediaKind::Video))
+    }
+
+    /// What is said in the sound of a video, of which these are the samples from `start` on: two bytes each, the lower
+    /// one first, in one channel at [`antiphon_video::SAMPLE_RATE`].
+    pub(crate) async fn listen_to_samples(&self, samples: &[u8], start: Duration) -> Result<Derived, Error> {
+        self.hear(MediaKind::Video, samples, of_samples(), Extent::default(), start).await
+    }
+
+    /// `before` is how much of the sound is not in `source`.
+    async fn hear(
+        &self,
+        kind: MediaKind,
+        source: impl AsyncRead + Send + Unpin,
+        claim: Claim,
+        extent: Extent,
+        before: Duration,
+    ) -> Result<Derived, Error> {
         let (folder, options) = (self.folder.clone(), Options::default());
-        let sound = source(&medium.data);
-        let heard = self.listener.listen(sound, claim(medium), extent, folder, options, &mut |_| {}).await;
-        let transcript = heard.map_err(|why| refused(why, medium.kind))?;
-        let start = extent.start.unwrap_or_default().as_secs_f64();
-        let heard =
-            Derived { text: text(&transcript, start), tools: vec![Self::MODEL.to_owned()], ..Derived::default() };
-        if medium.kind != MediaKind::Video {
-            return Ok(heard);
-        }
-        let text = format!("Its frames were not looked at. Of its sound, {}", heard.text);
-        Ok(Derived { text, truncated: true, note: Some("its frames were not looked at".to_owned()), ..heard })
+        let heard = self.listener.listen(source, claim, extent, folder, options, &mut |_| {}).await;
+        let transcript = heard.map_err(|why| refused(why, kind))?;
+        let start = (extent.start.unwrap_or_default() + before).as_secs_f64();
+        Ok(Derived { text: text(&transcript, start), tools: vec![Self::MODEL.to_owned()], ..Derived::default() })
     }
 }
 
-/// # Errors
-/// When the frames of a video are asked for.
-fn only_heard(medium: &Medium) -> Result<(), Error> {
-    let processing = medium.options.processing.clone().unwrap_or_default();
-    let wanted = [
-        ("resolution", medium.options.resolution.is_some()),
-        ("processing.fps", processing.fps.is_some()),
-        ("processing.content_layers", processing.content_layers.contains(&VideoLayer::Frames)),
-    ];
-    match wanted.into_iter().find(|(_, is_wanted)| *is_wanted) {
-        None => Ok(()),
-        Some((field, _)) => Err(Error::invalid(field, "frames of videos are not looked at here; their sound is heard")),
-    }
+/// What the samples of a video's sound are.
+fn of_samples() -> Claim {
+    let sample_rate = Some(antiphon_video::SAMPLE_RATE);
+    Claim { mime_type: Some("audio/l16".to_owned()), sample_rate, channels: Some(1) }
 }
 
 fn claim(medium: &Medium) -> Claim {
@@ -78,7 +84,7 @@ fn claim(medium: &Medium) -> Claim {
     }
 }
 
-fn extent(medium: &Medium) -> Extent {
+pub(crate) fn extent(medium: &Medium) -> Extent {
     let at = |offset: Offset| Duration::from_millis(offset.0);
     let processing = medium.options.processing.clone().unwrap_or_default();
     Extent { start: processing.start_offset.map(at), end: processing.end_offset.map(at), ..Extent::default() }
@@ -105,12 +111,11 @@ fn refused(unheard: Unheard, kind: MediaKind) -> Error {
     match unheard {
         Unheard::Fault { field, message } => {
             let message = if kind == MediaKind::Video { format!("the sound of the video: {message}") } else { message };
-            match field.as_deref() {
-                Some(offset @ ("start_offset" | "end_offset")) => {
-                    Error::invalid(&format!("processing.{offset}"), message)
-                }
-                field => Error::invalid(field.unwrap_or("data"), message),
-            }
+            let field = match field.as_deref() {
+                Some(offset @ ("start_offset" | "end_offset")) => format!("processing.{offset}"),
+                field => field.unwrap_or("data").to_owned(),
+            };
+            Error::invalid(&field, message)
         }
         Unheard::Broken(why) => {
             error!(%why, "Recordings cannot be heard");
@@ -121,11 +126,8 @@ fn refused(unheard: Unheard, kind: MediaKind) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use antiphon_engine::ProjectId;
     use antiphon_hearing::Segment;
-    use antiphon_wire::MediaOptions;
     use pretty_assertions::assert_eq;
-    use serde_json::json;
 
     use super::*;
 
@@ -144,24 +146,5 @@ mod tests {
         assert_eq!(text(&heard, 10.0), expected);
         let silence = Transcript { seconds: 3.0, ..Transcript::default() };
         assert_eq!(text(&silence, 0.0), "3.0 seconds were listened to. No speech was found in them.\n");
-    }
-
-    #[test]
-    fn frames_of_a_video_cannot_be_asked_for() {
-        for (options, field) in [
-            (json!({"resolution": "low"}), Some("`resolution`")),
-            (json!({"processing": {"type": "static", "fps": 1.0}}), Some("`processing.fps`")),
-            (
-                json!({"processing": {"type": "static", "content_layers": ["frames"]}}),
-                Some("`processing.content_layers`"),
-            ),
-            (json!({"processing": {"type": "static", "content_layers": ["audio", "transcript"]}}), None),
-        ] {
-            let options: MediaOptions = serde_json::from_value(options).unwrap();
-            let (data, mime_type) = ("AAAA".into(), "video/mp4".to_owned());
-            let medium = Medium { project: ProjectId(1), kind: MediaKind::Video, data, mime_type, options };
-            let refused = only_heard(&medium).err().map(|error| error.message);
-            assert_eq!(refused.as_deref().and_then(|message| message.split(':').next()), field);
-        }
     }
 }

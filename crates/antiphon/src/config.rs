@@ -147,6 +147,7 @@ impl Config {
         };
         let folder = path.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
         config.models.iter_mut().for_each(|model| model.place_in(folder));
+        config.media.place_in(folder);
         config.search.place_in(folder);
         config.mcp_servers.values_mut().for_each(|process| process.place_in(folder));
         let problems = config.problems();

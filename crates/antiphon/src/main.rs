@@ -32,6 +32,7 @@ mod serve;
 mod shown;
 mod sight;
 mod tools;
+mod video;
 
 /// The Interactions API on your own machines.
 #[derive(Parser)]
@@ -72,6 +73,9 @@ enum Command {
     /// Write down what is said in a sound; the server starts it.
     #[command(hide = true)]
     Hear,
+    /// Decode a video; the server starts it.
+    #[command(hide = true)]
+    DecodeVideo(video::Arguments),
     /// See what is in a picture; the server starts it.
     #[command(hide = true)]
     Look(sight::Arguments),
@@ -113,6 +117,7 @@ fn main() -> ExitCode {
             return antiphon_documents::child::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
         Command::Hear => return hearing::run(),
+        Command::DecodeVideo(arguments) => return video::run(&arguments),
         Command::Look(arguments) => return sight::run(&arguments),
     };
     match done {

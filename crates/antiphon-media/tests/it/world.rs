@@ -61,8 +61,8 @@ impl World {
             ..FetchOptions::default()
         };
         let fetcher = Fetcher::new(fetch, &lookup).unwrap();
-        let means =
-            Means { documents: reader(), pictures: Checker { program: "/nowhere".into() }, eyes: None, ears: None };
+        let pictures = Checker { program: "/nowhere".into() };
+        let means = Means { documents: reader(), pictures, eyes: None, ears: None, decoder: None };
         Self { senses: Senses::new(options, means, fetcher, files.clone()), files, _folder: folder }
     }
 

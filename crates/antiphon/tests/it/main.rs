@@ -29,3 +29,4 @@ mod research;
 mod server;
 mod triggers;
 mod upstream;
+mod video;
