@@ -207,14 +207,14 @@ impl Making {
     }
 
     async fn show(&self, picture: &str) -> Result<Vec<ModelEvent>, BackendError> {
-        let picture = Media { kind: MediaKind::Image, mime_type: "image/png".to_owned(), data: picture.into() };
+        let picture = Media::new(MediaKind::Image, "image/png", picture.into());
         let bytes = self.options.inspector.convert(&picture, self.mime_type).await.map_err(|error| match error {
             Unpainted::Fault(fault) => self.no_image(&fault),
             Unpainted::Broken(error) => BackendError::Internal(error),
         })?;
         let data = STANDARD.encode(bytes).into();
         Ok(vec![
-            ModelEvent::Picture(Media { kind: MediaKind::Image, mime_type: self.mime_type.to_owned(), data }),
+            ModelEvent::Picture(Media::new(MediaKind::Image, self.mime_type, data)),
             ModelEvent::Finished { reason: FinishReason::Stop, exact: false, thought_tokens: 0, output_tokens: 0 },
         ])
     }
@@ -238,7 +238,7 @@ impl Making {
 impl Painter {
     /// The picture in another encoding, decoded in between.
     async fn convert(&self, picture: &Media, mime_type: &str) -> Result<Vec<u8>, Unpainted> {
-        let bytes = STANDARD.decode(&*picture.data);
+        let bytes = picture.data.bytes();
         let bytes = bytes.map_err(|error| Unpainted::Fault(format!("it is no base64: {error}")))?;
         self.run(&["--type".to_owned(), mime_type.to_owned()], &bytes).await
     }

@@ -20,7 +20,6 @@ mod video;
 use std::time::Instant;
 
 use antiphon_documents::Reader;
-use antiphon_documents::confined::Program;
 use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Route, not_taken};
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
