@@ -34,6 +34,9 @@ pub struct Entry {
     /// Said after the results of functions.
     #[serde(default)]
     pub result_prompt: Option<String>,
+    /// Said instead after what was searched for and read, which may be cited.
+    #[serde(default)]
+    pub source_prompt: Option<String>,
     /// Whether it writes programs better as code blocks than in calls.
     #[serde(default)]
     pub code_blocks: bool,
