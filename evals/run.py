@@ -9,13 +9,17 @@ import calls
 import drawing
 import frozen
 import guide
+import guide06
 import guide08
 import providers
 import schemas
 import search
 from serving import ALIAS, Own, Running
 
-SUITES = {"calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide08": guide08, "drawing": drawing}
+SUITES = {
+    "calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide06": guide06, "guide08": guide08,
+    "drawing": drawing,
+}
 
 
 def served(options):
