@@ -80,13 +80,15 @@ def printed(server, guide, file):
     return output, why
 
 
-def ran(server, guide, file, made=None):
-    """The same, with the bytes of the file `made` that it has written."""
+def ran(server, guide, file, made=None, given=()):
+    """The same, with the bytes of the file `made` that it has written; `given` are files beside it, by their names."""
     modules = Path(os.environ["ANTIPHON_EVALS_NODE_MODULES"])
     with tempfile.TemporaryDirectory(prefix="evals-") as scratch:
         # Node resolves imports from where a file is.
         program = shutil.copy(guide / file, scratch)
         os.symlink(modules, Path(scratch) / "node_modules")
+        for name, source in dict(given).items():
+            shutil.copy(source, Path(scratch) / name)
         interpreter = {".py": sys.executable, ".mjs": modules / ".bin" / "node", ".sh": "bash"}[Path(file).suffix]
         try:
             ended = subprocess.run(

@@ -9,6 +9,7 @@ import calls
 import drawing
 import frozen
 import guide
+import guide05
 import guide06
 import guide08
 import providers
@@ -17,8 +18,8 @@ import search
 from serving import ALIAS, Own, Running
 
 SUITES = {
-    "calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide06": guide06, "guide08": guide08,
-    "drawing": drawing,
+    "calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide05": guide05, "guide06": guide06,
+    "guide08": guide08, "drawing": drawing,
 }
 
 
