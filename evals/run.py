@@ -12,6 +12,7 @@ import guide
 import guide05
 import guide06
 import guide08
+import guide10
 import providers
 import schemas
 import search
@@ -19,7 +20,7 @@ from serving import ALIAS, Own, Running
 
 SUITES = {
     "calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide05": guide05, "guide06": guide06,
-    "guide08": guide08, "drawing": drawing,
+    "guide08": guide08, "guide10": guide10, "drawing": drawing,
 }
 
 
