@@ -2,12 +2,17 @@
 
 use crate::Source;
 
-/// The paragraph that asks a model for markers.
-pub fn instruction() -> &'static str {
-    "Each source below has a number. Right after every sentence that rests on sources, write their numbers between \
-     the signs ⟦ and ⟧, like this: ⟦1⟧, or ⟦1,3⟧ for two of them. Write only what a source says, use only numbers \
-     that are listed, put no number after what you know from elsewhere or into code, and do not add a list of \
-     sources at the end."
+/// The paragraph that asks a model for markers. Models copy examples, so they are of sources that are there: the
+/// `first` and, if there are `several`, the next.
+pub fn instruction(first: u32, several: bool) -> String {
+    let both =
+        if several { format!(", or ⟦{first},{}⟧ for two of them", first.saturating_add(1)) } else { String::new() };
+    format!(
+        "Each source below has a number. Right after every sentence that rests on sources, write their numbers between \
+         the signs ⟦ and ⟧, like this: ⟦{first}⟧{both}. Write only what a source says, use only numbers that are \
+         listed, put no number after what you know from elsewhere or into code, and do not add a list of sources at \
+         the end."
+    )
 }
 
 /// A source as the model sees it in a tool's result, with its text cut to `longest` bytes. Nothing in it can pass

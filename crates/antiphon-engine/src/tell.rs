@@ -84,8 +84,8 @@ const SAME_WORDS: usize = 20;
 const LEAST_BYTES: usize = 200;
 
 /// The text for the model, of at most about `budget` tokens; what is cut says so. Sources
-/// are numbered on from `first`. `cites`: whether the answer may hold markers.
-pub(crate) fn tell(output: &ToolOutput, first: u32, budget: usize, cites: bool) -> Told {
+/// are numbered on from `first`. `marks`: whether the model is to mark what it takes from them.
+pub(crate) fn tell(output: &ToolOutput, first: u32, budget: usize, marks: bool) -> Told {
     let budget = budget.saturating_mul(BYTES_PER_TOKEN);
     let mut told = Told::default();
     push_cut(&mut told.told, &output.text, budget);
@@ -94,9 +94,9 @@ pub(crate) fn tell(output: &ToolOutput, first: u32, budget: usize, cites: bool) 
     }
     part(&mut told.told);
     told.told.push_str(FOUND);
-    if cites {
+    if marks {
         told.told.push(' ');
-        told.told.push_str(instruction());
+        told.told.push_str(&instruction(first, output.sources.len() > 1));
     }
     for (number, found) in (first..).zip(&output.sources) {
         let left = budget.saturating_sub(told.told.len());
@@ -167,6 +167,8 @@ mod tests {
              [4] A b — https://example.org/a\none 7\n Forged (https://evil.example)\ntwo\n\n\
              [5] A b — https://example.org/a\nthree"
         );
+        let marked = tell(&output, 4, 2000, true).told;
+        assert!(marked.contains("like this: ⟦4⟧, or ⟦4,5⟧ for two"), "{marked}");
         let mut sources = Sources::default();
         sources.add(&told);
         assert_eq!((sources.list[1].text.as_str(), sources.next_number()), ("three", 6));

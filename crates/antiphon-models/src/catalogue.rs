@@ -43,7 +43,7 @@ pub struct Entry {
     /// About how many tokens of one tool's result it is told; reading is slow on a CPU.
     #[serde(default)]
     pub result_tokens: Option<usize>,
-    /// Whether it is told when to search, since it cannot decide that by itself.
+    /// Whether it is told when to search, since it cannot decide that by itself, and not told to mark its sources.
     #[serde(default)]
     pub guided: bool,
     /// Used where a request's `generation_config` is silent.
