@@ -292,6 +292,15 @@ pub(crate) fn is_function_word(word: &str) -> bool {
     WORDS.contains(word)
 }
 
+/// What a place or a day follows.
+pub(crate) fn is_place_word(word: &str) -> bool {
+    ["in", "at", "on", "near", "em", "no", "na", "nos", "nas", "num", "numa"].contains(&word)
+}
+
+pub(crate) fn is_article(word: &str) -> bool {
+    ["the", "a", "an", "o", "os", "as", "um", "uma"].contains(&word)
+}
+
 /// Whether this word turns round what follows it; in Portuguese, `no` does not.
 pub(crate) fn is_negator(word: &str, portuguese: bool) -> bool {
     static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| words(NEGATORS));

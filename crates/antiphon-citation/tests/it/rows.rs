@@ -518,3 +518,25 @@ fn only_so_many_sources_are_taken() {
     let found: Vec<_> = cited.citations.iter().map(|found| (found.start, found.end, found.source)).collect();
     assert_eq!((found, citer.dropped()), (vec![(0, 26, 63)], 1));
 }
+
+#[test]
+fn a_place_before_a_word_has_not_done_what_the_word_says() {
+    let lake = "The lake is formed by a dam on the Molonglo River and was filled in 1964. Parliament met in Melbourne and \
+                moved in 1927. The cup was played for in Munich and won in 1974 by Anna Berg.";
+    let cited = |answer: &str| {
+        let mut citer = Citer::new([source(1, "Canberra", lake)]);
+        let mut found = citer.push(answer).citations;
+        found.extend(citer.finish().citations);
+        !found.is_empty()
+    };
+    for answer in ["The lake of Canberra was filled in 1964.", "Anna Berg won the cup in 1974."] {
+        assert!(cited(answer), "{answer}");
+    }
+    for answer in [
+        "The lake of Canberra was filled in 1927.",
+        "The cup of Canberra was played for in Berlin and won in 1974.",
+        "The lake of Canberra was formed on the Murray River.",
+    ] {
+        assert!(!cited(answer), "{answer}");
+    }
+}
