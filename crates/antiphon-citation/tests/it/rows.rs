@@ -540,3 +540,27 @@ fn a_place_before_a_word_has_not_done_what_the_word_says() {
         assert!(!cited(answer), "{answer}");
     }
 }
+
+#[test]
+fn that_sources_say_it_is_no_part_of_what_is_said() {
+    let flowers = "Each flower has three red stigmas. About 150 flowers are needed for a single gram of the spice.";
+    let cited = |answer: &str| {
+        let mut citer = Citer::new([source(1, "Saffron", flowers)]);
+        let mut found = citer.push(answer).citations;
+        found.extend(citer.finish().citations);
+        found.into_iter().map(|found| (found.start, found.end)).collect::<Vec<_>>()
+    };
+    for answer in [
+        "According to the information provided, about 150 flowers are needed for one gram of saffron.",
+        "Based on the search results above, about 150 flowers are needed for one gram of saffron.",
+    ] {
+        assert_eq!(cited(answer), [(0, answer.len())], "{answer}");
+    }
+    for answer in [
+        "According to Anna Berg's text, about 150 flowers are needed for one gram of saffron.",
+        "According to 12 of the sources, about 150 flowers are needed for one gram of saffron.",
+        "According to the information provided, about 160 flowers are needed for one gram of saffron.",
+    ] {
+        assert_eq!(cited(answer), [], "{answer}");
+    }
+}
