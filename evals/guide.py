@@ -76,11 +76,19 @@ def program_run(server, guide, file):
 
 def printed(server, guide, file):
     """Runs one program with nothing but the variables that a user sets: its output, and why it failed."""
+    output, _, why = ran(server, guide, file)
+    return output, why
+
+
+def ran(server, guide, file, made=None, given=()):
+    """The same, with the bytes of the file `made` that it has written; `given` are files beside it, by their names."""
     modules = Path(os.environ["ANTIPHON_EVALS_NODE_MODULES"])
     with tempfile.TemporaryDirectory(prefix="evals-") as scratch:
         # Node resolves imports from where a file is.
         program = shutil.copy(guide / file, scratch)
         os.symlink(modules, Path(scratch) / "node_modules")
+        for name, source in dict(given).items():
+            shutil.copy(source, Path(scratch) / name)
         interpreter = {".py": sys.executable, ".mjs": modules / ".bin" / "node", ".sh": "bash"}[Path(file).suffix]
         try:
             ended = subprocess.run(
@@ -88,11 +96,13 @@ def printed(server, guide, file):
                 capture_output=True, text=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return None, f"it still ran after {PROGRAM_PATIENCE} s"
+            return None, None, f"it still ran after {PROGRAM_PATIENCE} s"
+        written = Path(scratch) / made if made else None
+        data = written.read_bytes() if written and written.is_file() else None
     if ended.returncode != 0:
         last = next(reversed(ended.stderr.strip().splitlines()), "")
-        return None, f"exit code {ended.returncode}: {last[:200]}"
-    return ended.stdout, None
+        return None, None, f"exit code {ended.returncode}: {last[:200]}"
+    return ended.stdout, data, None
 
 
 def recipe_printed(file, output):

@@ -5,6 +5,7 @@ import re
 import struct
 import xml.etree.ElementTree as ElementTree
 import zlib
+from collections import Counter
 
 NAMED = dict(
     black="#000000", white="#ffffff", gray="#808080", silver="#c0c0c0", red="#ff0000", darkred="#8b0000",
@@ -87,6 +88,24 @@ def shapes(svg):
 
     look(root, "black")
     return found
+
+
+SHAPES = {"circle", "ellipse", "rect", "polygon", "polyline", "path", "line"}
+
+
+def count(svg):
+    """How many shapes a drawing has."""
+    return sum(element.tag.rpartition("}")[2] in SHAPES for element in ElementTree.fromstring(svg).iter())
+
+
+LEAST_OF_COLOUR = 0.005
+"""Of all pixels, below which a colour is not counted."""
+
+
+def colours(picture):
+    """How many colours a picture has, each on enough of it."""
+    counts = Counter(picture.at(x, y) for y in range(picture.height) for x in range(picture.width))
+    return sum(many >= LEAST_OF_COLOUR * picture.width * picture.height for many in counts.values())
 
 
 def alike(one, other):

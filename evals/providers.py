@@ -1,7 +1,12 @@
-"""Where a server of our own searches: the only file that knows the commands and keys of that."""
+"""Where a server of our own searches and fetches: the only file that knows the commands and keys of that."""
 
+import functools
+import http.server
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -50,3 +55,43 @@ class MediaWiki:
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
+
+
+REMOTE = "https://storage.googleapis.com/generativeai-downloads/data/"
+"""Where the guide's programs have their sounds from."""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+class Sounds:
+    """A folder on loopback in place of the guide's remote one."""
+
+    name = "media"
+
+    def __init__(self, folder):
+        pass
+
+    def prepare(self, antiphon, data, environment):
+        for bundle in ("whisper-base", "ppocr-v6-small", "efficientnet-lite0"):
+            subprocess.run([antiphon, "models", "pull", bundle], stdout=sys.stderr, env=environment, check=True)
+        self.folder = tempfile.mkdtemp(prefix="evals-")
+        self.server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(Quiet, directory=self.folder)
+        )
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        port = self.server.server_address[1]
+        self.config = (
+            f'[fetch]\nmedia = {{ networks = ["127.0.0.0/8"], ports = [{port}] }}\n'
+            f'rewrite = {{ "{REMOTE}" = "http://127.0.0.1:{port}/" }}\n'
+        )
+
+    def serve(self, name, file):
+        shutil.copy(file, Path(self.folder) / name)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        shutil.rmtree(self.folder)

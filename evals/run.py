@@ -9,14 +9,20 @@ import calls
 import drawing
 import frozen
 import guide
+import guide05
+import guide06
 import guide08
+import guide10
 import providers
 import schemas
 import search
 import sight
 from serving import ALIAS, Own, Running
 
-SUITES = {"calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide08": guide08, "drawing": drawing, "sight": sight}
+SUITES = {
+    "calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide05": guide05, "guide06": guide06,
+    "guide08": guide08, "guide10": guide10, "drawing": drawing, "sight": sight,
+}
 
 
 def served(options):

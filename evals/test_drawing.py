@@ -7,6 +7,7 @@ import zlib
 
 import drawing
 import frozen
+import guide06
 import looking
 
 CASES = frozen.read("drawing.json")
@@ -137,6 +138,15 @@ class Outcomes(unittest.TestCase):
         sheet = drawing.contact_sheet([right, failed])
         self.assertEqual((sheet.count("<figure>"), sheet.count("data:image/png")), (2, 1))
         self.assertIn("It was blank", sheet)
+
+    def test_the_guides_picture_is_judged_by_its_size_colours_and_shapes(self):
+        two, svg = png(1024, 1024, (200, 10, 10)), f"{GROUND}{TWO}</svg>"
+        self.assertEqual((looking.count(svg), looking.colours(looking.Picture.read(two))), (3, 2))
+        found = guide06.of_picture(two, svg)
+        self.assertEqual((found["picture"], found["size"], found["why"]), (True, True, "2 colours; 3 shapes"))
+        small = guide06.of_picture(png(8, 8, (1, 2, 3)), None)
+        self.assertEqual((small["size"], small["shapes"], small["why"]), (False, None, "8 × 8 pixels; 2 colours"))
+        self.assertFalse(guide06.of_picture(None, None)["picture"])
 
 
 if __name__ == "__main__":

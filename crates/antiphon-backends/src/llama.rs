@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use antiphon_dialect::{self as dialect, Conversation, Part, Segment};
 use antiphon_engine::{
-    Backend, BackendError, Call as FunctionCall, Calls, FinishReason, Message, ModelRequest, ModelStream,
+    Backend, BackendError, Call as FunctionCall, Calls, FOUND, FinishReason, Message, ModelRequest, ModelStream,
     PRINTED_NOTHING, Prepared, Schema, Tool, text_of,
 };
 use antiphon_worker::protocol::{self, Generate, Message as Said, Request, Sampling};
@@ -44,6 +44,8 @@ pub struct LlamaOptions {
     /// Said to the model after the results of functions, for models that would rather call
     /// again than use them. `{question}` in it stands for what the user asked.
     pub result_prompt: Option<String>,
+    /// Said in its place after what was searched for and read.
+    pub source_prompt: Option<String>,
     /// Whether an agent's model may answer with a code block in place of a call, as models that
     /// write code well but calls badly do.
     pub code_blocks: bool,
@@ -167,6 +169,9 @@ impl Llama {
                 result.text.push_str("\n\n");
                 let is_last = at + 1 == request.messages.len();
                 let prompt = match &request.messages[at] {
+                    Message::Result(result) if !request.is_agent && result.text.contains(FOUND) => {
+                        self.options.source_prompt.as_ref().unwrap_or(prompt)
+                    }
                     _ if !request.is_agent => prompt,
                     _ if is_last && request.calls == Calls::None => ANSWER_PROMPT,
                     Message::Result(result) if result.is_error && self.has_blocks(request) => FAILED_PROMPT,
@@ -415,7 +420,7 @@ mod tests {
             has_result(&[Message::user("Count"), Message::Result(CallResult { call_id, name, text, is_error })])
         };
         assert!(after("code_execution", "1\n", false));
-        assert!(!after("code_execution", PRINTED_NOTHING, false));
+        assert!(!after("code_execution", FOUND, PRINTED_NOTHING, false));
         assert!(!after("code_execution", "Traceback", true));
         assert!(!after("google_search", "1\n", false));
         assert!(!has_result(&[Message::user("1")]));

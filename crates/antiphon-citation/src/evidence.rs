@@ -54,6 +54,7 @@ struct Word {
     passive: bool,
     adjacent: bool,
     apart: bool,
+    placed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,8 +292,8 @@ impl Evidence {
             Kind::Opening if self.lower.contains(&term) => Role::Word,
             kind => role(kind, &token.term),
         };
-        let words::Token { negated, passive, adjacent, apart, .. } = *token;
-        Word { term, role, negated, passive, adjacent, apart }
+        let words::Token { negated, passive, adjacent, apart, placed, .. } = *token;
+        Word { term, role, negated, passive, adjacent, apart, placed }
     }
 
     /// `who` for `World Health Organization`, from every run of names.

@@ -226,7 +226,7 @@ impl Citer {
             return Vec::new();
         }
         let start = sentence.start + offset(&sentence.text, text);
-        let best = self.best(self.evidence.claim(text).as_ref());
+        let best = self.best(self.evidence.claim(vocabulary::without_attribution(text)).as_ref());
         best.into_iter().map(|source| Citation { start, end: start + text.len(), source }).collect()
     }
 

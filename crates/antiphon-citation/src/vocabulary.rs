@@ -292,6 +292,15 @@ pub(crate) fn is_function_word(word: &str) -> bool {
     WORDS.contains(word)
 }
 
+/// What a place or a day follows.
+pub(crate) fn is_place_word(word: &str) -> bool {
+    ["in", "at", "on", "near", "em", "no", "na", "nos", "nas", "num", "numa"].contains(&word)
+}
+
+pub(crate) fn is_article(word: &str) -> bool {
+    ["the", "a", "an", "o", "os", "as", "um", "uma"].contains(&word)
+}
+
 /// Whether this word turns round what follows it; in Portuguese, `no` does not.
 pub(crate) fn is_negator(word: &str, portuguese: bool) -> bool {
     static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| words(NEGATORS));
@@ -354,6 +363,46 @@ pub(crate) fn opposites(term: &str) -> &'static [String] {
 
 fn look_up<T: Copy>(table: &[(&str, T)], word: &str) -> Option<T> {
     table.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+}
+
+/// A sentence without its first words where these say no more than that sources say what follows: `According to the
+/// sources above, `. Only those that name nothing are left out.
+pub(crate) fn without_attribution(sentence: &str) -> &str {
+    const OPENINGS: [&str; 6] = ["according to ", "based on ", "as per ", "de acordo com ", "segundo ", "com base n"];
+    const SOURCES: [&str; 22] = [
+        "source",
+        "sources",
+        "information",
+        "text",
+        "texts",
+        "result",
+        "results",
+        "document",
+        "documents",
+        "article",
+        "articles",
+        "fonte",
+        "fontes",
+        "informacao",
+        "informacoes",
+        "texto",
+        "textos",
+        "resultado",
+        "resultados",
+        "documento",
+        "documentos",
+        "artigo",
+    ];
+    const LONGEST: usize = 80;
+    let Some((opening, rest)) = sentence.split_once(',').filter(|(opening, _)| opening.len() <= LONGEST) else {
+        return sentence;
+    };
+    let folded = crate::words::fold(opening);
+    let names = || opening.split_whitespace().skip(1).any(|word| word.contains(char::is_uppercase));
+    let numbers = || opening.contains(char::is_numeric);
+    let speaks = || folded.split(|next: char| !next.is_alphanumeric()).any(|word| SOURCES.contains(&word));
+    let opens = OPENINGS.iter().any(|known| folded.starts_with(known));
+    if opens && speaks() && !names() && !numbers() { rest.trim_start() } else { sentence }
 }
 
 /// Whether a sentence asks, greets, announces or speaks of the speaker, and so states nothing that a source could.

@@ -29,6 +29,8 @@ pub(crate) struct Token {
     pub(crate) adjacent: bool,
     /// Whether punctuation stands between this and the token before.
     pub(crate) apart: bool,
+    /// Whether `in`, `at` or `on` comes right before it: of a name, that it is no doer.
+    pub(crate) placed: bool,
 }
 
 enum Lexeme {
@@ -56,11 +58,13 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
     let mut apart = false;
     let mut first = true;
     let mut definite = false;
+    let mut placed = false;
     for (index, lexeme) in lexemes.iter().enumerate() {
         let (term, kind) = match lexeme {
             Lexeme::Break => {
                 adjacent = false;
                 apart = true;
+                placed = false;
                 continue;
             }
             Lexeme::Number(number) => (number.clone(), Kind::Number),
@@ -75,6 +79,7 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
                 }
                 if !acronym && vocabulary::is_negator(word, portuguese) {
                     negated = true;
+                    placed = false;
                     adjacent = false;
                     first = false;
                     continue;
@@ -85,6 +90,7 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
                     {
                         last.passive = true;
                     }
+                    placed = vocabulary::is_place_word(word) || placed && vocabulary::is_article(word);
                     definite = matches!(word.as_str(), "the" | "these" | "those" | "os" | "as" | "both" | "its");
                     adjacent = false;
                     first = false;
@@ -111,12 +117,13 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
         };
         // An adverb takes no negation: in `did not really win`, `win` is negated.
         let adverb = negated && (term.ends_with("mente") || term.ends_with("ly"));
-        tokens.push(Token { term, kind, negated: negated && !adverb, passive: false, adjacent, apart });
+        tokens.push(Token { term, kind, negated: negated && !adverb, passive: false, adjacent, apart, placed });
         negated &= adverb;
         adjacent = true;
         apart = false;
         first = false;
         definite = false;
+        placed = false;
     }
     // `Spain's Iniesta` and `Andrés Iniesta`: before a name, the capital is that of a name.
     for index in 1..tokens.len() {

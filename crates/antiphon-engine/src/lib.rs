@@ -50,6 +50,7 @@ pub use store::{
     Append, Claim, ClosedStep, Event, Fence, KeyRecord, NewInteraction, Outcome, PastStep, ProjectId, Store,
     StoreError, Stored, Trace,
 };
+pub use tell::FOUND;
 pub use tool::{
     Found, FoundIn, NoTools, OpenTool, Opened, PRINTED_NOTHING, ServerFunction, ToolCall, ToolError, ToolOutput,
     Toolbox, function_name,

@@ -18,7 +18,7 @@ pub struct Served {
     pub output_limit: u64,
     /// About how many tokens of one tool's result it is told, if it gets fewer than others.
     pub result_tokens: Option<usize>,
-    /// Whether it is told when to search, since it cannot decide that by itself.
+    /// Whether it is told when to search, since it cannot decide that by itself, and not told to mark its sources.
     pub is_guided: bool,
     pub backend: Arc<dyn Backend>,
     pub(crate) admission: Arc<Admission>,

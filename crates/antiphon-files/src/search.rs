@@ -17,6 +17,8 @@ pub struct Search {
     pub stores: Vec<String>,
     pub filter: Option<Filter>,
     pub text: String,
+    /// What the user asked; its words count as well. May be empty.
+    pub question: String,
     /// Passages at most.
     pub count: usize,
 }
@@ -58,8 +60,8 @@ impl Files {
     pub async fn search(&self, project: ProjectId, search: Search) -> Result<Vec<Passage>, Error> {
         let ids: Option<Vec<_>> = search.stores.iter().map(|name| Some(id_in(name, STORES)?.to_owned())).collect();
         let Some(collections) = ids else { return Err(Error::not_found("the file search store was not found")) };
-        let Search { filter, text, count, .. } = search;
-        let find = Find { collections, text, filter, count, budget: usize::MAX };
+        let Search { filter, text, question, count, .. } = search;
+        let find = Find { collections, text, question, filter, count, budget: usize::MAX };
         let found = self.corpus(project).await?.find_parts(find).await;
         let found = found.map_err(|error| corpus_error(error, &search.stores.join("`, `")))?;
         found.into_iter().map(passage).collect()

@@ -34,13 +34,16 @@ pub struct Entry {
     /// Said after the results of functions.
     #[serde(default)]
     pub result_prompt: Option<String>,
+    /// Said instead after what was searched for and read, which may be cited.
+    #[serde(default)]
+    pub source_prompt: Option<String>,
     /// Whether it writes programs better as code blocks than in calls.
     #[serde(default)]
     pub code_blocks: bool,
     /// About how many tokens of one tool's result it is told; reading is slow on a CPU.
     #[serde(default)]
     pub result_tokens: Option<usize>,
-    /// Whether it is told when to search, since it cannot decide that by itself.
+    /// Whether it is told when to search, since it cannot decide that by itself, and not told to mark its sources.
     #[serde(default)]
     pub guided: bool,
     /// Used where a request's `generation_config` is silent.

@@ -247,6 +247,7 @@ impl Provider for Corpus {
         let find = Find {
             collections: vec![FOLDERS.to_owned()],
             text: query.text().to_owned(),
+            question: query.question().to_owned(),
             filter: None,
             count: query.count(),
             budget: query.budget(),

@@ -114,6 +114,7 @@ impl Provider for MediaWiki {
         let Some(service) = self.service(query.language()) else { return Ok(Vec::new()) };
         let mut found = find(service, query.text(), query.count()).await?;
         let terms = words::terms(query.text());
+        let wanted = words::terms_with(&terms, query.question());
         if found.search.is_empty() && terms.len() > 1 {
             // The wiki wants every word of a question on the page.
             found = find(service, &terms.join(" OR "), query.count()).await?;
@@ -130,7 +131,7 @@ impl Provider for MediaWiki {
         let hits = found.search.iter().filter_map(|page| {
             let (url, introduction) = introductions.get(&page.pageid)?;
             let text = match whole.get(&page.pageid) {
-                Some(article) => answering(article, &terms, most),
+                Some(article) => answering(article, &wanted, most),
                 None if !introduction.is_empty() => introduction.clone(),
                 None => html::snippet(&page.snippet),
             };

@@ -28,6 +28,7 @@ pub trait Provider: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     text: String,
+    question: String,
     language: Option<String>,
     count: usize,
     budget: usize,
@@ -36,7 +37,20 @@ pub struct Query {
 impl Query {
     /// For five hits in any language, of 2,000 tokens; the text is cut at 400 characters.
     pub fn new(text: &str) -> Self {
-        Self { text: plain::line(text, MOST_QUERY_CHARACTERS), language: None, count: 5, budget: 2000 }
+        Self {
+            text: plain::line(text, MOST_QUERY_CHARACTERS),
+            question: String::new(),
+            language: None,
+            count: 5,
+            budget: 2000,
+        }
+    }
+
+    /// For whose sake it is made, as the user said it; cut at 400 characters. What is shown of a page is chosen by these words, too, since small models search for what they believe the answer to be. No
+    /// service is told them.
+    #[must_use]
+    pub fn to_answer(self, question: &str) -> Self {
+        Self { question: plain::line(question, MOST_QUERY_CHARACTERS), ..self }
     }
 
     /// As `en` or `pt-BR`; what is no such tag is no wish.
@@ -64,6 +78,11 @@ impl Query {
 
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// By whose words the passages are chosen beside those of the query; may be empty.
+    pub fn question(&self) -> &str {
+        &self.question
     }
 
     pub fn language(&self) -> Option<&str> {

@@ -39,6 +39,17 @@ pub(crate) fn terms(text: &str) -> Vec<String> {
     terms
 }
 
+/// The words of a query and of the question that it is to answer, those of the query first.
+pub(crate) fn terms_with(query: &[String], question: &str) -> Vec<String> {
+    let mut terms = query.to_vec();
+    for term in self::terms(question) {
+        if terms.len() < MOST_TERMS && !terms.contains(&term) {
+            terms.push(term);
+        }
+    }
+    terms
+}
+
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric() && !is_mark(c)).filter_map(|word| {
         let folded: String = word.chars().flat_map(char::to_lowercase).filter_map(folded).collect();

@@ -62,6 +62,7 @@ impl ServerFunction for Stores {
                 stores: self.names.clone(),
                 filter: self.filter.clone(),
                 text: query.to_owned(),
+                question: queries::question(&call).to_owned(),
                 count: self.count,
             };
             self.files.search(call.project, search)

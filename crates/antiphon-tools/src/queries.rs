@@ -31,3 +31,11 @@ pub(crate) fn of(call: &ToolCall) -> Vec<&str> {
     let queries = call.arguments.get("queries").and_then(Value::as_array).into_iter().flatten();
     queries.filter_map(Value::as_str).filter(|query| seen.insert(*query)).collect()
 }
+
+/// Of what the user has said, as much of the end as a question is long, in bytes.
+const LONGEST_QUESTION: usize = 400;
+
+/// For whose sake a call is made: what the user said last.
+pub(crate) fn question(call: &ToolCall) -> &str {
+    &call.said[call.said.ceil_char_boundary(call.said.len().saturating_sub(LONGEST_QUESTION))..]
+}

@@ -47,7 +47,8 @@ impl ServerFunction for Search {
         let result = json!([{"search_suggestions": suggestions(queries.iter().copied())}]);
         let searches = queries.len() as u64;
         let budget = call.result_tokens.saturating_sub(TOKENS_OF_INSTRUCTION) / queries.len().max(1);
-        let found = join_all(queries.iter().map(|query| self.search(query, budget))).await;
+        let question = queries::question(&call);
+        let found = join_all(queries.iter().map(|query| self.search(query, question, budget))).await;
         let failed = found.iter().all(Result::is_err);
         if let Some(error) = found.iter().find_map(|found| found.as_ref().err()).filter(|_| failed) {
             let text = format!("The search failed: {error}. Say that you could not search.");
@@ -65,9 +66,10 @@ impl Search {
     ///
     /// # Errors
     /// When none found anything and one failed.
-    async fn search(&self, query: &str, budget: usize) -> Result<Vec<Hit>, SearchError> {
+    async fn search(&self, query: &str, question: &str, budget: usize) -> Result<Vec<Hit>, SearchError> {
         let count = (budget / LEAST_OF_SOURCE).clamp(1, MOST_SOURCES);
-        let mut query = Query::new(query).of(count).within(budget.saturating_sub(count * TOKENS_OF_HEAD));
+        let mut query =
+            Query::new(query).to_answer(question).of(count).within(budget.saturating_sub(count * TOKENS_OF_HEAD));
         if let Some(language) = &self.language {
             query = query.in_language(language);
         }

@@ -360,6 +360,7 @@ fn local_model(
         system_prompt: entry.map(|entry| entry.system_prompt.clone()),
         code_blocks: entry.is_some_and(|entry| entry.code_blocks),
         result_prompt: entry.and_then(|entry| entry.result_prompt.clone()),
+        source_prompt: entry.and_then(|entry| entry.source_prompt.clone()),
         today: || jiff::Zoned::now().date().to_string(),
     })
     .map_err(|error| Failed::new(format!("model `{name}`: {error}")))?;

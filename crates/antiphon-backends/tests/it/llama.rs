@@ -32,6 +32,7 @@ fn llama(arguments: &[&str]) -> Llama {
         system_prompt: None,
         code_blocks: false,
         result_prompt: Some("Use it.".to_owned()),
+        source_prompt: None,
         today: || "2026-06-09".to_owned(),
     })
     .unwrap()
@@ -284,6 +285,7 @@ async fn a_worker_that_is_not_there_is_said_aloud() {
         system_prompt: None,
         code_blocks: false,
         result_prompt: Some("Use it.".to_owned()),
+        source_prompt: None,
         today: || "2026-06-09".to_owned(),
     })
     .unwrap();

@@ -107,7 +107,9 @@ impl Anchor<'_> {
             let row = |place: usize, direction: isize| {
                 let longest = if role == Role::Name { LONGEST_ROW } else { 1 };
                 let further = successors(Some(place), move |place| self.neighbour(*place, direction)).skip(1);
-                further.take(longest).take_while(|place| self.unit[*place].role == role)
+                // `Born in Porto and buried in Lisbon`: before a word, a place has not done what the word says.
+                let may_do = move |place: &usize| direction > 0 || !self.is_place(*place);
+                further.take(longest).take_while(move |place| self.unit[*place].role == role && may_do(place))
             };
             let among_names = role == Role::Name && term.role == Role::Name;
             let mut other = false;
@@ -206,7 +208,7 @@ impl Anchor<'_> {
                 });
                 neighbour.is_some_and(|word| {
                     let mut places = self.places(word).filter_map(|place| self.neighbour(place, -offset));
-                    places.any(|place| self.is_other_name(place))
+                    places.any(|place| self.is_other_name(place) && !(offset > 0 && self.is_place(place)))
                 })
             })
         })
@@ -248,6 +250,15 @@ impl Anchor<'_> {
                 before(*other) && !after(*other) && after(*doer) && !before(*doer)
             })
         })
+    }
+
+    /// Whether this is in a run of names that `in`, `at` or `on` comes before.
+    fn is_place(&self, place: usize) -> bool {
+        let mut start = place;
+        while start > 0 && self.unit[start].adjacent && self.unit[start - 1].role == Role::Name {
+            start -= 1;
+        }
+        self.unit[place].role == Role::Name && self.unit[start].placed
     }
 
     /// Whether there is a name here that the claim does not have, nor any other of its run.

@@ -518,3 +518,49 @@ fn only_so_many_sources_are_taken() {
     let found: Vec<_> = cited.citations.iter().map(|found| (found.start, found.end, found.source)).collect();
     assert_eq!((found, citer.dropped()), (vec![(0, 26, 63)], 1));
 }
+
+#[test]
+fn a_place_before_a_word_has_not_done_what_the_word_says() {
+    let lake = "The lake is formed by a dam on the Molonglo River and was filled in 1964. Parliament met in Melbourne and \
+                moved in 1927. The cup was played for in Munich and won in 1974 by Anna Berg.";
+    let cited = |answer: &str| {
+        let mut citer = Citer::new([source(1, "Canberra", lake)]);
+        let mut found = citer.push(answer).citations;
+        found.extend(citer.finish().citations);
+        !found.is_empty()
+    };
+    for answer in ["The lake of Canberra was filled in 1964.", "Anna Berg won the cup in 1974."] {
+        assert!(cited(answer), "{answer}");
+    }
+    for answer in [
+        "The lake of Canberra was filled in 1927.",
+        "The cup of Canberra was played for in Berlin and won in 1974.",
+        "The lake of Canberra was formed on the Murray River.",
+    ] {
+        assert!(!cited(answer), "{answer}");
+    }
+}
+
+#[test]
+fn that_sources_say_it_is_no_part_of_what_is_said() {
+    let flowers = "Each flower has three red stigmas. About 150 flowers are needed for a single gram of the spice.";
+    let cited = |answer: &str| {
+        let mut citer = Citer::new([source(1, "Saffron", flowers)]);
+        let mut found = citer.push(answer).citations;
+        found.extend(citer.finish().citations);
+        found.into_iter().map(|found| (found.start, found.end)).collect::<Vec<_>>()
+    };
+    for answer in [
+        "According to the information provided, about 150 flowers are needed for one gram of saffron.",
+        "Based on the search results above, about 150 flowers are needed for one gram of saffron.",
+    ] {
+        assert_eq!(cited(answer), [(0, answer.len())], "{answer}");
+    }
+    for answer in [
+        "According to Anna Berg's text, about 150 flowers are needed for one gram of saffron.",
+        "According to 12 of the sources, about 150 flowers are needed for one gram of saffron.",
+        "According to the information provided, about 160 flowers are needed for one gram of saffron.",
+    ] {
+        assert_eq!(cited(answer), [], "{answer}");
+    }
+}

@@ -197,7 +197,10 @@ impl Run {
         if output.sources.len() < found && output.text.is_empty() {
             output.text = "What was found was given above already.".to_owned();
         }
-        let told = tell(&output, work.sources.next_number(), work.limits.result_tokens, work.base.answer.is_none());
+        // A model that cannot be trusted to search by itself marks what it has not read. What it says is cited where
+        // a source bears it out.
+        let marks = work.base.answer.is_none() && !work.served.is_guided;
+        let told = tell(&output, work.sources.next_number(), work.limits.result_tokens, marks);
         work.sources.add(&told);
         let made = format!("{} {} {}", call.function, Value::Object(call.arguments.clone()), told.told);
         if !reads(&work.tools, call) && !output.is_error && !work.repeated.contains_key(&made) {

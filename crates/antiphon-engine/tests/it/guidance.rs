@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use antiphon_backends::{Script, Scripted};
-use antiphon_engine::{Backend, BackendError, Calls, ModelRequest, ModelStream, Prepared, Served};
+use antiphon_engine::{Backend, BackendError, Calls, Message, ModelRequest, ModelStream, Prepared, Served};
 use antiphon_testkit::FixedTools;
 use antiphon_wire::Status;
 use async_trait::async_trait;
@@ -30,10 +30,10 @@ when = "not there"
 calls = [{ name = "google_search", arguments = { queries = ["final"] } }]
 "#;
 
-/// A scripted model, and what each of its turns might do.
+/// A scripted model, and of each of its turns what it might do and whether it was told to mark its sources.
 struct Watched {
     model: Scripted,
-    calls: Arc<Mutex<Vec<Calls>>>,
+    calls: Arc<Mutex<Vec<(Calls, bool)>>>,
 }
 
 #[async_trait]
@@ -55,12 +55,13 @@ impl Backend for Watched {
     }
 
     async fn generate(&self, request: ModelRequest, prepared: Prepared) -> Result<ModelStream, BackendError> {
-        self.calls.lock().unwrap().push(request.calls);
+        let marks = |message: &Message| matches!(message, Message::Result(result) if result.text.contains('⟦'));
+        self.calls.lock().unwrap().push((request.calls, request.messages.iter().any(marks)));
         self.model.generate(request, prepared).await
     }
 }
 
-async fn turns(question: &str, kinds: &[&str], is_guided: bool) -> Vec<Calls> {
+async fn turns(question: &str, kinds: &[&str], is_guided: bool) -> Vec<(Calls, bool)> {
     let calls = Arc::default();
     let model = Scripted::new(Script::parse(SCRIPT).unwrap()).unwrap();
     let mut served = Served::new("scripted", Arc::new(Watched { model, calls: Arc::clone(&calls) }), 1000, 4);
@@ -74,15 +75,14 @@ async fn turns(question: &str, kinds: &[&str], is_guided: bool) -> Vec<Calls> {
 
 #[tokio::test(start_paused = true)]
 async fn it_searches_first_and_answers_when_it_has_found_something() {
-    assert_eq!(turns("Who won?", &["google_search"], true).await, [Calls::Required, Calls::None]);
-    assert_eq!(
-        turns("What is there?", &["google_search"], true).await,
-        [Calls::Required, Calls::Required, Calls::None]
-    );
+    let (search, answer) = ((Calls::Required, false), (Calls::None, false));
+    assert_eq!(turns("Who won?", &["google_search"], true).await, [search, answer]);
+    assert_eq!(turns("What is there?", &["google_search"], true).await, [search, search, answer]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_decide_by_themselves_and_so_does_it_with_other_tools() {
-    assert_eq!(turns("Who won?", &["google_search"], false).await, [Calls::Allowed, Calls::Allowed]);
-    assert_eq!(turns("Who won?", &["google_search", "url_context"], true).await, [Calls::Allowed, Calls::Allowed]);
+async fn others_decide_by_themselves_and_mark_their_sources_and_so_does_it_search_with_other_tools() {
+    let turn = |marks| (Calls::Allowed, marks);
+    assert_eq!(turns("Who won?", &["google_search"], false).await, [turn(false), turn(true)]);
+    assert_eq!(turns("Who won?", &["google_search", "url_context"], true).await, [turn(false), turn(false)]);
 }

@@ -29,6 +29,9 @@ const LEAST_OF_DOCUMENT: usize = 600;
 pub struct Find {
     pub collections: Vec<String>,
     pub text: String,
+    /// What the user asked, if more is known of it than the text: among parts that have only some of its words, and
+    /// of a long part, these count as well. May be empty.
+    pub question: String,
     /// Only among the documents that it chooses.
     pub filter: Option<Filter>,
     /// How many documents, from 1 to 20.
@@ -96,8 +99,9 @@ pub(super) fn find(connection: &Connection, find: &Find) -> Result<Vec<Found>> {
     let count = find.count.clamp(1, MOST_FOUND);
     let mut candidates = Vec::new();
     let mut best = Vec::new();
-    for operator in [Operator::All, Operator::Any] {
-        let expression = words::match_expression(&terms, operator);
+    let wanted = words::terms_with(&terms, &find.question);
+    for (operator, terms) in [(Operator::All, &terms), (Operator::Any, &wanted)] {
+        let expression = words::match_expression(terms, operator);
         let matching = matching(connection, &ids, chosen.as_deref(), &expression)?;
         for (_, part) in &matching {
             if best.len() < passage::MOST_EXCERPTS && !best.contains(part) {
@@ -110,7 +114,7 @@ pub(super) fn find(connection: &Connection, find: &Find) -> Result<Vec<Found>> {
         }
     }
     let mut left = find.budget.saturating_mul(CHARACTERS_PER_TOKEN);
-    let shown = Shown { connection, collections: &collections, terms: &terms };
+    let shown = Shown { connection, collections: &collections, terms: &wanted };
     if left < LEAST_FOR_PARTS {
         let excerpts: Vec<_> = best.into_iter().zip(passage::rooms(left)).collect();
         let has_any =
@@ -141,8 +145,9 @@ pub(super) fn find_parts(connection: &Connection, find: &Find) -> Result<Vec<Fou
     let ids = ids.join(",");
     let chosen = find.filter.as_ref().map(|filter| chosen(connection, &ids, filter)).transpose()?;
     let mut best: Vec<i64> = Vec::new();
-    for operator in [Operator::All, Operator::Any] {
-        let expression = words::match_expression(&terms, operator);
+    let wanted = words::terms_with(&terms, &find.question);
+    for (operator, terms) in [(Operator::All, &terms), (Operator::Any, &wanted)] {
+        let expression = words::match_expression(terms, operator);
         for (_, part) in matching(connection, &ids, chosen.as_deref(), &expression)? {
             if best.len() < find.count && !best.contains(&part) {
                 best.push(part);

@@ -189,6 +189,7 @@ async fn a_plugged_extractor_reads_other_files() {
     let find = antiphon_search::Find {
         collections: vec![String::new()],
         text: "lynx".to_owned(),
+        question: String::new(),
         filter: None,
         count: 1,
         budget: 2000,
@@ -247,6 +248,7 @@ proptest! {
             let find = antiphon_search::Find {
                 collections: vec![String::new()],
                 text: "where is the needle".to_owned(),
+                question: String::new(),
                 filter: None,
                 count: 3,
                 budget,

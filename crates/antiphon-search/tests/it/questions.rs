@@ -80,6 +80,7 @@ async fn most_questions_find_their_paragraph_first() {
         let find = Find {
             collections: vec!["paragraphs".to_owned()],
             text: question.to_owned(),
+            question: String::new(),
             filter: None,
             count: 1,
             budget: 1000,

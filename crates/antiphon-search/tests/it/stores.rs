@@ -28,6 +28,7 @@ async fn names(corpus: &Corpus, collections: &[&str], text: &str, filter: Option
     let find = Find {
         collections: collections.iter().map(|name| (*name).to_owned()).collect(),
         text: text.to_owned(),
+        question: String::new(),
         filter: filter.map(|filter| Filter::parse(filter).unwrap()),
         count: 10,
         budget: 2000,
@@ -149,6 +150,7 @@ async fn the_best_parts_are_found_whatever_documents_they_are_of() {
         let find = Find {
             collections: collections.iter().map(|name| (*name).to_owned()).collect(),
             text: "swan heron".to_owned(),
+            question: String::new(),
             filter: None,
             count,
             budget: 0,
@@ -162,6 +164,32 @@ async fn the_best_parts_are_found_whatever_documents_they_are_of() {
     check(&["one", "two"], 5, &[("pages", Some(4)), ("pages", Some(2)), ("plain", None)]).await;
     check(&["one", "two"], 1, &[("pages", Some(4))]).await;
     check(&[], 5, &[]).await;
+}
+
+#[tokio::test]
+async fn the_words_of_the_question_choose_what_is_shown() {
+    let (_folder, corpus) = corpus().await;
+    let other = "It is said to be a bird of the marshes and of the rivers. ".repeat(8);
+    let text = format!("The heron came on a day in December. {other}The heron left the lake in May.");
+    corpus.put("one", document("heron", &text)).await.unwrap();
+    corpus.put("one", document("swan", "The swan left the lake in June.")).await.unwrap();
+    let found = async |question: &str| {
+        let find = Find {
+            collections: vec!["one".to_owned()],
+            text: "heron December".to_owned(),
+            question: question.to_owned(),
+            filter: None,
+            count: 5,
+            budget: 100,
+        };
+        let found = corpus.find(find).await.unwrap();
+        found.into_iter().map(|found| found.hit.text).collect::<Vec<_>>()
+    };
+    let without = found("").await;
+    assert!(without.len() == 1 && without[0].starts_with("The heron came"), "{without:?}");
+    let with = found("When did the birds leave: in which month was that of the heron on the lake?").await;
+    assert!(with[0].contains("left the lake in May"), "{with:?}");
+    assert_eq!(with[1], "The swan left the lake in June.");
 }
 
 #[tokio::test]

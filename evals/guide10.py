@@ -1,0 +1,85 @@
+"""Managed agents as the guide has them: its programs `10_1` as they are printed, many times, and what is left behind in
+the environment that each of them names.
+"""
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import judging
+from guide import SUFFIXES, printed, text_of
+
+PROGRAM, FILE = "10_1", "fibonacci.txt"
+COUNT = 20
+COLUMNS = ("completed", "file", "shown")
+
+
+def run(server, model, options):
+    guide = os.environ.get("ANTIPHON_GUIDE")
+    if not guide:
+        print("SKIPPED the guide's programs: ANTIPHON_GUIDE names no folder")
+        return {"runs": [], "broken": []}
+    outcomes = []
+    for file in (PROGRAM + suffix for suffix in SUFFIXES):
+        for _ in range(options.repeats):
+            if options.only and file not in options.only:
+                continue
+            began = time.perf_counter()
+            try:
+                found = program_run(server, Path(guide), file)
+            except Exception as error:
+                found = outcome(why=judging.refusal(error)[1])
+            outcomes.append({"group": file, "seconds": round(time.perf_counter() - began, 1)} | found)
+            print(f"{file}: {outcomes[-1]['seconds']} s: {found['why'] or 'as it should be'}", flush=True)
+    print(f"\n{'':<9}{'of':>3}" + "".join(f"{column:>10}" for column in COLUMNS))
+    for group in dict.fromkeys(found["group"] for found in outcomes):
+        counted = [found for found in outcomes if found["group"] == group]
+        print(f"{group:<9}{len(counted):>3}" + "".join(f"{sum(found[column] for found in counted):>10}" for column in COLUMNS))
+    return {"runs": outcomes, "broken": []}
+
+
+def outcome(why, completed=False, file=False, shown=False):
+    return {"completed": completed, "file": file, "shown": shown, "why": why}
+
+
+def program_run(server, guide, file):
+    output, why = printed(server, guide, file)
+    if why:
+        return outcome(why)
+    if file.endswith(".sh"):
+        interaction = json.loads(output[output.index("{") :])
+        environment, answer = interaction.get("environment_id"), "".join(text_of(interaction))
+        completed = interaction.get("status") == "completed"
+    else:
+        head, _, answer = output.partition("\n")
+        environment, completed = head.removeprefix("Environment: "), bool(answer.strip())
+    try:
+        data = server.client.environments.files.download(environment=environment, path=FILE)
+        written = bytes(data).decode(errors="replace")
+    except Exception as error:
+        return outcome(f"no {FILE}: {judging.refusal(error)[1]}; {answer[:160]!r}", completed=completed, shown=shows(answer))
+    faults = [
+        not completed and "it did not complete",
+        not shows(written, alone=True) and f"the file holds {written[:120]!r}",
+        not shows(answer) and f"the answer is {answer[:160]!r}",
+    ]
+    return outcome("; ".join(fault for fault in faults if fault) or None, completed, not faults[1], not faults[2])
+
+
+def fibonacci(first, second):
+    numbers = [first, second]
+    while len(numbers) < COUNT:
+        numbers.append(numbers[-2] + numbers[-1])
+    return numbers
+
+
+def shows(text, alone=False):
+    """Whether a text has the first 20 numbers in their order, from 0 or from 1, and if `alone` no others."""
+    found = [int(number) for number in re.findall(r"\d+", text)]
+    for wanted in (fibonacci(0, 1), fibonacci(1, 1)):
+        starts = [0] if alone else range(max(0, len(found) - COUNT) + 1)
+        if any(found[at : at + COUNT] == wanted for at in starts) and (not alone or len(found) == COUNT):
+            return True
+    return False
