@@ -46,7 +46,9 @@ pub(crate) fn use_helper(path: &str) {
 }
 
 pub(crate) fn helper() -> &'static Path {
-    HELPER.get_or_init(|| env!("CARGO_BIN_EXE_antiphon-sandbox-init").into())
+    // Where the runner says that it is now, else where Cargo built it.
+    let moved = || std::env::var_os("NEXTEST_BIN_EXE_antiphon-sandbox-init").map(PathBuf::from);
+    HELPER.get_or_init(|| moved().unwrap_or_else(|| env!("CARGO_BIN_EXE_antiphon-sandbox-init").into()))
 }
 
 /// Runs one trial of this executable as an ordinary user, who may not be able to pass to where it and the helper are.

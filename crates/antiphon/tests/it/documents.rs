@@ -1,15 +1,15 @@
 //! The executable's own reader of documents.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon_documents::confined::Program;
 use antiphon_documents::{Fault, Kind, Options, Reader};
 
+use crate::server::executable;
+
 #[tokio::test]
 async fn a_document_is_read_by_the_executable_in_a_process_of_its_own() {
-    let executable = PathBuf::from(env!("CARGO_BIN_EXE_antiphon"));
-    let reader = Reader::new(Program { executable, arguments: vec!["read-document".to_owned()] });
+    let reader = Reader::new(Program { executable: executable(), arguments: vec!["read-document".to_owned()] });
     let reader = reader.within(Duration::from_secs(60));
     let document = reader.read(&b"a;b\n1;2\n"[..], Some("text/csv"), &Options::default()).await.unwrap();
     assert_eq!((document.kind, document.parts[0].text.as_str()), (Kind::Csv, "| a | b |\n|---|---|\n| 1 | 2 |"));

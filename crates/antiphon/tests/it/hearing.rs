@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use antiphon_hearing::{Checked, Claim, Extent, Listener, Options, Unheard};
 
+use crate::server::executable;
+
 fn listener() -> Listener {
-    Listener { executable: env!("CARGO_BIN_EXE_antiphon").into(), arguments: vec!["hear".to_owned()] }
+    Listener { executable: executable(), arguments: vec!["hear".to_owned()] }
 }
 
 fn telephone() -> Claim {

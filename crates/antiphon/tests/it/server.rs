@@ -10,8 +10,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use antiphon_wire::SseDecoder;
 use serde_json::Value;
 
+/// The executable: where the runner says that it is now, else where Cargo built it.
+pub(crate) fn executable() -> PathBuf {
+    let moved = std::env::var_os("NEXTEST_BIN_EXE_antiphon");
+    moved.map_or_else(|| env!("CARGO_BIN_EXE_antiphon").into(), PathBuf::from)
+}
+
 pub(crate) fn antiphon() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_antiphon"))
+    Command::new(executable())
 }
 
 /// The example of this package that Cargo builds beside the tests.
