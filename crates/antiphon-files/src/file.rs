@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_engine::{ProjectId, wire_time};
-use antiphon_wire::{Code, Error, File, ImportFile, Operation};
+use antiphon_wire::{Error, File, ImportFile, Operation};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};

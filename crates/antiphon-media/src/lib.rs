@@ -30,9 +30,9 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cache::Cache;
-use crate::source::unreadable;
 pub use crate::picture::Eyes;
 pub use crate::sound::Ears;
+use crate::source::unreadable;
 
 /// What an operator decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,9 +166,7 @@ impl Senses {
                 let documents = &self.means.documents;
                 let read = document::read(documents, medium).await?;
                 match &self.means.eyes {
-                    Some(eyes) if !read.scanned.is_empty() => {
-                        document::look(documents, eyes, medium, read).await?
-                    }
+                    Some(eyes) if !read.scanned.is_empty() => document::look(documents, eyes, medium, read).await?,
                     Some(_) | None => read.derived,
                 }
             }

@@ -19,9 +19,8 @@ pub(crate) fn source(data: &Data) -> impl AsyncRead + Send + Unpin + use<> {
     let data = data.clone();
     tokio::task::spawn_blocking(move || {
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        let given = data.each_piece(|piece| {
-            pieces.blocking_send(Ok(bytes::Bytes::copy_from_slice(piece))).map_err(gone)
-        });
+        let given =
+            data.each_piece(|piece| pieces.blocking_send(Ok(bytes::Bytes::copy_from_slice(piece))).map_err(gone));
         if let Err(error) = given {
             // Where nobody listens any more, nobody misses it.
             let _ = pieces.blocking_send(Err(error));

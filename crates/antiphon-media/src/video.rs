@@ -15,9 +15,9 @@ use antiphon_video::{Broken, Container, Decoder, Film, MOST_FRAMES, Moments, SUP
 use antiphon_wire::{Code, Error, Processing, Resolution, VideoLayer};
 use tracing::error;
 
-use crate::{Means, head};
 use crate::picture::Eyes;
 use crate::sound::{Ears, extent};
+use crate::{Means, head};
 
 /// Of the part of a video whose frames are looked at.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -170,12 +170,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What there is of what is to be read, when it is enough. It is looked at at `which` of its moments.
-    async fn find(
-        &self,
-        film: Option<&Film>,
-        medium: &Medium,
-        which: fn(Moments) -> Moments,
-    ) -> Result<Found, Error> {
+    async fn find(&self, film: Option<&Film>, medium: &Medium, which: fn(Moments) -> Moments) -> Result<Found, Error> {
         let view = match (film, self.eyes) {
             (Some(film), Some(_)) => glance(film, medium, which).await?,
             (Some(_) | None, _) => None,

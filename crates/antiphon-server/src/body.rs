@@ -49,13 +49,12 @@ impl BodyGate {
         self.most().div_ceil(3) * 4
     }
 
-    /// Takes the memory of a body whose media are not in memory; less is needed, and nobody knows
+    /// Takes the memory of a body of at most this `length`, if that is known, whose media are not in memory; less is needed, and nobody knows
     /// how much.
     ///
     /// # Errors
     /// As [`BodyGate::reserve`].
-    pub(crate) async fn reserve_encoded(&self, body: &Body) -> Result<SemaphorePermit<'_>, Error> {
-        let length = body.size_hint().upper();
+    pub(crate) async fn reserve_encoded(&self, length: Option<u64>) -> Result<SemaphorePermit<'_>, Error> {
         if length.is_some_and(|length| length > self.most_encoded() as u64) {
             return Err(self.too_large());
         }

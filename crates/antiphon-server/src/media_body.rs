@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use antiphon_files::{Files, Spool};
 use antiphon_wire::{Code, CreateInteraction, Error, Kept, MOST_IN_MEMORY, not_base64};
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::EXPECT;
 use base64::Engine as _;
@@ -56,7 +57,7 @@ impl FromRequest<Server> for InteractionBody {
 
 /// Short bodies are read at once; of long ones a thread takes the media out.
 async fn receive(body: &mut axum::body::Body, server: &Server) -> Result<CreateInteraction, Error> {
-    let _permit = server.bodies.reserve_encoded(body).await?;
+    let _permit = server.bodies.reserve_encoded(body.size_hint().upper()).await?;
     let mut start = Vec::new();
     while start.len() <= PARSED_AT_ONCE {
         match next_chunk(body).await? {
@@ -108,7 +109,10 @@ struct Scanner<S> {
 enum Place {
     Between,
     /// In a string; whether the next byte is escaped, and what is known of the name that it is.
-    Text { escaped: bool, name: Option<Vec<u8>> },
+    Text {
+        escaped: bool,
+        name: Option<Vec<u8>>,
+    },
     /// In the data of a medium.
     Medium(Medium),
     /// Too deep for any medium.

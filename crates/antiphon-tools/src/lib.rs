@@ -35,8 +35,6 @@ use antiphon_wire::{
     AGENTS, CreateInteraction, EnvironmentChoice, EnvironmentId, Error, RESEARCHERS, Tool, ToolSearch,
 };
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tracing::warn;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use antiphon_engine::{Append, Store as _, StoreError};
 use antiphon_store::{SqliteStore, StoreOptions};
-use antiphon_testkit::sample::{answer, delta, id, outcome, turn};
 use antiphon_testkit::KeptBytes;
+use antiphon_testkit::sample::{answer, delta, id, outcome, turn};
 use antiphon_wire::{Content, MediaContent, Status, Step, TextContent};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

@@ -34,7 +34,7 @@ async fn a_sound_is_checked_and_a_fault_is_told_with_its_field() {
 async fn without_its_networks_listening_is_what_is_broken() {
     let heard = listener()
         .listen(
-            &[0xff; 8_000],
+            &[0xff; 8_000][..],
             telephone(),
             Extent::default(),
             PathBuf::from("/nowhere"),
@@ -52,7 +52,7 @@ async fn without_its_networks_listening_is_what_is_broken() {
 async fn a_process_that_dies_or_says_something_else_costs_no_more_than_its_sound() {
     let shell =
         |script: &str| Listener { executable: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script.to_owned()] };
-    let check = async |script| shell(script).check(&[0; 100], telephone(), Extent::default()).await.unwrap_err();
+    let check = async |script| shell(script).check(&[0; 100][..], telephone(), Extent::default()).await.unwrap_err();
     let killed = check("kill -KILL $$").await;
     assert_eq!(killed.to_string(), "audio could not be processed within limits");
     assert!(matches!(check("exit 1").await, Unheard::Broken(_)));

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_sandbox::Host;
@@ -23,7 +22,7 @@ async fn film(ffmpeg: &str) -> Film {
         arguments: vec!["decode-video".to_owned(), "--".to_owned()],
         ffmpeg: ffmpeg.into(),
     };
-    Film::new(decoder, Container::Avi, Arc::from(b"RIFF".as_slice())).await.unwrap()
+    Film::new(decoder, Container::Avi, |file| file.write_all(b"RIFF")).await.unwrap()
 }
 
 #[test]
@@ -75,7 +74,7 @@ async fn a_call_that_nobody_waits_for_ends_its_process() {
         arguments: vec!["-c".to_owned(), format!("(sleep 1000; true) > {}", pipe.display())],
         ffmpeg: "/nowhere".into(),
     };
-    let film = Film::new(decoder, Container::Avi, Arc::from(b"RIFF".as_slice())).await.unwrap();
+    let film = Film::new(decoder, Container::Avi, |file| file.write_all(b"RIFF")).await.unwrap();
     let call = film.sound(Duration::ZERO, Duration::from_secs(1));
     let reader = tokio::task::spawn_blocking(move || {
         use std::io::Read as _;
