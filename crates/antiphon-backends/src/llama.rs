@@ -420,7 +420,7 @@ mod tests {
             has_result(&[Message::user("Count"), Message::Result(CallResult { call_id, name, text, is_error })])
         };
         assert!(after("code_execution", "1\n", false));
-        assert!(!after("code_execution", FOUND, PRINTED_NOTHING, false));
+        assert!(!after("code_execution", PRINTED_NOTHING, false));
         assert!(!after("code_execution", "Traceback", true));
         assert!(!after("google_search", "1\n", false));
         assert!(!has_result(&[Message::user("1")]));

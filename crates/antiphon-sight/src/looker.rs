@@ -176,7 +176,7 @@ mod tests {
         let expected = "look --reading /nowhere --resolution high --type=image/png ";
         assert_eq!(said, Err(NotSeen::Fault(expected.to_owned())));
         let (program, _folder) = program("printf '%s ' \"$@\"; exit 3");
-        let said = Checker { program }.check(&[0; 9], Some("image/gif")).await;
+        let said = Checker { program }.check(&[0; 9][..], Some("image/gif")).await;
         assert_eq!(said, Err(NotSeen::Fault("look --type=image/gif ".to_owned())));
     }
 }

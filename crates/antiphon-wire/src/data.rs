@@ -131,9 +131,11 @@ impl Data {
                 loop {
                     match kept.read_at(offset, &mut piece)? {
                         0 => return Ok(()),
-                        read => take(&piece[..read])?,
+                        read => {
+                            take(&piece[..read])?;
+                            offset += read as u64;
+                        }
                     }
-                    offset += PIECE as u64;
                 }
             }
         }

@@ -41,7 +41,7 @@ fn request(messages: Vec<Message>) -> ModelRequest {
 }
 
 fn media(kind: MediaKind, data: &str) -> Media {
-    Media { kind, mime_type: "image/png".to_owned(), data: data.into() }
+    Media::new(kind, "image/png", data.into())
 }
 
 fn with_picture(text: &str, data: &str) -> Message {
@@ -52,7 +52,7 @@ fn drawn(data: &str) -> Message {
     Message::Model(ModelTurn { said: vec![Said::Picture(media(MediaKind::Image, data))], trace: None })
 }
 
-fn read(request: &ModelRequest) -> Result<(Order, Option<Arc<str>>), String> {
+fn read(request: &ModelRequest) -> Result<(Order, Option<antiphon_wire::Data>), String> {
     let read = order::read(request, &options()).map_err(|error| error.to_string());
     read.map(|(order, beginning)| (order, beginning.map(|picture| picture.data)))
 }

@@ -10,7 +10,7 @@ use crate::support::{BASE, PROJECT, begin, open, put, store};
 
 fn search(stores: &[&str], text: &str, count: usize) -> Search {
     let stores = stores.iter().map(|id| format!("fileSearchStores/{id}")).collect();
-    Search { stores, filter: None, text: text.to_owned(), count }
+    Search { stores, filter: None, text: text.to_owned(), question: String::new(), count }
 }
 
 async fn texts(files: &Files, search: Search) -> Vec<String> {

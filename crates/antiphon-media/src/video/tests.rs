@@ -2,7 +2,7 @@ use antiphon_documents::Reader;
 use antiphon_documents::confined::Program;
 use antiphon_engine::{MediaKind, ProjectId};
 use antiphon_hearing::Listener;
-use antiphon_sight::Looker;
+use antiphon_sight::{Checker, Looker};
 use antiphon_video::Scene;
 use antiphon_wire::MediaOptions;
 use pretty_assertions::assert_eq;
@@ -16,6 +16,7 @@ fn means(decodes: bool, looks: bool, listens: bool) -> Means {
     let arguments = Vec::new;
     Means {
         documents: Reader::new(Program { executable: nowhere.clone(), arguments: arguments() }),
+        pictures: Checker { program: nowhere.clone() },
         eyes: looks.then(|| Eyes(Looker { program: nowhere.clone(), reading: nowhere.clone(), labels: None })),
         ears: listens.then(|| Ears {
             listener: Listener { executable: nowhere.clone(), arguments: arguments() },

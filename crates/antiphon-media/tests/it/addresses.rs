@@ -1,20 +1,22 @@
 //! What a request gives by address: who gets it, and how little the others learn.
 
-use antiphon_engine::{Fetched, MediaKind, Perceiver as _, ProjectId};
+use antiphon_engine::{MediaKind, Perceiver as _, ProjectId};
 use antiphon_media::SensesOptions;
 use pretty_assertions::assert_eq;
 
 use crate::world::{MOST_BYTES, PROJECT, World};
 
-async fn fetch(world: &World, uri: &str) -> Result<Fetched, String> {
-    world.senses.fetch(PROJECT, MediaKind::Document, uri).await.map_err(|error| error.message)
+/// The bytes and their type.
+async fn fetch(world: &World, uri: &str) -> Result<(Vec<u8>, String), String> {
+    let fetched = world.senses.fetch(PROJECT, MediaKind::Document, uri).await.map_err(|error| error.message)?;
+    Ok((fetched.data.bytes().unwrap(), fetched.mime_type))
 }
 
 #[tokio::test]
 async fn files_of_the_project_are_found_by_name_and_by_address() {
     let world = World::new().await;
     let name = world.keep(PROJECT, "text/csv", b"a;b").await;
-    let found = Ok(Fetched { bytes: b"a;b".to_vec(), mime_type: "text/csv".to_owned() });
+    let found = Ok((b"a;b".to_vec(), "text/csv".to_owned()));
     assert_eq!(fetch(&world, &name).await, found);
     assert_eq!(fetch(&world, &format!("http://box/v1beta/{name}")).await, found);
     assert_eq!(fetch(&world, &format!("https://generativelanguage.googleapis.com/v1beta/{name}")).await, found);
@@ -30,7 +32,7 @@ async fn files_of_the_project_are_found_by_name_and_by_address() {
 #[tokio::test]
 async fn what_is_public_is_fetched_with_its_type() {
     let world = World::new().await;
-    let found = |bytes: &[u8], mime_type: &str| Ok(Fetched { bytes: bytes.to_vec(), mime_type: mime_type.to_owned() });
+    let found = |bytes: &[u8], mime_type: &str| Ok((bytes.to_vec(), mime_type.to_owned()));
     assert_eq!(
         fetch(&world, "https://media.example/words.txt").await,
         found(b"S\xe3o", "text/plain; charset=iso-8859-1")
