@@ -70,7 +70,7 @@ fn a_conversation_becomes_a_prompt_and_the_picture_that_it_ends_with() {
     ] {
         let request = ModelRequest { system_instruction: system_instruction.clone(), ..request(messages.to_vec()) };
         let (order, picture) = read(&request).unwrap();
-        assert_eq!((order.prompt.as_str(), picture.as_deref()), (prompt, beginning));
+        assert_eq!((order.prompt.as_str(), picture), (prompt, beginning.map(antiphon_wire::Data::from)));
         assert_eq!((order.width, order.height, order.steps), (512, 512, 4));
         assert_eq!(order.check(), Ok(()), "a seed of 64 bits becomes one of the engine's");
     }

@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use pretty_assertions::assert_eq;
 
 use super::*;
