@@ -23,8 +23,9 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// For that a document takes longer, by the clock, it is given up.
-    pub const TIME: Duration = Duration::from_secs(10);
+    /// For that a document takes longer, by the clock, it is given up. Longer than it may compute, since others may keep
+    /// it waiting for the processor.
+    pub const TIME: Duration = Duration::from_secs(30);
 
     pub fn new(program: Program) -> Self {
         Self { program, time: Self::TIME }

@@ -68,7 +68,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "data",
             "expected at most 52428800 bytes of `application/pdf`",
         ),
-        hosted("a host that packs 300 MB", "/packed", "the content is larger than "),
+        hosted("a host that packs 110 MB", "/packed", "the content is larger than "),
         Case::read("a third redirect", at(&format!("{HOST}/far/3")), "words from afar"),
     ]
 }
@@ -84,7 +84,7 @@ pub(crate) fn host() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
-    for _ in 0..300 {
+    for _ in 0..110 {
         packer.write_all(&[b' '; 1 << 20]).unwrap();
     }
     let packed: Arc<[u8]> = packer.finish().unwrap().into();

@@ -74,8 +74,8 @@ fn pdfs() -> Vec<Case> {
             "expected one without a password, of PDF",
         ),
         refused(
-            "a PDF that unpacks to 300 MB",
-            &page("0 0 600 800", stream("/Filter /FlateDecode", &packed(300)), Vec::new()),
+            "a PDF that unpacks to 257 MB",
+            &page("0 0 600 800", stream("/Filter /FlateDecode", &packed(257)), Vec::new()),
             "the document passes the limit of 268435456 for its unpacked size in bytes",
         ),
         read(
