@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use antiphon_engine::{Derived, Medium};
 use antiphon_hearing::Extent;
-use antiphon_video::{Broken, Container, Decoder, Film, MOST_FRAMES, Moments, SUPPORTED, View};
+use antiphon_video::{Broken, Container, Decoder, Film, MOST_FRAMES, Moments, SUPPORTED, Scene, View};
 use antiphon_wire::{Code, Error, Processing, Resolution, VideoLayer};
 use tracing::error;
 
@@ -255,13 +255,13 @@ async fn sound(ears: &Ears, film: Option<&Film>, medium: &Medium) -> Result<Soun
     Ok(Sound::Samples(samples, start))
 }
 
-/// What is seen in some of the scenes, each by the number of its first frame.
-async fn look(
+/// What is seen in some of the scenes, in the first frame of each.
+async fn look<'a>(
     film: &Film,
     eyes: &Eyes,
-    view: &View,
+    view: &'a View,
     resolution: Option<Resolution>,
-) -> Result<Vec<(Vec<RangeInclusive<usize>>, String)>, Error> {
+) -> Result<Vec<(&'a Scene, String)>, Error> {
     let chosen = view.chosen(MOST_SCENES);
     let numbers = chosen.iter().map(|scene| scene.first()).collect();
     let mut pictures = film.pictures(view.moments, numbers, longest_side(resolution)).map_err(|why| broken(&why))?;
@@ -272,7 +272,7 @@ async fn look(
             Err(error) if error.code == Code::InvalidRequest => "It could not be looked at.\n".to_owned(),
             content => content?,
         };
-        seen.push((scene.shown.clone(), content));
+        seen.push((scene, content));
     }
     Ok(seen)
 }
@@ -287,7 +287,7 @@ const fn longest_side(resolution: Option<Resolution>) -> u32 {
 }
 
 /// What was seen, with times.
-fn frames_text(view: &View, seen: &[(Vec<RangeInclusive<usize>>, String)]) -> String {
+fn frames_text(view: &View, seen: &[(&Scene, String)]) -> String {
     let (moments, frames) = (&view.moments, view.frames);
     let mut text = format!(
         "Of its frames, {frames} were looked at, from {} to {}, {:.1} seconds apart.",
@@ -310,8 +310,8 @@ fn frames_text(view: &View, seen: &[(Vec<RangeInclusive<usize>>, String)]) -> St
             let _ = writeln!(text, " {scenes} of them look different.");
         }
     }
-    for (shown, content) in seen {
-        let times: Vec<_> = shown.iter().map(|range| between(moments, range)).collect();
+    for (scene, content) in seen {
+        let times: Vec<_> = scene.shown.iter().map(|range| between(moments, range)).collect();
         let _ = write!(text, "[{}] {content}", times.join(", "));
     }
     text

@@ -81,7 +81,7 @@ mod tests {
         let only_decoded = b"#tb 0: 1/10\n0, 20, NOPTS, 5, 1, 0x0\n";
         assert_eq!(length(&[only_decoded]), Some(Duration::from_millis(2500)));
         assert_eq!(length(&[b"#tb 0: 1/10\n0, 0, 0, 0, 1, 0x0\n"]), Some(Duration::from_millis(1)));
-        assert_eq!(length(&[b"#tb 0: 1/1000000\n0, 0, 9223372036854775807, 9, 1, 0x0\n"]).map(|_| ()), Some(()));
+        assert!(length(&[b"#tb 0: 1/1000000\n0, 0, 9223372036854775807, 9, 1, 0x0\n"]).is_some());
     }
 
     #[test]

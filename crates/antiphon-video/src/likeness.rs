@@ -30,7 +30,7 @@ impl Likeness {
         let mut darker = [0; HIGH];
         for (bits, row) in darker.iter_mut().zip(thumbnail.chunks_exact(WIDE)) {
             for pair in row.windows(2) {
-                *bits = *bits << 1 | u32::from(pair[0] > pair[1].saturating_add(NOISE));
+                *bits = (*bits << 1) | u32::from(pair[0] > pair[1].saturating_add(NOISE));
             }
         }
         let sum: usize = thumbnail.iter().map(|&pixel| usize::from(pixel)).sum();

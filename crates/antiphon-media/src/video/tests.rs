@@ -3,7 +3,6 @@ use antiphon_documents::confined::Program;
 use antiphon_engine::{MediaKind, ProjectId};
 use antiphon_hearing::Listener;
 use antiphon_sight::{Checker, Looker};
-use antiphon_video::Scene;
 use antiphon_wire::MediaOptions;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
@@ -103,13 +102,13 @@ fn what_was_seen_has_its_times_and_says_what_was_left_out() {
     let moments = Moments::spread(Duration::from_secs(60), Duration::from_secs(65), None);
     let scenes = vec![Scene { shown: vec![0..=1, 4..=4] }, Scene { shown: vec![2..=3] }];
     let view = View { moments, frames: 5, scenes, is_cut: false };
-    let seen = [(vec![0..=1, 4..=4], "One.\n".to_owned()), (vec![2..=3], "Two.\n".to_owned())];
+    let seen = [(&view.scenes[0], "One.\n".to_owned()), (&view.scenes[1], "Two.\n".to_owned())];
     let expected = "Of its frames, 5 were looked at, from 01:00 to 01:04, 1.0 seconds apart. 2 of them look different.\n\
                     [01:00 to 01:01, 01:04] One.\n[01:02 to 01:03] Two.\n";
     assert_eq!(frames_text(&view, &seen), expected);
 
     let moments = Moments::spread(Duration::ZERO, Duration::from_secs(320), None);
-    let view = View { moments, is_cut: true, ..view };
+    let view = View { moments, is_cut: true, ..view.clone() };
     let expected = "Of its frames, 5 were looked at, from 00:00 to 00:40, 10.0 seconds apart. No more than 32 are, spread \
                     evenly. Those after them could not be decoded within limits. 2 of them look different, and 1 of these \
                     are told.\n[00:00 to 00:10, 00:40] One.\n";

@@ -65,7 +65,7 @@ async fn a_program_that_is_not_there_is_told_from_one_that_decodes_nothing() {
 
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_ends_its_process() {
-    // It would wait for ever: what it is told are files to read, and the first is its input.
+    // It has started another one, and both would be there for a long time.
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("/usr/bin/mkfifo").arg(&pipe).status().unwrap().success());
