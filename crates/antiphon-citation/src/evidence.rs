@@ -10,7 +10,7 @@ mod anchor;
 use std::collections::{HashMap, HashSet};
 
 use crate::words::{self, Kind};
-use crate::{Source, sentence};
+use crate::{Source, sentence, vocabulary};
 
 /// Longer texts are cut.
 const LONGEST_TEXT: usize = 64 << 10;
@@ -55,6 +55,7 @@ struct Word {
     adjacent: bool,
     apart: bool,
     placed: bool,
+    undergone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,7 @@ struct Term {
     role: Role,
     negated: bool,
     passive: bool,
+    undergone: bool,
     /// The last name of the run of names that this one belongs to.
     family: usize,
     opposites: Vec<u32>,
@@ -200,6 +202,7 @@ impl Evidence {
                     role,
                     negated: token.negated,
                     passive: token.passive,
+                    undergone: token.undergone,
                     family: index,
                     opposites: opposites.filter_map(|term| self.ids.get(term.as_str()).copied()).collect(),
                     saying: crate::vocabulary::is_saying(&token.term),
@@ -292,8 +295,8 @@ impl Evidence {
             Kind::Opening if self.lower.contains(&term) => Role::Word,
             kind => role(kind, &token.term),
         };
-        let words::Token { negated, passive, adjacent, apart, placed, .. } = *token;
-        Word { term, role, negated, passive, adjacent, apart, placed }
+        let words::Token { negated, passive, adjacent, apart, placed, undergone, .. } = *token;
+        Word { term, role, negated, passive, adjacent, apart, placed, undergone }
     }
 
     /// `who` for `World Health Organization`, from every run of names.
@@ -326,7 +329,8 @@ impl Evidence {
         let shorter = DERIVED.iter().filter_map(|ending| term.strip_suffix(ending)).filter(|form| form.len() >= 4);
         let shorter: Vec<_> = shorter.filter_map(|form| self.ids.get(form).copied()).collect();
         let longer = DERIVED.iter().filter_map(|ending| self.ids.get(format!("{term}{ending}").as_str()).copied());
-        shorter.into_iter().chain(longer).collect()
+        let others = vocabulary::other_names(term).filter_map(|form| self.ids.get(form).copied());
+        shorter.into_iter().chain(longer).chain(others).collect()
     }
 }
 

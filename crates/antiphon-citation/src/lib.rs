@@ -225,6 +225,17 @@ impl Citer {
         if text.is_empty() || heading || vocabulary::is_talk(text) {
             return Vec::new();
         }
+        let whole = self.aligned(sentence, text);
+        if !whole.is_empty() {
+            return whole;
+        }
+        // What two sources say, each half of it.
+        let clauses = vocabulary::clauses(text);
+        if clauses.len() < 2 { whole } else { clauses.iter().flat_map(|part| self.aligned(sentence, part)).collect() }
+    }
+
+    /// Cites the sources that bear out `text`, a part of the sentence.
+    fn aligned(&self, sentence: &Sentence, text: &str) -> Vec<Citation> {
         let start = sentence.start + offset(&sentence.text, text);
         let best = self.best(self.evidence.claim(vocabulary::without_attribution(text)).as_ref());
         best.into_iter().map(|source| Citation { start, end: start + text.len(), source }).collect()

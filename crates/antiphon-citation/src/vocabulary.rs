@@ -297,6 +297,50 @@ pub(crate) fn is_place_word(word: &str) -> bool {
     ["in", "at", "on", "near", "em", "no", "na", "nos", "nas", "num", "numa"].contains(&word)
 }
 
+/// What a country is called and what is of it, where the one is not the other with an ending. Stems.
+pub(crate) fn other_names(term: &str) -> impl Iterator<Item = &'static str> {
+    static PAIRS: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
+        const PAIRS: [[&str; 2]; 24] = [
+            ["england", "english"],
+            ["spain", "spanish"],
+            ["france", "french"],
+            ["netherlands", "dutch"],
+            ["germany", "german"],
+            ["ireland", "irish"],
+            ["scotland", "scottish"],
+            ["wales", "welsh"],
+            ["switzerland", "swiss"],
+            ["greece", "greek"],
+            ["turkey", "turkish"],
+            ["poland", "polish"],
+            ["denmark", "danish"],
+            ["sweden", "swedish"],
+            ["finland", "finnish"],
+            ["britain", "british"],
+            ["portugal", "portuguese"],
+            ["norway", "norwegian"],
+            ["espanha", "espanhol"],
+            ["franca", "frances"],
+            ["inglaterra", "ingles"],
+            ["alemanha", "alemao"],
+            ["euro", "european"],
+            ["euro", "europeu"],
+        ];
+        PAIRS.map(|pair| pair.map(crate::words::stem)).into()
+    });
+    let term = term.to_owned();
+    PAIRS.iter().filter_map(move |[one, other]| match () {
+        () if *one == term => Some(other.as_str()),
+        () if *other == term => Some(one.as_str()),
+        () => None,
+    })
+}
+
+/// What a passive is made with.
+pub(crate) fn is_auxiliary(word: &str) -> bool {
+    ["was", "were", "is", "are", "been", "being", "foi", "foram", "sao", "sido", "ser"].contains(&word)
+}
+
 pub(crate) fn is_article(word: &str) -> bool {
     ["the", "a", "an", "o", "os", "as", "um", "uma"].contains(&word)
 }
@@ -363,6 +407,16 @@ pub(crate) fn opposites(term: &str) -> &'static [String] {
 
 fn look_up<T: Copy>(table: &[(&str, T)], word: &str) -> Option<T> {
     table.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+}
+
+/// The parts of a sentence that could each be one.
+pub(crate) fn clauses(sentence: &str) -> Vec<&str> {
+    const JOINTS: [&str; 6] = ["; ", ", while ", ", whereas ", ", and ", ", enquanto ", ", ao passo que "];
+    let mut parts = vec![sentence];
+    for joint in JOINTS {
+        parts = parts.into_iter().flat_map(|part| part.split(joint)).collect();
+    }
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
 /// A sentence without its first words where these say no more than that sources say what follows: `According to the

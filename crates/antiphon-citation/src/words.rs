@@ -31,6 +31,8 @@ pub(crate) struct Token {
     pub(crate) apart: bool,
     /// Whether `in`, `at` or `on` comes right before it: of a name, that it is no doer.
     pub(crate) placed: bool,
+    /// Whether `was` or the like comes right before it: of a verb, that what stands before has not done it.
+    pub(crate) undergone: bool,
 }
 
 enum Lexeme {
@@ -59,12 +61,14 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
     let mut first = true;
     let mut definite = false;
     let mut placed = false;
+    let mut undergone = false;
     for (index, lexeme) in lexemes.iter().enumerate() {
         let (term, kind) = match lexeme {
             Lexeme::Break => {
                 adjacent = false;
                 apart = true;
                 placed = false;
+                undergone = false;
                 continue;
             }
             Lexeme::Number(number) => (number.clone(), Kind::Number),
@@ -80,6 +84,7 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
                 if !acronym && vocabulary::is_negator(word, portuguese) {
                     negated = true;
                     placed = false;
+                    undergone = false;
                     adjacent = false;
                     first = false;
                     continue;
@@ -90,6 +95,7 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
                     {
                         last.passive = true;
                     }
+                    undergone = vocabulary::is_auxiliary(word);
                     placed = vocabulary::is_place_word(word) || placed && vocabulary::is_article(word);
                     definite = matches!(word.as_str(), "the" | "these" | "those" | "os" | "as" | "both" | "its");
                     adjacent = false;
@@ -117,13 +123,23 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
         };
         // An adverb takes no negation: in `did not really win`, `win` is negated.
         let adverb = negated && (term.ends_with("mente") || term.ends_with("ly"));
-        tokens.push(Token { term, kind, negated: negated && !adverb, passive: false, adjacent, apart, placed });
+        tokens.push(Token {
+            term,
+            kind,
+            negated: negated && !adverb,
+            passive: false,
+            adjacent,
+            apart,
+            placed,
+            undergone,
+        });
         negated &= adverb;
         adjacent = true;
         apart = false;
         first = false;
         definite = false;
         placed = false;
+        undergone = false;
     }
     // `Spain's Iniesta` and `Andrés Iniesta`: before a name, the capital is that of a name.
     for index in 1..tokens.len() {

@@ -113,7 +113,12 @@ impl Anchor<'_> {
             };
             let among_names = role == Role::Name && term.role == Role::Name;
             let mut other = false;
-            for place in self.places(neighbour).filter(|place| self.unit[*place].passive == term.passive) {
+            // `Named after A` and `B named it after A`: what stands before is the doer in one of them alone.
+            let is_same_voice = |place: &usize| {
+                let word = self.unit[*place];
+                word.passive == term.passive && (offset < 0 || word.undergone == term.undergone)
+            };
+            for place in self.places(neighbour).filter(is_same_voice) {
                 other |= row(place, -offset).next().is_some();
                 if row(place, -offset).any(mine) || among_names && row(place, offset).any(mine) {
                     return false;
@@ -207,7 +212,10 @@ impl Anchor<'_> {
                     !matches!(term.role, Role::Number(_)) && term.family != family
                 });
                 neighbour.is_some_and(|word| {
-                    let mut places = self.places(word).filter_map(|place| self.neighbour(place, -offset));
+                    // After `discovered by` stands who did it, after `discovered` what.
+                    let is_same_voice = |place: &usize| self.unit[*place].passive == self.claim.terms[word].passive;
+                    let places = self.places(word).filter(is_same_voice);
+                    let mut places = places.filter_map(|place| self.neighbour(place, -offset));
                     places.any(|place| self.is_other_name(place) && !(offset > 0 && self.is_place(place)))
                 })
             })

@@ -14,7 +14,7 @@ use crate::text::source;
 struct Row(&'static str, &'static str, &'static [(&'static str, u32)]);
 
 /// What a lexical method cannot tell apart, or does not find. Each stays below as it should be.
-const NOT_TOLD: &[&str] = &["the other row", "deaths exchanged", "other words", "rounded"];
+const NOT_TOLD: &[&str] = &["the other row", "deaths exchanged", "rounded"];
 
 /// Of all citations of the rows, and of those that should be made.
 const PRECISION: f64 = 0.97;
@@ -563,4 +563,35 @@ fn that_sources_say_it_is_no_part_of_what_is_said() {
     ] {
         assert_eq!(cited(answer), [], "{answer}");
     }
+}
+
+#[test]
+fn each_half_of_a_sentence_may_have_its_source() {
+    let titan = "It was discovered by the Dutch astronomer Christiaan Huygens on 25 March 1655.";
+    let triton = "It was discovered by the English astronomer William Lassell on 10 October 1846.";
+    let answer =
+        "Christiaan Huygens discovered Saturn's moon Titan, while William Lassell of England discovered Triton.";
+    let mut citer = Citer::new([source(1, "Titan (moon), moon of Saturn", titan), source(2, "Triton (moon)", triton)]);
+    let mut found = citer.push(answer).citations;
+    found.extend(citer.finish().citations);
+    let spans: Vec<_> = found.iter().map(|found| (&answer[found.start..found.end], found.source)).collect();
+    let halves = [
+        ("Christiaan Huygens discovered Saturn's moon Titan", 1),
+        ("William Lassell of England discovered Triton.", 2),
+    ];
+    assert_eq!(spans, halves);
+}
+
+#[test]
+fn who_is_named_after_whom_has_not_named_anybody() {
+    let python = "Van Rossum named the language after Monty Python's Flying Circus, a comedy series of the BBC.";
+    let cited = |answer: &str| {
+        let mut citer = Citer::new([source(1, "Python (programming language)", python)]);
+        let mut found = citer.push(answer).citations;
+        found.extend(citer.finish().citations);
+        !found.is_empty()
+    };
+    assert!(cited("Python was named after Monty Python's Flying Circus, a comedy series of the BBC."));
+    assert!(!cited("Monty Python named the language after Van Rossum, a comedy series of the BBC."));
+    assert!(!cited("Guido Costa named the language after Monty Python's Flying Circus, a comedy series of the BBC."));
 }
