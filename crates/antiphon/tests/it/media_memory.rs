@@ -20,7 +20,7 @@ const BYTES: usize = 100_000_000;
 /// What it may cost, in KiB.
 const MOST_KIB: u64 = 64 << 10;
 
-const SCRIPT: &str = "[[reply]]\nwhen = \"Colosseum\"\nchunks = [\"It was read.\"]\n";
+const SCRIPT: &str = "[[reply]]\nwhen = \"What?\"\nchunks = [\"It was read.\"]\n";
 
 /// Bytes without a pattern that a machine could make short.
 fn noise(length: usize) -> Vec<u8> {
@@ -40,7 +40,15 @@ fn document(words: &str) -> Vec<u8> {
     );
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, content) in [("word/document.xml", main.into_bytes()), ("word/media/image1.bmp", noise(BYTES))] {
+    let links = "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"a\" \
+                 Type=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument\" \
+                 Target=\"word/document.xml\"/></Relationships>";
+    let parts = [
+        ("_rels/.rels", links.as_bytes().to_vec()),
+        ("word/document.xml", main.into_bytes()),
+        ("word/media/image1.bmp", noise(BYTES)),
+    ];
+    for (name, content) in parts {
         archive.start_file(name, stored).unwrap();
         archive.write_all(&content).unwrap();
     }
@@ -141,7 +149,7 @@ fn a_medium_of_100_mb_on_its_way_to_a_service_costs_no_memory() {
     let base64 = STANDARD.encode(&video);
     for by_address in [false, true] {
         let (url, serving) = service();
-        let site = Site::chatting(&url, "media = [\"video\"]\n");
+        let site = Site::chatting(&url, "capabilities = { media = [\"video\"] }\n");
         let server = site.serve(&[]);
         let uri = by_address.then(|| upload(&server, "video/mp4", &video));
         let (cost, answer) = cost(&server, || match &uri {
@@ -170,6 +178,7 @@ fn a_medium_of_100_mb_that_is_read_for_the_model_costs_no_memory() {
             Some(uri) => ask(&server, &json!({"type": "document", "mime_type": "HERE", "uri": uri}), MIME_TYPE),
             None => ask(&server, &json!({"type": "document", "mime_type": MIME_TYPE, "data": "HERE"}), &base64),
         });
+        assert!(answer["steps"].to_string().contains("The Colosseum was opened."), "{answer}");
         let said = &answer["steps"].as_array().unwrap().last().unwrap()["content"][0]["text"];
         assert_eq!(said, "It was read.", "{answer}");
         assert!(cost <= MOST_KIB, "by address {by_address}: it cost {cost} KiB");
