@@ -329,7 +329,8 @@ impl<S: Fn() -> io::Result<Spool>> Scanner<S> {
     fn decode(&mut self, is_over: bool) -> Result<(), Error> {
         let Place::Medium(medium) = &mut self.place else { return Ok(()) };
         medium.is_kept = true;
-        let whole = if is_over { medium.letters.len() } else { medium.letters.len() / 4 * 4 };
+        // The last group may be padded, and only its end tells that it is the last: it waits for more.
+        let whole = if is_over { medium.letters.len() } else { medium.letters.len().saturating_sub(1) / 4 * 4 };
         let letters: Vec<u8> = medium.letters.drain(..whole).collect();
         let decoded = match STANDARD.decode(&letters) {
             Ok(decoded) => decoded,
