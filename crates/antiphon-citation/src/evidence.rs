@@ -323,13 +323,16 @@ impl Evidence {
 
     /// Other forms of a name that the sources have: `Brazil` for `Brazilian`, and the other way round.
     fn forms(&self, term: &str, role: Role) -> Vec<u32> {
-        if role != Role::Name || term.len() < 4 {
+        if role != Role::Name {
             return Vec::new();
+        }
+        let others = vocabulary::other_names(term).filter_map(|form| self.ids.get(form).copied());
+        if term.len() < 4 {
+            return others.collect();
         }
         let shorter = DERIVED.iter().filter_map(|ending| term.strip_suffix(ending)).filter(|form| form.len() >= 4);
         let shorter: Vec<_> = shorter.filter_map(|form| self.ids.get(form).copied()).collect();
         let longer = DERIVED.iter().filter_map(|ending| self.ids.get(format!("{term}{ending}").as_str()).copied());
-        let others = vocabulary::other_names(term).filter_map(|form| self.ids.get(form).copied());
         shorter.into_iter().chain(longer).chain(others).collect()
     }
 }

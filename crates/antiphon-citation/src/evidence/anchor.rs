@@ -241,6 +241,11 @@ impl Anchor<'_> {
     fn turned_round(&self) -> bool {
         let order = &self.claim.order;
         let name = |index: &&usize| self.claim.terms[**index].role == Role::Name;
+        // `Made by A` is `A made` turned round, and so is all that stands beside it.
+        let is_passive = |index: &usize| self.claim.terms[*index].passive;
+        if order.iter().any(|index| self.places(*index).any(|place| self.unit[place].passive != is_passive(index))) {
+            return false;
+        }
         order.iter().enumerate().any(|(at, verb)| {
             let term = &self.claim.terms[*verb];
             let (Role::Word, Some(doer), Some(other)) =

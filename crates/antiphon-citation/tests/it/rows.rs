@@ -595,3 +595,17 @@ fn who_is_named_after_whom_has_not_named_anybody() {
     assert!(!cited("Monty Python named the language after Van Rossum, a comedy series of the BBC."));
     assert!(!cited("Guido Costa named the language after Monty Python's Flying Circus, a comedy series of the BBC."));
 }
+
+#[test]
+fn who_made_something_is_who_it_was_made_by() {
+    let design = "The executive wing is known as the Beehive; its first design was made by the architect Basil Spence.";
+    let cited = |answer: &str| {
+        let mut citer = Citer::new([source(1, "Wellington", design)]);
+        let mut found = citer.push(answer).citations;
+        found.extend(citer.finish().citations);
+        !found.is_empty()
+    };
+    assert!(cited("The architect Basil Spence made the first design of the Beehive in Wellington."));
+    assert!(!cited("The architect Anna Berg made the first design of the Beehive in Wellington."));
+    assert!(!cited("The architect Basil Spence made the first design of the Parliament in Wellington."));
+}
