@@ -137,13 +137,13 @@ pub struct Media {
     pub mime_type: String,
     pub data: Data,
     /// How it is to be read. A backend honours all of it ([`Backend::honours`]) or takes no such part.
-    pub options: MediaOptions,
+    pub options: Box<MediaOptions>,
 }
 
 impl Media {
     /// As it is, with nothing said of how it is to be read.
     pub fn new(kind: MediaKind, mime_type: impl Into<String>, data: Data) -> Self {
-        Self { kind, mime_type: mime_type.into(), data, options: MediaOptions::default() }
+        Self { kind, mime_type: mime_type.into(), data, options: Box::default() }
     }
 }
 

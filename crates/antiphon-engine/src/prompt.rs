@@ -476,7 +476,7 @@ impl<'a> Conversation<'a> {
             self.media += 1;
             if self.takes.contains(&kind) {
                 let MediaContent { data, mime_type, options, uri: _ } = medium;
-                parts.push(Part::Media(Media { kind, mime_type, data, options }));
+                parts.push(Part::Media(Media { kind, mime_type, data, options: Box::new(options) }));
                 continue;
             }
             let medium = media::medium(self.project, kind, medium);

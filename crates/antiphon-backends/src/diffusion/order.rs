@@ -27,11 +27,11 @@ pub(super) fn read(request: &ModelRequest, options: &DiffusionOptions) -> Result
                 (text_of(parts), media.collect())
             }
             Message::Model(turn) => {
-                let made = turn.said.iter().filter_map(|said| match said {
+                let mut made = turn.said.iter().filter_map(|said| match said {
                     Said::Picture(picture) => Some(picture),
                     Said::Thought(_) | Said::Text(_) | Said::Call(_) => None,
                 });
-                (turn.joined_text(), made.last().into_iter().collect())
+                (turn.joined_text(), made.next_back().into_iter().collect())
             }
             Message::Result(_) => {
                 return Err(rejected("input", "this model makes pictures and takes no results of functions"));

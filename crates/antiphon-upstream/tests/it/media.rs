@@ -43,7 +43,7 @@ fn media(value: &Value, found: &mut Vec<Vec<u8>>) {
     }
 }
 
-fn asking(part: Value) -> Value {
+fn asking(part: &Value) -> Value {
     json!({"model": "gemini-3.5-flash", "input": [part, {"type": "text", "text": "What?"}]})
 }
 
@@ -69,10 +69,10 @@ async fn every_service_gets_the_bytes_that_came_or_nothing() {
                     continue;
                 }
                 if !takes.contains(&kind) {
-                    refused(&column, asking(part), mime_type).await;
+                    refused(&column, asking(&part), mime_type).await;
                     continue;
                 }
-                let sent = column.try_send(asking(part)).await.unwrap().unwrap();
+                let sent = column.try_send(asking(&part)).await.unwrap().unwrap();
                 let mut found = Vec::new();
                 media(&sent, &mut found);
                 assert_eq!(found.iter().filter(|bytes| *bytes == expected).count(), 1, "{name} {kind}");
@@ -121,10 +121,10 @@ async fn how_a_medium_is_to_be_read_goes_to_services_that_know_it_and_is_refused
             };
             match expected {
                 Some((pointer, value)) => {
-                    let sent = column.try_send(asking(part)).await.unwrap().unwrap();
+                    let sent = column.try_send(asking(&part)).await.unwrap().unwrap();
                     assert_eq!(sent.pointer(pointer), Some(&value), "{name} {kind} {given}");
                 }
-                None => refused(&column, asking(part), &format!("`input[0].content[0].{option}`")).await,
+                None => refused(&column, asking(&part), &format!("`input[0].content[0].{option}`")).await,
             }
         }
     }

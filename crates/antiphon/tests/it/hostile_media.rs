@@ -78,6 +78,7 @@ fn each_hostile_medium_has_its_answer_and_leaves_nothing_behind() {
 
 /// Sends all of them; gives what of their answers is wrong. `longest` is how long the server may compute for one, where
 /// it works for nobody else.
+#[expect(clippy::print_stdout, reason = "how long each took is worth reading where one is wrong")]
 fn faults(server: &Server, cases: &[Case], stream: bool, longest: Option<Duration>) -> Vec<String> {
     let judge = |case: &Case| {
         let (began, before) = (Instant::now(), computed(server.id()));
