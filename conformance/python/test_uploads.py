@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 
-import httpx
+import httpx2 as httpx
 import pytest
 from google import genai
 from google.genai.errors import ClientError
