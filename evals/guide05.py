@@ -1,5 +1,5 @@
-"""A picture and a sound as the guide has them: its programs `05_1` as they are printed, many times, and in turn with one
-pair of files and with another.
+"""A picture and a sound as the guide has them: its programs `05_1` as they are printed, many times, with one pair of files
+and with another.
 """
 
 import json
@@ -7,6 +7,7 @@ import os
 import re
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import citing
@@ -27,23 +28,31 @@ def run(server, model, options):
     if not guide:
         print("SKIPPED the guide's programs: ANTIPHON_GUIDE names no folder")
         return {"runs": [], "broken": []}
+    files = [file for file in (PROGRAM + suffix for suffix in SUFFIXES) if not options.only or file in options.only]
     outcomes = []
-    for file in (PROGRAM + suffix for suffix in SUFFIXES):
-        for turn in range(options.repeats):
-            if options.only and file not in options.only:
-                continue
-            pair, other = PAIRS[turn % 2], PAIRS[1 - turn % 2]
-            server.provider.serve("sample.mp3", MEDIA / "audio" / pair[1])
-            began = time.perf_counter()
-            output, _, why = ran(server, Path(guide), file, given={"sample.jpg": MEDIA / "pictures" / pair[0]})
-            found = {"group": file, "seconds": round(time.perf_counter() - began, 1)} | judged(file, output, why, pair, other)
-            outcomes.append(found)
-            print(f"{file}: {found['seconds']} s: {found['why'] or 'as it should be'}", flush=True)
+    for at, pair in enumerate(PAIRS):
+        # All programs fetch the sound from one address, so that those of one pair run before those of the other.
+        server.provider.serve("sample.mp3", MEDIA / "audio" / pair[1])
+        turns = range(at, options.repeats, len(PAIRS))
+        with ThreadPoolExecutor(options.concurrency) as pool:
+            jobs = [pool.submit(program_run, server, Path(guide), file, at) for file in files for _ in turns]
+            for job in as_completed(jobs):
+                outcomes.append(found := job.result())
+                print(f"{found['group']}: {found['seconds']} s: {found['why'] or 'as it should be'}", flush=True)
+    outcomes.sort(key=lambda found: files.index(found["group"]))
     print(f"\n{'':<9}{'of':>3}" + "".join(f"{column:>10}" for column in COLUMNS))
     for group in dict.fromkeys(found["group"] for found in outcomes):
         counted = [found for found in outcomes if found["group"] == group]
         print(f"{group:<9}{len(counted):>3}" + "".join(f"{sum(found[column] for found in counted):>10}" for column in COLUMNS))
     return {"runs": outcomes, "broken": []}
+
+
+def program_run(server, guide, file, at):
+    """One run with one pair."""
+    pair, other = PAIRS[at], PAIRS[1 - at]
+    began = time.perf_counter()
+    output, _, why = ran(server, guide, file, given={"sample.jpg": MEDIA / "pictures" / pair[0]})
+    return {"group": file, "seconds": round(time.perf_counter() - began, 1)} | judged(file, output, why, pair, other)
 
 
 def judged(file, output, why, pair, other):

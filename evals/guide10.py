@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import judging
@@ -21,18 +22,14 @@ def run(server, model, options):
     if not guide:
         print("SKIPPED the guide's programs: ANTIPHON_GUIDE names no folder")
         return {"runs": [], "broken": []}
+    files = [file for file in (PROGRAM + suffix for suffix in SUFFIXES) if not options.only or file in options.only]
     outcomes = []
-    for file in (PROGRAM + suffix for suffix in SUFFIXES):
-        for _ in range(options.repeats):
-            if options.only and file not in options.only:
-                continue
-            began = time.perf_counter()
-            try:
-                found = program_run(server, Path(guide), file)
-            except Exception as error:
-                found = outcome(why=judging.refusal(error)[1])
-            outcomes.append({"group": file, "seconds": round(time.perf_counter() - began, 1)} | found)
-            print(f"{file}: {outcomes[-1]['seconds']} s: {found['why'] or 'as it should be'}", flush=True)
+    with ThreadPoolExecutor(options.concurrency) as pool:
+        jobs = [pool.submit(timed_run, server, Path(guide), file) for file in files for _ in range(options.repeats)]
+        for job in as_completed(jobs):
+            outcomes.append(found := job.result())
+            print(f"{found['group']}: {found['seconds']} s: {found['why'] or 'as it should be'}", flush=True)
+    outcomes.sort(key=lambda found: files.index(found["group"]))
     print(f"\n{'':<9}{'of':>3}" + "".join(f"{column:>10}" for column in COLUMNS))
     for group in dict.fromkeys(found["group"] for found in outcomes):
         counted = [found for found in outcomes if found["group"] == group]
@@ -42,6 +39,15 @@ def run(server, model, options):
 
 def outcome(why, completed=False, file=False, shown=False):
     return {"completed": completed, "file": file, "shown": shown, "why": why}
+
+
+def timed_run(server, guide, file):
+    began = time.perf_counter()
+    try:
+        found = program_run(server, guide, file)
+    except Exception as error:
+        found = outcome(why=judging.refusal(error)[1])
+    return {"group": file, "seconds": round(time.perf_counter() - began, 1)} | found
 
 
 def program_run(server, guide, file):

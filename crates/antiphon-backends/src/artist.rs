@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use antiphon_drawing::{Drawing, View, captioned_grammar, grammar};
+use antiphon_drawing::{Drawing, View, captioned_grammar, ended, grammar};
 use antiphon_engine::{
     Backend, BackendError, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
     ModelStream, ModelTurn, Part, Prepared, Signature,
@@ -127,12 +127,14 @@ impl Inner {
         let (mut cost, mut name, mut faults) = (Cost::default(), self.name.clone(), Vec::new());
         for attempt in 1.. {
             cost.input += prepared.input_tokens;
-            let answer = match listen(stream, &mut cost, &mut name).await {
-                Ok(answer) => answer,
+            let (answer, is_cut) = match listen(stream, &mut cost, &mut name).await {
+                Ok(heard) => heard,
                 Err(error) => return vec![Ok(cost.counted()), Err(error)],
             };
+            // A picture without its last things is one.
+            let answer = if is_cut { ended(&answer) } else { answer };
             let fault = match self.show(&answer, &call).await {
-                Ok(shown) => return cost.told(&call, shown, &summary(&name, &faults)),
+                Ok(shown) => return cost.told(&call, shown, &summary(&name, &faults, is_cut)),
                 Err(Unpainted::Fault(fault)) => fault,
                 Err(Unpainted::Broken(error)) => return vec![Ok(cost.counted()), Err(BackendError::Internal(error))],
             };
@@ -154,7 +156,8 @@ impl Inner {
         }
         let tries = faults.len();
         let fault = faults.pop().unwrap_or_default();
-        let message = format!("The model `{name}` drew {tries} times, and nothing that can be shown: {fault}");
+        let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+        let message = format!("The model `{name}` drew {times}, and nothing that can be shown: {fault}");
         vec![Ok(cost.counted()), Err(BackendError::NoImage(message))]
     }
 
@@ -222,9 +225,9 @@ fn mime_type(call: &ModelRequest) -> &'static str {
     call.picture.format.mime_type.unwrap_or_default().as_str()
 }
 
-/// All that the model writes in one try.
-async fn listen(mut stream: ModelStream, cost: &mut Cost, name: &mut String) -> Result<String, BackendError> {
-    let mut answer = String::new();
+/// All that the model writes in one try, and whether its tokens ended before it did.
+async fn listen(mut stream: ModelStream, cost: &mut Cost, name: &mut String) -> Result<(String, bool), BackendError> {
+    let (mut answer, mut is_cut) = (String::new(), false);
     let (mut thought, mut output) = (0, 0);
     while let Some(event) = stream.next().await {
         match event? {
@@ -232,8 +235,9 @@ async fn listen(mut stream: ModelStream, cost: &mut Cost, name: &mut String) -> 
             ModelEvent::Counted { output_tokens, .. } => output = output_tokens,
             ModelEvent::ServedBy { name: other } => *name = other,
             ModelEvent::Text { text, .. } => answer.push_str(&text),
-            ModelEvent::Finished { thought_tokens, output_tokens, .. } => {
+            ModelEvent::Finished { reason, thought_tokens, output_tokens, .. } => {
                 (thought, output) = (thought_tokens, output_tokens);
+                is_cut = reason != FinishReason::Stop;
                 break;
             }
             ModelEvent::Thought { .. }
@@ -245,7 +249,7 @@ async fn listen(mut stream: ModelStream, cost: &mut Cost, name: &mut String) -> 
     }
     cost.thought += thought;
     cost.output += output;
-    Ok(answer)
+    Ok((answer, is_cut))
 }
 
 /// What the model is asked for a request.
@@ -292,12 +296,15 @@ fn again(fault: &str) -> String {
 }
 
 /// What the thought says of a picture.
-fn summary(name: &str, faults: &[String]) -> String {
+fn summary(name: &str, faults: &[String], is_cut: bool) -> String {
     let mut summary = format!(
         "This picture is a vector drawing: the language model `{name}` wrote it as SVG. No image model has made it."
     );
     for fault in faults {
         summary.push_str(&format!(" An earlier drawing could not be shown: {fault}."));
+    }
+    if is_cut {
+        summary.push_str(" It was not done when its tokens ended, and shows what was drawn by then.");
     }
     summary
 }

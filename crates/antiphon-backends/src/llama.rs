@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use antiphon_dialect::{self as dialect, Conversation, Part, Segment};
 use antiphon_engine::{
-    Backend, BackendError, Call as FunctionCall, Calls, FOUND, FinishReason, Message, ModelRequest, ModelStream,
-    PRINTED_NOTHING, Prepared, Schema, Tool, text_of,
+    Backend, BackendError, Call as FunctionCall, Calls, FOUND, FinishReason, MediaKind, Message, ModelRequest,
+    ModelStream, PRINTED_NOTHING, Prepared, Schema, Tool, text_of, worded,
 };
 use antiphon_worker::protocol::{self, Generate, Message as Said, Request, Sampling};
 use async_trait::async_trait;
@@ -46,6 +46,9 @@ pub struct LlamaOptions {
     pub result_prompt: Option<String>,
     /// Said in its place after what was searched for and read.
     pub source_prompt: Option<String>,
+    /// Said behind media whose words were read, of which a model describes otherwise what kind of media they are.
+    /// `{media}` in it stands for their words, as `what is written in the image`.
+    pub media_prompt: Option<String>,
     /// Whether an agent's model may answer with a code block in place of a call, as models that
     /// write code well but calls badly do.
     pub code_blocks: bool,
@@ -77,6 +80,9 @@ const SILENT_PROMPT: &str = "The task is: {question}\n\nAnswer with nothing but 
 /// Stands for what the user asked, in a prompt after results.
 const QUESTION: &str = "{question}";
 
+/// Stands for what media say, in a prompt behind them.
+const MEDIA: &str = "{media}";
+
 /// Longer questions are not said again.
 const LONGEST_QUESTION: usize = 400;
 
@@ -87,6 +93,23 @@ fn question(asked: &str) -> &str {
         asked if asked.len() > LONGEST_QUESTION => "what was asked",
         asked => asked,
     }
+}
+
+/// What the media in a message say in words, if any do.
+fn words_of_media(text: &str) -> Option<String> {
+    let kinds: Vec<_> = worded(text).collect();
+    let said = |kind, verb: &str, one: &str, more: &str| match kinds.iter().filter(|one| **one == kind).count() {
+        0 => None,
+        1 => Some(format!("what is {verb} in the {one}")),
+        _ => Some(format!("what is {verb} in each of the {more}")),
+    };
+    let all = [
+        said(MediaKind::Image, "written", "image", "images"),
+        said(MediaKind::Audio, "said", "recording", "recordings"),
+        said(MediaKind::Video, "written and said", "video", "videos"),
+    ];
+    let all: Vec<_> = all.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join(" and "))
 }
 
 impl Llama {
@@ -154,6 +177,14 @@ impl Llama {
                     text.push_str("\n\n");
                     text.push_str(BLOCK_PROMPT);
                 }
+            }
+        }
+        for message in &mut messages {
+            if let (Some(prompt), dialect::Message::User(text)) = (&self.options.media_prompt, message)
+                && let Some(words) = words_of_media(text)
+            {
+                text.push_str("\n\n");
+                text.push_str(&prompt.replace(MEDIA, &words));
             }
         }
         let Some(prompt) = &self.options.result_prompt else { return messages };
@@ -412,6 +443,22 @@ mod tests {
     use antiphon_engine::CallResult;
 
     use super::*;
+
+    #[test]
+    fn the_words_of_media_are_asked_for_where_there_are_any() {
+        let told = |kinds: &[&str]| {
+            let fence = |kind: &&str| format!("Read:\n<media index=1 kind={kind}>\nHi\n</media>");
+            words_of_media(&kinds.iter().map(fence).collect::<Vec<_>>().join("\n"))
+        };
+        assert_eq!(told(&["image", "document"]), None);
+        assert_eq!(told(&["image words", "audio"]).as_deref(), Some("what is written in the image"));
+        assert_eq!(
+            told(&["audio words", "image words", "video words", "image words"]).as_deref(),
+            Some(
+                "what is written in each of the images and what is said in the recording and what is written and said in the video"
+            )
+        );
+    }
 
     #[test]
     fn what_a_program_has_printed_is_a_result_and_nothing_else_is() {

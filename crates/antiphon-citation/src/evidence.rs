@@ -10,7 +10,7 @@ mod anchor;
 use std::collections::{HashMap, HashSet};
 
 use crate::words::{self, Kind};
-use crate::{Source, sentence, vocabulary};
+use crate::{Source, sentence, synonyms, vocabulary};
 
 /// Longer texts are cut.
 const LONGEST_TEXT: usize = 64 << 10;
@@ -23,6 +23,9 @@ const LONGEST_UNIT: usize = 64;
 
 /// More sentences of a source are not looked at.
 const MOST_UNITS: usize = 4096;
+
+/// Names and numbers that an answer lists without a sentence.
+const MOST_ELLIPTIC: usize = 8;
 
 /// The anchors that are tried in a source.
 const MOST_ANCHORS: usize = 8;
@@ -75,7 +78,7 @@ enum Shape {
 }
 
 /// A sentence of the answer, as it is held against sources.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Claim {
     terms: Vec<Term>,
     /// The sentence in its order, by index into `terms`.
@@ -85,6 +88,8 @@ pub(crate) struct Claim {
     /// All terms, and those that are names and numbers.
     all: u128,
     heavy: u128,
+    /// Those that the anchor itself has to have.
+    required: u128,
     /// What the terms of the sources stand for.
     known: HashMap<u32, Known>,
 }
@@ -171,8 +176,7 @@ impl Evidence {
         if tokens.len() > 2 * MOST_TERMS {
             return None;
         }
-        let mut claim =
-            Claim { terms: Vec::new(), order: Vec::new(), apart: Vec::new(), all: 0, heavy: 0, known: HashMap::new() };
+        let mut claim = Claim::default();
         let mut indexes: HashMap<&str, usize> = HashMap::new();
         let mut run: Vec<usize> = Vec::new();
         for token in &tokens {
@@ -223,6 +227,16 @@ impl Evidence {
         (!claim.terms.is_empty()).then_some(claim)
     }
 
+    /// An answer that is no sentence, with the question before it; nothing if it may be one. All that it says has to
+    /// stand where the rest does.
+    pub(crate) fn completed(&self, question: &str, answer: &str) -> Option<Claim> {
+        let said = self.claim(answer).filter(|said| !question.is_empty() && said.is_elliptic())?;
+        let mut claim = self.claim(&format!("{question}: {answer}"))?;
+        let from = claim.order.len().checked_sub(said.order.len())?;
+        claim.required = claim.order[from..].iter().fold(0, |required, index| required | 1 << index);
+        Some(claim)
+    }
+
     pub(crate) fn support(&self, claim: &Claim, source: usize) -> Support {
         let Some(source) = self.sources.get(source) else { return Support::NONE };
         let (mut title, mut anywhere) = (0, 0);
@@ -259,7 +273,8 @@ impl Evidence {
             // More than half of the claim has to stand in one sentence, under the title; and where a sentence contradicts the claim, another
             // one that has less of it does not bear it out.
             let less = |mask: &u128| direct & mask == direct && direct != *mask;
-            if 2 * claim.weight(direct | title) <= claim.weight(u128::MAX) || contradicted.iter().any(less) {
+            let is_little = 2 * claim.weight(direct | title) <= claim.weight(u128::MAX);
+            if is_little || direct & claim.required != claim.required || contradicted.iter().any(less) {
                 continue;
             }
             let near = &masks[anchor.saturating_sub(2)..masks.len().min(anchor + 3)];
@@ -321,10 +336,15 @@ impl Evidence {
         acronyms
     }
 
-    /// Other forms of a name that the sources have: `Brazil` for `Brazilian`, and the other way round.
+    /// What else the sources may say for a term: of a name other forms, `Brazil` for `Brazilian` and the other way
+    /// round, and of a word those that say the same.
     fn forms(&self, term: &str, role: Role) -> Vec<u32> {
-        if role != Role::Name {
-            return Vec::new();
+        match role {
+            Role::Name => {}
+            Role::Word => {
+                return synonyms::of(term).iter().filter_map(|word| self.ids.get(word.as_str()).copied()).collect();
+            }
+            Role::Number(_) => return Vec::new(),
         }
         let others = vocabulary::other_names(term).filter_map(|form| self.ids.get(form).copied());
         if term.len() < 4 {
@@ -341,6 +361,12 @@ impl Claim {
     /// Whether it says too little to be judged by itself.
     pub(crate) fn is_short(&self) -> bool {
         self.terms.len() < 3
+    }
+
+    /// Whether it is a few names, numbers or a word or two, of which nothing is said.
+    fn is_elliptic(&self) -> bool {
+        self.terms.len() < 3
+            || self.terms.len() <= MOST_ELLIPTIC && self.terms.iter().all(|term| term.role != Role::Word)
     }
 
     /// Names and numbers count double.

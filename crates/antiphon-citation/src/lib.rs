@@ -10,7 +10,8 @@
 //! Support is lexical: the words of a sentence are looked for in the source, with weight on numbers and names, and
 //! with signs of contradiction (`evidence.rs`). What that cannot tell:
 //!
-//! - paraphrases and translations: a sentence in other words, or in another language than its source, is not cited;
+//! - paraphrases and translations: a sentence in other words than its source is not cited, nor one in another language,
+//!   beyond the words of `synonyms.rs`;
 //! - calculation and rounding: `about 3.5 million` is not borne out by 3,480,127;
 //! - negation beyond a `not`, `never`, `without` or `failed to` right before the word it turns round, and
 //!   irony, conditions and hearsay: `Some doubt that Spain won` reads like `Spain won`;
@@ -24,6 +25,7 @@ mod form;
 mod prompt;
 mod sentence;
 mod strip;
+mod synonyms;
 mod vocabulary;
 mod words;
 
@@ -41,6 +43,9 @@ const MARKED: f32 = 0.55;
 
 /// Where the model did not say so itself, the text has to.
 const UNMARKED: f32 = 0.75;
+
+/// Longer questions lose their beginning. Bytes.
+const LONGEST_QUESTION: usize = 400;
 
 /// Sources that are cited for a sentence without markers.
 const MOST_UNMARKED: usize = 2;
@@ -86,6 +91,7 @@ pub struct Citer {
     evidence: Evidence,
     stripper: Stripper,
     sentences: Sentences,
+    question: String,
     dropped: u64,
 }
 
@@ -95,6 +101,14 @@ impl Citer {
         let mut citer = Self::default();
         citer.add(sources);
         citer
+    }
+
+    /// What is answered: an answer that is no sentence, as `Gallium.`, leaves out what the question says.
+    /// Its last 400 bytes are looked at.
+    #[must_use]
+    pub fn answering(self, question: &str) -> Self {
+        let from = question.ceil_char_boundary(question.len().saturating_sub(LONGEST_QUESTION));
+        Self { question: question[from..].trim().to_owned(), ..self }
     }
 
     /// More sources, as later tool results bring them. Those whose number is taken are left out, and those beyond
@@ -231,14 +245,26 @@ impl Citer {
         }
         // What two sources say, each half of it.
         let clauses = vocabulary::clauses(text);
-        if clauses.len() < 2 { whole } else { clauses.iter().flat_map(|part| self.aligned(sentence, part)).collect() }
+        if clauses.len() > 1 {
+            return clauses.iter().flat_map(|part| self.aligned(sentence, part)).collect();
+        }
+        self.cited(sentence, text, self.evidence.completed(&self.question, text).as_ref())
     }
 
-    /// Cites the sources that bear out `text`, a part of the sentence.
+    /// Cites the sources that bear out `text`, a part of the sentence, or all of it but the last name, as in
+    /// `born in Vienna, Austria`: the span ends where the sources do.
     fn aligned(&self, sentence: &Sentence, text: &str) -> Vec<Citation> {
+        let parts = [Some(text), vocabulary::without_last_name(text)];
+        let cited = parts.into_iter().flatten().map(|text| {
+            self.cited(sentence, text, self.evidence.claim(vocabulary::without_attribution(text)).as_ref())
+        });
+        cited.into_iter().find(|cited| !cited.is_empty()).unwrap_or_default()
+    }
+
+    fn cited(&self, sentence: &Sentence, text: &str, claim: Option<&Claim>) -> Vec<Citation> {
         let start = sentence.start + offset(&sentence.text, text);
-        let best = self.best(self.evidence.claim(vocabulary::without_attribution(text)).as_ref());
-        best.into_iter().map(|source| Citation { start, end: start + text.len(), source }).collect()
+        let best = self.best(claim).into_iter();
+        best.map(|source| Citation { start, end: start + text.len(), source }).collect()
     }
 
     /// The sources that bear out a claim by themselves, the best first.

@@ -419,6 +419,16 @@ pub(crate) fn clauses(sentence: &str) -> Vec<&str> {
     parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
+/// A sentence without the name at its end that stands beside another one: `born in Vienna, Austria`.
+pub(crate) fn without_last_name(sentence: &str) -> Option<&str> {
+    const LONGEST: usize = 3;
+    let is_name = |word: &str| word.starts_with(char::is_uppercase) && word.chars().all(char::is_alphabetic);
+    let (rest, last) = sentence.rsplit_once(", ")?;
+    let last: Vec<_> = last.trim_end_matches('.').split(' ').collect();
+    let beside = rest.rsplit(' ').next().is_some_and(is_name);
+    (beside && last.len() <= LONGEST && last.into_iter().all(is_name)).then_some(rest)
+}
+
 /// A sentence without its first words where these say no more than that sources say what follows: `According to the
 /// sources above, `. Only those that name nothing are left out.
 pub(crate) fn without_attribution(sentence: &str) -> &str {

@@ -98,6 +98,8 @@ pub(crate) fn tokens(sentence: &str) -> Vec<Token> {
                     undergone = vocabulary::is_auxiliary(word);
                     placed = vocabulary::is_place_word(word) || placed && vocabulary::is_article(word);
                     definite = matches!(word.as_str(), "the" | "these" | "those" | "os" | "as" | "both" | "its");
+                    // What `and` joins does not belong to one another more than with a comma between.
+                    apart |= matches!(word.as_str(), "and" | "or" | "e" | "ou");
                     adjacent = false;
                     first = false;
                     continue;

@@ -24,4 +24,4 @@ pub use convert::{NotConverted, convert};
 pub use grammar::{captioned_grammar, grammar};
 pub use judge::Lack;
 pub use paint::{Encoding, NotPainted, Picture};
-pub use read::{Drawing, Refused, View};
+pub use read::{Drawing, Refused, View, ended};

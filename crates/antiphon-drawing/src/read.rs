@@ -119,6 +119,17 @@ impl Drawing {
     }
 }
 
+/// A drawing that ended in its middle, ended after its last whole shape; what ends otherwise, as it is.
+pub fn ended(answer: &str) -> String {
+    const ENDS: [&str; 3] = ["/>", "</g>", "</text>"];
+    let Some(start) = answer.find("<svg") else { return answer.to_owned() };
+    let last = ENDS.iter().filter_map(|end| answer.rfind(end).map(|at| at + end.len())).max();
+    let Some(last) = last.filter(|last| *last > start && !answer.contains("</svg>")) else { return answer.to_owned() };
+    let shown = &answer[..last];
+    let open = shown.matches("<g").count().saturating_sub(shown.matches("</g>").count());
+    format!("{shown}{}</svg>", "</g>".repeat(open.min(DEEPEST)))
+}
+
 /// The `<svg>` of a text.
 fn find(answer: &str) -> Result<&str, Refused> {
     const END: &str = "</svg>";

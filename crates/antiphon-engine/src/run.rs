@@ -342,7 +342,10 @@ impl Run {
             tools: request.tools.clone(),
             server_tools: work.tools.clone(),
             first_index: work.next_index,
-            citer: cites.then(|| Citer::new(work.sources.latest(MOST_SOURCES))),
+            citer: cites.then(|| {
+                let question = work.said.lines().next_back().unwrap_or_default();
+                Citer::new(work.sources.latest(MOST_SOURCES)).answering(question)
+            }),
             origins: work.sources.origins.clone(),
         };
         let turn_log = std::mem::take(&mut work.turn_log);

@@ -34,6 +34,7 @@ pub(crate) async fn read(reader: &Reader, medium: &Medium) -> Result<Read, Error
     };
     let scanned = document.parts.iter().filter(|part| part.scanned).map(|part| part.number).collect();
     let derived = Derived {
+        has_words: true,
         text: text(&document, &[]),
         tools: vec!["antiphon-documents".to_owned()],
         truncated: !document.left_out.is_empty(),

@@ -22,7 +22,8 @@ impl Eyes {
     pub(crate) async fn look(&self, medium: &Medium) -> Result<Derived, Error> {
         let claimed = Some(medium.mime_type.as_str()).filter(|declared| !declared.is_empty());
         let seen = self.see(source(&medium.data), claimed, medium.options.resolution).await?;
-        Ok(Derived { text: text(&seen), tools: self.tools(), ..Derived::default() })
+        let text = text(&seen);
+        Ok(Derived { has_words: text.contains(WRITING), text, tools: self.tools(), ..Derived::default() })
     }
 
     /// The names of what looks.
@@ -87,6 +88,9 @@ fn refused(why: NotSeen) -> Error {
     }
 }
 
+/// Before what could be read.
+pub(crate) const WRITING: &str = "The writing in it, as far as it could be read:";
+
 /// What was seen, in words.
 fn text(seen: &Seen) -> String {
     let content = content(seen);
@@ -105,7 +109,7 @@ fn content(seen: &Seen) -> String {
     if writing.trim().is_empty() {
         text.push_str("No writing was found in it.\n");
     } else {
-        let _ = writeln!(text, "The writing in it, as far as it could be read:\n{writing}");
+        let _ = writeln!(text, "{WRITING}\n{writing}");
     }
     match &seen.labels[..] {
         [] => text.push_str("What it shows is not known.\n"),

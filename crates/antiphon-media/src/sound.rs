@@ -66,7 +66,8 @@ impl Ears {
         let heard = self.listener.listen(source, claim, extent, folder, options, &mut |_| {}).await;
         let transcript = heard.map_err(|why| refused(why, kind))?;
         let start = (extent.start.unwrap_or_default() + before).as_secs_f64();
-        Ok(Derived { text: text(&transcript, start), tools: vec![Self::MODEL.to_owned()], ..Derived::default() })
+        let (text, has_words) = (text(&transcript, start), !transcript.segments.is_empty());
+        Ok(Derived { text, has_words, tools: vec![Self::MODEL.to_owned()], ..Derived::default() })
     }
 }
 

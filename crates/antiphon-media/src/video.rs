@@ -15,7 +15,7 @@ use antiphon_video::{Broken, Container, Decoder, Film, MOST_FRAMES, Moments, SUP
 use antiphon_wire::{Code, Error, Processing, Resolution, VideoLayer};
 use tracing::error;
 
-use crate::picture::Eyes;
+use crate::picture::{Eyes, WRITING};
 use crate::sound::{Ears, extent};
 use crate::{Means, head};
 
@@ -131,6 +131,7 @@ impl<'a> Plan<'a> {
             (Some(film), Some(eyes), Some(view)) => {
                 let seen = look(film, eyes, &view, medium.options.resolution).await?;
                 derived.text = frames_text(&view, &seen);
+                derived.has_words = derived.text.contains(WRITING);
                 derived.truncated |= view.is_cut || view.scenes.len() > seen.len();
                 derived.tools.push(DECODER.to_owned());
                 derived.tools.extend(eyes.tools());
@@ -151,6 +152,7 @@ impl<'a> Plan<'a> {
                 };
                 let _ = write!(derived.text, "Of its sound, {}", heard.text);
                 derived.tools.extend(heard.tools);
+                derived.has_words |= heard.has_words;
             }
             (Some(_), None) => derived.text.push_str("There is no sound in it that can be decoded.\n"),
             (None, _) => derived.text.push_str("Its sound was not heard.\n"),

@@ -237,15 +237,13 @@ impl Anchor<'_> {
         })
     }
 
-    /// `A beat B` is not `B beat A`, but it is `B was beaten by A`.
+    /// `A beat B` is not `B beat A`, nor `A was beaten by B`.
     fn turned_round(&self) -> bool {
         let order = &self.claim.order;
         let name = |index: &&usize| self.claim.terms[**index].role == Role::Name;
         // `Made by A` is `A made` turned round, and so is all that stands beside it.
-        let is_passive = |index: &usize| self.claim.terms[*index].passive;
-        if order.iter().any(|index| self.places(*index).any(|place| self.unit[place].passive != is_passive(index))) {
-            return false;
-        }
+        let other_voice = |index: usize, place: usize| self.unit[place].passive != self.claim.terms[index].passive;
+        let is_turned = order.iter().any(|index| self.places(*index).any(|place| other_voice(*index, place)));
         order.iter().enumerate().any(|(at, verb)| {
             let term = &self.claim.terms[*verb];
             let (Role::Word, Some(doer), Some(other)) =
@@ -256,11 +254,15 @@ impl Anchor<'_> {
             if doer == other || term.saying {
                 return false;
             }
-            let same_voice = |place: &usize| self.unit[*place].passive == term.passive;
-            self.places(*verb).filter(same_voice).any(|place| {
-                let before = |index: usize| self.places(index).any(|name| name < place);
-                let after = |index: usize| self.places(index).any(|name| name > place);
-                before(*other) && !after(*other) && after(*doer) && !before(*doer)
+            let stand = |first: usize, second: usize, verb: usize| {
+                let before = |index: usize| self.places(index).any(|name| name < verb);
+                let after = |index: usize| self.places(index).any(|name| name > verb);
+                before(first) && !after(first) && after(second) && !before(second)
+            };
+            self.places(*verb).any(|place| match (other_voice(*verb, place), is_turned) {
+                (true, _) => stand(*doer, *other, place),
+                (false, true) => false,
+                (false, false) => stand(*other, *doer, place),
             })
         })
     }

@@ -609,3 +609,68 @@ fn who_made_something_is_who_it_was_made_by() {
     assert!(!cited("The architect Anna Berg made the first design of the Beehive in Wellington."));
     assert!(!cited("The architect Basil Spence made the first design of the Parliament in Wellington."));
 }
+
+/// What an answer to a question cites of these sources.
+fn spans<'a>(question: &str, answer: &'a str, sources: &[Source]) -> Vec<(&'a str, u32)> {
+    let mut citer = Citer::new(sources.iter().cloned()).answering(question);
+    let mut found = citer.push(answer).citations;
+    found.extend(citer.finish().citations);
+    found.into_iter().map(|found| (&answer[found.start..found.end], found.source)).collect()
+}
+
+#[test]
+fn an_answer_without_a_sentence_says_what_its_question_leaves_open() {
+    let tagus = [source(
+        1,
+        "Tagus",
+        "The Tagus rises in the Albarracín mountains of Spain. It passes Toledo, Alcántara and Lisbon, where a bridge of \
+         1998 crosses it. Its old name is Tajo. The Douro passes Porto.",
+    )];
+    let cities = "Which cities does the Tagus pass?";
+    for answer in ["Toledo, Alcántara, Lisbon.", "Toledo and Lisbon", "- Alcántara"] {
+        assert_eq!(spans(cities, answer, &tagus), [(answer.trim_start_matches("- "), 1)], "{answer}");
+    }
+    for answer in ["Toledo, Porto.", "Madrid", "Tajo", "Toledo, Alcántara, Lisbon, Madrid, Porto.", "Yes.", "None"] {
+        assert_eq!(spans(cities, answer, &tagus), [], "{answer}");
+    }
+    assert_eq!(spans("", "Toledo, Alcántara, Lisbon.", &tagus), []);
+    assert_eq!(spans("What is the old name of the Tagus?", "Tajo", &tagus), [("Tajo", 1)]);
+}
+
+#[test]
+fn words_that_say_the_same_are_as_good() {
+    let page = [source(
+        1,
+        "Tagus",
+        "The Tagus empties into the Atlantic Ocean near Lisbon. The probe lifted off from Kourou in 2004. Anna Berg was \
+         defeated by Maria Costa in 1994. José Silva escreveu a ópera em 1911.",
+    )];
+    for answer in [
+        "The Tagus flows into the Atlantic Ocean.",
+        "The probe was launched from Kourou in 2004.",
+        "Maria Costa beat Anna Berg in 1994.",
+        "José Silva wrote the opera in 1911.",
+    ] {
+        assert_eq!(spans("", answer, &page), [(answer, 1)], "{answer}");
+    }
+    for answer in [
+        "The Tagus flows into the Pacific Ocean.",
+        "The probe was launched from Baikonur in 2004.",
+        "Anna Berg beat Maria Costa in 1994.",
+        "José Silva wrote the opera in 1912.",
+    ] {
+        assert_eq!(spans("", answer, &page), [], "{answer}");
+    }
+}
+
+#[test]
+fn what_a_source_does_not_say_of_a_place_is_left_out_of_the_span() {
+    let page = [source(1, "Symphony No. 9", "The symphony was first performed in Vienna on 7 May 1824.")];
+    let cited = |answer| spans("", answer, &page);
+    assert_eq!(
+        cited("The symphony was first performed in Vienna, Austria."),
+        [("The symphony was first performed in Vienna", 1)]
+    );
+    assert_eq!(cited("The symphony was first performed in Graz, Austria."), []);
+    assert_eq!(cited("The symphony was first performed in Vienna, 1825."), []);
+}

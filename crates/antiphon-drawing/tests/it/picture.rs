@@ -1,4 +1,4 @@
-use antiphon_drawing::{Drawing, Encoding, Lack, NotConverted, NotPainted, Picture, View, convert};
+use antiphon_drawing::{Drawing, Encoding, Lack, NotConverted, NotPainted, Picture, View, convert, ended};
 use pretty_assertions::assert_eq;
 use resvg::tiny_skia::Pixmap;
 
@@ -137,4 +137,26 @@ fn what_is_no_whole_picture_is_refused() {
 fn crc(bytes: &[u8]) -> u32 {
     let step = |sum: u32| if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 };
     !bytes.iter().fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| step(sum)))
+}
+
+#[test]
+fn a_drawing_that_ended_in_its_middle_ends_after_its_last_whole_shape() {
+    let whole = HOUSE.strip_suffix("</svg>").unwrap();
+    for (cut, ended_so) in [
+        (format!("{whole}\n<!-- a tree -->\n<circle cx=\"1"), format!("{whole}</svg>")),
+        (format!("{whole}<g fill=\"red\"><rect x=\"1\" width=\"2\" height=\"2\"/><rect x=\"5"), {
+            format!("{whole}<g fill=\"red\"><rect x=\"1\" width=\"2\" height=\"2\"/></g></svg>")
+        }),
+        (format!("{whole}<text x=\"5\" y=\"20\">Caf"), format!("{whole}</svg>")),
+        (HOUSE.to_owned(), HOUSE.to_owned()),
+    ] {
+        assert_eq!(ended(&cut), ended_so);
+        assert!(Drawing::read(&ended_so, VIEW).is_ok(), "{ended_so}");
+    }
+    for nothing in ["", "Sorry.", "<svg", "<svg>\n<rect x=\"1", "<rect/>"] {
+        assert_eq!(ended(nothing), nothing);
+    }
+    // A gradient that is not whole makes no drawing.
+    let gradient = "<svg><linearGradient id=\"sky\"><stop offset=\"0\" stop-color=\"navy\"/><stop";
+    assert!(Drawing::read(&ended(gradient), VIEW).is_err());
 }

@@ -19,6 +19,21 @@ fn the_model_is_told_what_it_has_not_seen_and_nothing_in_it_ends_the_fence() {
 }
 
 #[test]
+fn media_with_words_are_found_again_in_what_is_told() {
+    let told = |kind, has_words| tell(1, kind, &Derived { has_words, ..derived("Hi\n") }, 100).0;
+    let all = [
+        told(MediaKind::Image, true),
+        told(MediaKind::Image, false),
+        told(MediaKind::Document, true),
+        told(MediaKind::Video, true),
+        told(MediaKind::Audio, true),
+    ];
+    let text = format!("Compare <media these:\n{}", all.join("\n"));
+    assert_eq!(worded(&text).collect::<Vec<_>>(), [MediaKind::Image, MediaKind::Video, MediaKind::Audio]);
+    assert_eq!(worded("<media index=1 kind=image words").count(), 0);
+}
+
+#[test]
 fn a_cut_is_said() {
     let (told, is_cut) = tell(1, MediaKind::Document, &derived(&"ä".repeat(100)), 10);
     assert!(is_cut && told.contains("20 of 100 characters are given"), "{told}");
