@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use antiphon_dialect::{self as dialect, Conversation, Part, Segment};
 use antiphon_engine::{
     Backend, BackendError, Call as FunctionCall, Calls, FOUND, FinishReason, MediaKind, Message, ModelRequest,
-    ModelStream, PRINTED_NOTHING, Prepared, Schema, Tool, text_of, worded,
+    ModelStream, PRINTED_NOTHING, Prepared, Schema, Tool, media_told, text_of,
 };
 use antiphon_worker::protocol::{self, Generate, Message as Said, Request, Sampling};
 use async_trait::async_trait;
@@ -46,9 +46,9 @@ pub struct LlamaOptions {
     pub result_prompt: Option<String>,
     /// Said in its place after what was searched for and read.
     pub source_prompt: Option<String>,
-    /// Said behind media whose words were read, of which a model describes otherwise what kind of media they are.
-    /// `{media}` in it stands for their words, as `what is written in the image`.
-    pub media_prompt: Option<String>,
+    /// Whether the model is told what to do with media that were read for it: of itself a small one describes that one is
+    /// an image and the other a sound, and makes up what it has not seen.
+    pub media_prompts: bool,
     /// Whether an agent's model may answer with a code block in place of a call, as models that
     /// write code well but calls badly do.
     pub code_blocks: bool,
@@ -80,9 +80,6 @@ const SILENT_PROMPT: &str = "The task is: {question}\n\nAnswer with nothing but 
 /// Stands for what the user asked, in a prompt after results.
 const QUESTION: &str = "{question}";
 
-/// Stands for what media say, in a prompt behind them.
-const MEDIA: &str = "{media}";
-
 /// Longer questions are not said again.
 const LONGEST_QUESTION: usize = 400;
 
@@ -95,21 +92,37 @@ fn question(asked: &str) -> &str {
     }
 }
 
-/// What the media in a message say in words, if any do.
-fn words_of_media(text: &str) -> Option<String> {
-    let kinds: Vec<_> = worded(text).collect();
-    let said = |kind, verb: &str, one: &str, more: &str| match kinds.iter().filter(|one| **one == kind).count() {
-        0 => None,
-        1 => Some(format!("what is {verb} in the {one}")),
-        _ => Some(format!("what is {verb} in each of the {more}")),
-    };
-    let all = [
-        said(MediaKind::Image, "written", "image", "images"),
-        said(MediaKind::Audio, "said", "recording", "recordings"),
-        said(MediaKind::Video, "written and said", "video", "videos"),
+/// What is said behind media that were read for the model, if there are any but documents.
+fn prompt_of_media(text: &str) -> Option<String> {
+    let told: Vec<_> = media_told(text).collect();
+    let count = |kind| told.iter().filter(|(other, _)| *other == kind).count();
+    let of = |kind, one: &'static str, more: &'static str| (kind, if count(kind) == 1 { one } else { more });
+    let places = [
+        (of(MediaKind::Image, "the image", "each of the images"), "written"),
+        (of(MediaKind::Audio, "the recording", "each of the recordings"), "said"),
+        (of(MediaKind::Video, "the video", "each of the videos"), "written and said"),
     ];
-    let all: Vec<_> = all.into_iter().flatten().collect();
-    (!all.is_empty()).then(|| all.join(" and "))
+    let quoted = places.into_iter().filter(|((kind, _), _)| told.contains(&(*kind, true)));
+    let quotes: Vec<_> = quoted.map(|((_, place), verb)| format!("quote what is {verb} in {place}")).collect();
+    let (unseen, them) = match (count(MediaKind::Image), count(MediaKind::Video)) {
+        (0, 0) => ("", "it"),
+        (1, 0) => ("the image", "it"),
+        (0, 1) => ("the video", "it"),
+        (_, 0) => ("the images", "them"),
+        (0, _) => ("the videos", "them"),
+        (_, _) => ("the images and videos", "them"),
+    };
+    match (quotes.is_empty(), unseen) {
+        (true, "") => None,
+        (true, unseen) => {
+            Some(format!("Answer now with what is guessed above, and say that you have not seen {unseen}."))
+        }
+        (false, "") => Some(format!("Answer now, and {}.", quotes.join(", and "))),
+        (false, unseen) => {
+            let else_ = format!("To all else that is asked of {unseen}, say that you have not seen {them}.");
+            Some(format!("Answer now, and {}. {else_}", quotes.join(", and ")))
+        }
+    }
 }
 
 impl Llama {
@@ -179,12 +192,12 @@ impl Llama {
                 }
             }
         }
-        for message in &mut messages {
-            if let (Some(prompt), dialect::Message::User(text)) = (&self.options.media_prompt, message)
-                && let Some(words) = words_of_media(text)
+        for message in messages.iter_mut().filter(|_| self.options.media_prompts) {
+            if let dialect::Message::User(text) = message
+                && let Some(prompt) = prompt_of_media(text)
             {
                 text.push_str("\n\n");
-                text.push_str(&prompt.replace(MEDIA, &words));
+                text.push_str(&prompt);
             }
         }
         let Some(prompt) = &self.options.result_prompt else { return messages };
@@ -445,19 +458,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_media_are_asked_for_where_there_are_any() {
+    fn the_words_of_media_are_asked_for_and_what_was_not_seen_is_to_be_said() {
         let told = |kinds: &[&str]| {
             let fence = |kind: &&str| format!("Read:\n<media index=1 kind={kind}>\nHi\n</media>");
-            words_of_media(&kinds.iter().map(fence).collect::<Vec<_>>().join("\n"))
+            prompt_of_media(&kinds.iter().map(fence).collect::<Vec<_>>().join("\n"))
         };
-        assert_eq!(told(&["image", "document"]), None);
-        assert_eq!(told(&["image words", "audio"]).as_deref(), Some("what is written in the image"));
-        assert_eq!(
-            told(&["audio words", "image words", "video words", "image words"]).as_deref(),
-            Some(
-                "what is written in each of the images and what is said in the recording and what is written and said in the video"
-            )
-        );
+        for (kinds, prompt) in [
+            (&[][..], None),
+            (&["document words"], None),
+            (&["audio"], None),
+            (&["audio words"], Some("Answer now, and quote what is said in the recording.")),
+            (&["image"], Some("Answer now with what is guessed above, and say that you have not seen the image.")),
+            (
+                &["image words", "audio words"],
+                Some(
+                    "Answer now, and quote what is written in the image, and quote what is said in the recording. To all else that is \
+                     asked of the image, say that you have not seen it.",
+                ),
+            ),
+            (
+                &["video words", "image words", "image"],
+                Some(
+                    "Answer now, and quote what is written in each of the images, and quote what is written and said in the video. To \
+                     all else that is asked of the images and videos, say that you have not seen them.",
+                ),
+            ),
+        ] {
+            assert_eq!(told(kinds).as_deref(), prompt, "{kinds:?}");
+        }
     }
 
     #[test]

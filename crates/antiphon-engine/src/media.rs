@@ -273,12 +273,14 @@ pub(crate) fn tell(number: usize, kind: MediaKind, derived: &Derived, budget: us
 /// In the fence of a medium whose words are told.
 const WORDS: &str = " words";
 
-/// The kinds of the media in a text for a model whose words are told there, in their order.
-pub fn worded(text: &str) -> impl Iterator<Item = MediaKind> {
+/// The kinds of the media that a text for a model tells of, in their order, and whether their words are told.
+pub fn media_told(text: &str) -> impl Iterator<Item = (MediaKind, bool)> {
+    const KINDS: [MediaKind; 4] = [MediaKind::Image, MediaKind::Audio, MediaKind::Video, MediaKind::Document];
     let heads = text.split("<media index=").skip(1).filter_map(|after| after.split_once(">\n"));
     heads.filter_map(|(head, _)| {
-        let (_, kind) = head.strip_suffix(WORDS)?.split_once(" kind=")?;
-        [MediaKind::Image, MediaKind::Audio, MediaKind::Video].into_iter().find(|known| known.as_str() == kind)
+        let (_, kind) = head.split_once(" kind=")?;
+        let (kind, has_words) = kind.strip_suffix(WORDS).map_or((kind, false), |kind| (kind, true));
+        Some((KINDS.into_iter().find(|known| known.as_str() == kind)?, has_words))
     })
 }
 

@@ -88,6 +88,9 @@ fn refused(why: NotSeen) -> Error {
     }
 }
 
+/// Fewer letters and digits are seldom writing: of a single one, things of its form are taken for it.
+const LEAST_SIGNS: usize = 2;
+
 /// Before what could be read.
 pub(crate) const WRITING: &str = "The writing in it, as far as it could be read:";
 
@@ -106,8 +109,11 @@ fn content(seen: &Seen) -> String {
         let _ = writeln!(text, "Most of it is {}.", colours.join(", "));
     }
     let writing = seen.text();
+    let signs = writing.chars().filter(|sign| sign.is_alphanumeric()).count();
     if writing.trim().is_empty() {
         text.push_str("No writing was found in it.\n");
+    } else if signs < LEAST_SIGNS {
+        let _ = writeln!(text, "No writing was found in it but perhaps one sign: {}.", writing.trim());
     } else {
         let _ = writeln!(text, "{WRITING}\n{writing}");
     }

@@ -37,9 +37,9 @@ pub struct Entry {
     /// Said instead after what was searched for and read, which may be cited.
     #[serde(default)]
     pub source_prompt: Option<String>,
-    /// Said behind media whose words were read.
+    /// Whether it has to be told what to do with media that were read for it.
     #[serde(default)]
-    pub media_prompt: Option<String>,
+    pub media_prompts: bool,
     /// Whether it writes programs better as code blocks than in calls.
     #[serde(default)]
     pub code_blocks: bool,

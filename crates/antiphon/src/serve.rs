@@ -361,7 +361,7 @@ fn local_model(
         code_blocks: entry.is_some_and(|entry| entry.code_blocks),
         result_prompt: entry.and_then(|entry| entry.result_prompt.clone()),
         source_prompt: entry.and_then(|entry| entry.source_prompt.clone()),
-        media_prompt: entry.and_then(|entry| entry.media_prompt.clone()),
+        media_prompts: entry.is_some_and(|entry| entry.media_prompts),
         today: || jiff::Zoned::now().date().to_string(),
     })
     .map_err(|error| Failed::new(format!("model `{name}`: {error}")))?;

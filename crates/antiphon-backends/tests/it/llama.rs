@@ -33,7 +33,7 @@ fn llama(arguments: &[&str]) -> Llama {
         code_blocks: false,
         result_prompt: Some("Use it.".to_owned()),
         source_prompt: None,
-        media_prompt: Some("Quote {media}.".to_owned()),
+        media_prompts: true,
         today: || "2026-06-09".to_owned(),
     })
     .unwrap()
@@ -287,7 +287,7 @@ async fn a_worker_that_is_not_there_is_said_aloud() {
         code_blocks: false,
         result_prompt: Some("Use it.".to_owned()),
         source_prompt: None,
-        media_prompt: Some("Quote {media}.".to_owned()),
+        media_prompts: true,
         today: || "2026-06-09".to_owned(),
     })
     .unwrap();

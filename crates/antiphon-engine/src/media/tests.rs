@@ -19,7 +19,7 @@ fn the_model_is_told_what_it_has_not_seen_and_nothing_in_it_ends_the_fence() {
 }
 
 #[test]
-fn media_with_words_are_found_again_in_what_is_told() {
+fn media_are_found_again_in_what_is_told() {
     let told = |kind, has_words| tell(1, kind, &Derived { has_words, ..derived("Hi\n") }, 100).0;
     let all = [
         told(MediaKind::Image, true),
@@ -29,8 +29,17 @@ fn media_with_words_are_found_again_in_what_is_told() {
         told(MediaKind::Audio, true),
     ];
     let text = format!("Compare <media these:\n{}", all.join("\n"));
-    assert_eq!(worded(&text).collect::<Vec<_>>(), [MediaKind::Image, MediaKind::Video, MediaKind::Audio]);
-    assert_eq!(worded("<media index=1 kind=image words").count(), 0);
+    let expected = [
+        (MediaKind::Image, true),
+        (MediaKind::Image, false),
+        (MediaKind::Document, true),
+        (MediaKind::Video, true),
+        (MediaKind::Audio, true),
+    ];
+    assert_eq!(media_told(&text).collect::<Vec<_>>(), expected);
+    for none in ["<media index=1 kind=image words", "<media index=1 kind=smell>\n", "<media index=1>\n", ""] {
+        assert_eq!(media_told(none).count(), 0, "{none}");
+    }
 }
 
 #[test]
