@@ -245,8 +245,10 @@ impl Citer {
         }
         // What two sources say, each half of it.
         let clauses = vocabulary::clauses(text);
-        if clauses.len() > 1 {
-            return clauses.iter().flat_map(|part| self.aligned(sentence, part)).collect();
+        let halves = clauses.iter().filter(|_| clauses.len() > 1).flat_map(|part| self.aligned(sentence, part));
+        let halves: Vec<_> = halves.collect();
+        if !halves.is_empty() {
+            return halves;
         }
         self.cited(sentence, text, self.evidence.completed(&self.question, text).as_ref())
     }

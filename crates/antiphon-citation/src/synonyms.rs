@@ -11,7 +11,13 @@ use std::sync::LazyLock;
 use crate::words::{fold, stem};
 
 const GROUPS: &str = "
-flow empty drain discharge desaguar escoar fluir
+flow empty drain discharge end desaguar escoar fluir
+m metre meter metro
+km kilometre kilometer quilômetro quilómetro
+cm centimetre centimeter centímetro
+mm millimetre millimeter milímetro
+kg kilogram kilogramme quilograma quilo
+ft foot feet
 launched lift blast lançar
 score net equalise equaliser equalize goal marcar golo
 built construct erect construir erguer edificar

@@ -411,7 +411,8 @@ fn look_up<T: Copy>(table: &[(&str, T)], word: &str) -> Option<T> {
 
 /// The parts of a sentence that could each be one.
 pub(crate) fn clauses(sentence: &str) -> Vec<&str> {
-    const JOINTS: [&str; 6] = ["; ", ", while ", ", whereas ", ", and ", ", enquanto ", ", ao passo que "];
+    const JOINTS: [&str; 8] =
+        ["; ", ", while ", ", whereas ", ", and ", ", enquanto ", ", ao passo que ", " and ", " e "];
     let mut parts = vec![sentence];
     for joint in JOINTS {
         parts = parts.into_iter().flat_map(|part| part.split(joint)).collect();

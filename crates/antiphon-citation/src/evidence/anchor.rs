@@ -61,7 +61,9 @@ impl Anchor<'_> {
         let terms = || self.claim.terms.iter().enumerate();
         terms().any(|(index, term)| match term.role {
             Role::Number(shape) if has(self.direct, index) => {
-                self.belongs_to_something_else(index) || self.is_another_names_number(index, shape)
+                self.belongs_to_something_else(index)
+                    || self.is_another_names_number(index, shape)
+                    || self.is_another_words_number(index, shape)
             }
             Role::Name if has(self.direct, index) => self.belongs_to_something_else(index),
             Role::Number(shape) => self.has_other_number(index, shape),
@@ -148,6 +150,26 @@ impl Anchor<'_> {
                 others().any(|other| other.abs_diff(name) < number.abs_diff(name))
                     && between.any(|place| self.is_other_name(place))
             })
+    }
+
+    /// The word before the number in the claim has another one of its kind here, and before this one stands a word that
+    /// the claim does not have: of `born in 1888 and died in 1935`, 1935 is not when somebody was born.
+    fn is_another_words_number(&self, index: usize, shape: Shape) -> bool {
+        let order = &self.claim.order;
+        let is_word = |index: &&usize| self.claim.terms[**index].role == Role::Word;
+        let Some(at) = order.iter().position(|term| *term == index) else { return false };
+        let Some(word) = order[..at].iter().rev().find(is_word) else { return false };
+        let of_kind = |place: &usize| self.unit[*place].role == Role::Number(shape);
+        let has_other = |place: usize| {
+            let next = (place + 1..self.unit.len()).find(of_kind);
+            next.is_some_and(|next| self.meanings[next] != Some(index))
+        };
+        let follows_other = |place: usize| {
+            let before = (0..place).rev().find(|before| self.unit[*before].role == Role::Word);
+            before.is_some_and(|before| self.meanings[before].is_none())
+        };
+        let mut words = self.places(*word).peekable();
+        words.peek().is_some() && words.all(has_other) && self.places(index).all(follows_other)
     }
 
     /// A name that neither the sentence nor what surrounds it has, and that is not the subject, which may have been

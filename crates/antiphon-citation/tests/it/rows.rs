@@ -583,6 +583,24 @@ fn each_half_of_a_sentence_may_have_its_source() {
 }
 
 #[test]
+fn halves_that_only_a_word_joins_have_their_sources_too() {
+    let berg =
+        source(1, "Anna Berg", "Anna Berg foi uma pintora. Nasceu em Lisboa em 13 de junho de 1888 e morreu em 1935.");
+    let costa = source(2, "Maria Costa", "Maria Costa foi uma pintora. Nasceu em 16 de novembro de 1922 na Azinhaga.");
+    let pages = [berg, costa];
+    let answer = "Anna Berg was born in 1888 and Maria Costa was born in 1922.";
+    let halves = [("Anna Berg was born in 1888", 1), ("Maria Costa was born in 1922.", 2)];
+    assert_eq!(spans("", answer, &pages), halves);
+    assert_eq!(spans("", "Anna Berg was born in 1935 and Maria Costa was born in 1888.", &pages), []);
+    let tower = [source(1, "Red Tower", "Its height is 2.4 metres and its width 900 kilometres.")];
+    assert_eq!(
+        spans("", "The Red Tower has a height of 2.4 m.", &tower),
+        [("The Red Tower has a height of 2.4 m.", 1)]
+    );
+    assert_eq!(spans("", "The Red Tower has a height of 2.4 km.", &tower), []);
+}
+
+#[test]
 fn who_is_named_after_whom_has_not_named_anybody() {
     let python = "Van Rossum named the language after Monty Python's Flying Circus, a comedy series of the BBC.";
     let cited = |answer: &str| {
