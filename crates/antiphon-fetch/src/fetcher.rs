@@ -281,12 +281,7 @@ impl Inner {
 
     async fn ask_robots(&self, url: &Url) -> Result<Robots, FetchError> {
         let at = url.join("/robots.txt").map_err(|_| Refusal::Malformed)?;
-        let walk = Walk {
-            purpose: Purpose::Page,
-            headers: HeaderMap::new(),
-            codings: ACCEPTED,
-            kind: Kind::Robots,
-        };
+        let walk = Walk { purpose: Purpose::Page, headers: HeaderMap::new(), codings: ACCEPTED, kind: Kind::Robots };
         let agent = &self.options.user_agent;
         let program = agent.split(['/', ' ']).next().unwrap_or_default();
         Ok(match Box::pin(self.read(at, walk, robots::MOST_BYTES)).await {
