@@ -17,6 +17,7 @@ from pathlib import Path
 import constrained
 import creates
 import gateway
+import hearing
 import programs
 import speed
 import startup
@@ -25,7 +26,7 @@ from setting import MODELS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
-PARTS = {"a": speed, "b": turns, "c": creates, "d": startup, "e": constrained, "f": gateway, "g": programs}
+PARTS = {"a": speed, "b": turns, "c": creates, "d": startup, "e": constrained, "f": gateway, "g": programs, "h": hearing}
 
 HEAD = """# Benchmarks
 
@@ -37,7 +38,7 @@ ratios of each turn, so it may differ a little from the ratio of the medians bes
 
 def main():
     parser = argparse.ArgumentParser(prog="bench/run", description="Measures antiphon on this machine.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help="a, b, c, d, e, f, g; all by default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="a, b, c, d, e, f, g, h; all by default")
     parser.add_argument("--quick", action="store_true", help="once and small; judges and writes nothing")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="how often everything is measured; 5")
     parser.add_argument("--model", action="append", choices=MODELS, help="only this one; writes nothing")

@@ -29,11 +29,15 @@ class Setting:
         """What the server uses by default."""
         return len(os.sched_getaffinity(0))
 
+    def pull(self, model):
+        """Installs a model of the catalogue if it is not."""
+        subprocess.run([self.binaries / "antiphon", "models", "pull", model], check=True, stdout=sys.stderr)
+
     @functools.cache
     def weights(self, model):
         """The file of a model of the catalogue, which is installed if it is not."""
         antiphon = self.binaries / "antiphon"
-        subprocess.run([antiphon, "models", "pull", model], check=True, stdout=sys.stderr)
+        self.pull(model)
         listing = subprocess.run([antiphon, "models", "list"], check=True, stdout=subprocess.PIPE, text=True).stdout
         for name, state, _, place in (line.split("\t") for line in listing.splitlines()):
             if (name, state) == (model, "installed"):

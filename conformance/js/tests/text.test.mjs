@@ -141,3 +141,17 @@ test("models are listed and each can be read and asked", async () => {
   }
   await assert.rejects(ai.models.get({ model: "no-such-model" }), (error) => error.status === 404);
 });
+
+test("a model says what becomes of each kind of media", async () => {
+  // The SDK leaves out what it does not know, so the answer is read as it is.
+  const { GOOGLE_GEMINI_BASE_URL: base, GEMINI_API_KEY: key } = process.env;
+  const answer = await fetch(`${base}/v1beta/models`, { headers: { "x-goog-api-key": key } });
+  for (const { name, x_media: media } of (await answer.json()).models) {
+    assert.deepEqual(Object.keys(media).sort(), ["audio", "document", "image", "video"], name);
+    for (const { route, tools, note } of Object.values(media)) {
+      assert.ok(["native", "perceive", "reject"].includes(route));
+      assert.equal(tools !== undefined, route === "perceive");
+      assert.ok(route !== "reject" || note);
+    }
+  }
+});

@@ -156,6 +156,8 @@ pub enum MediaKind {
 }
 
 impl MediaKind {
+    pub const ALL: [Self; 4] = [Self::Image, Self::Audio, Self::Video, Self::Document];
+
     /// As the wire names the part.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -19,7 +19,7 @@ use crate::backend::{Media, MediaKind, Thought};
 use crate::context;
 use crate::handle::Handle;
 use crate::journal::{Journal, number};
-use crate::media::Perceiver;
+use crate::media::{Perceiver, Reception};
 use crate::models::{Models, Served};
 use crate::output;
 use crate::prompt::{self, Asked, History, Reading};
@@ -150,6 +150,14 @@ impl Engine {
 
     pub fn models(&self) -> &Models {
         &self.inner.models
+    }
+
+    /// What becomes of media of a kind that a model is sent.
+    pub fn reception(&self, served: &Served, kind: MediaKind) -> Reception {
+        if served.backend.takes(kind) {
+            return Reception::Native;
+        }
+        self.inner.perceiver.readers(kind).map_or_else(Reception::Reject, Reception::Perceive)
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {

@@ -43,7 +43,9 @@ pub use backend::{
 pub use engine::{Caller, Created, Engine, EngineParts, Limits, RunLimits};
 pub use handle::Handle;
 pub use journal::Followed;
-pub use media::{Accepted, Derived, Fetched, Medium, NoPerceiver, Perceiver, Route, media_told, not_taken};
+pub use media::{
+    Accepted, Derived, Fetched, Medium, NoPerceiver, Perceiver, Readers, Reception, Route, media_told, not_taken,
+};
 pub use models::{Models, Served};
 pub use seal::Seal;
 pub use store::{

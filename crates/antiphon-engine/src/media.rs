@@ -32,6 +32,14 @@ pub trait Perceiver: Send + Sync {
     /// that holds the medium.
     async fn accept(&self, medium: &Medium, route: Route) -> Result<Accepted, Error>;
 
+    /// What reads media of a kind that a model does not take.
+    ///
+    /// # Errors
+    /// With which they are refused, whatever they are.
+    fn readers(&self, kind: MediaKind) -> Result<Readers, Error> {
+        Err(not_taken(kind))
+    }
+
     /// Reads a medium that was accepted. It may be asked again, after a crash, and changes nothing.
     /// Dropping the future ends the work.
     ///
@@ -85,6 +93,26 @@ pub enum Route {
 pub struct Accepted {
     /// By its bytes.
     pub mime_type: String,
+}
+
+/// What media of a kind are read with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readers {
+    /// As [`Derived::tools`]: all that may have a part in it.
+    pub tools: Vec<String>,
+    /// What of such media is not read, and what would be needed.
+    pub note: Option<String>,
+}
+
+/// What becomes of media of a kind that are sent to a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reception {
+    /// The model takes them as they are.
+    Native,
+    /// They are read, and the model is told what was found.
+    Perceive(Readers),
+    /// With this error.
+    Reject(Error),
 }
 
 /// What was read out of a medium.

@@ -5,23 +5,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LOCATION, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use reqwest::{Client, Response, Url};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
+use crate::body::{Body, Head};
 use crate::cache::{Cache, Cached, Key};
 use crate::client::{ClientError, Clients};
-use crate::decode::{ACCEPTED, Coding, decode};
+use crate::decode::{ACCEPTED, Bounds, UNCODED, decode};
 use crate::error::{Failure, FetchError, Refusal};
 use crate::gate::{self, Gate, Way};
 use crate::hosts::Hosts;
 use crate::options::{FetchOptions, Purpose};
 use crate::resolver::Lookup;
 use crate::robots::{self, Remembered, Robots};
-use crate::sniff::{Declared, MimeError, agreed, is_text};
+use crate::sniff::{MimeError, agreed, is_text};
 
 /// The one way to what is behind an address that a user or a model gave.
 #[derive(Clone)]
@@ -73,7 +75,8 @@ pub struct Target {
 struct Walk<'walk> {
     purpose: Purpose,
     headers: HeaderMap,
-    most_bytes: usize,
+    /// The codings that are asked for.
+    codings: &'static str,
     kind: Kind<'walk>,
 }
 
@@ -85,7 +88,24 @@ enum Kind<'walk> {
 
 enum Hop {
     Redirect(Url),
-    Content(Fetched),
+    Arrived(Arrived),
+}
+
+/// The end of a walk.
+pub(crate) enum Arrived {
+    /// What was read before, and is the same still.
+    Known(Fetched),
+    Answer(Answer),
+}
+
+/// An answer of which nothing was read yet.
+pub(crate) struct Answer {
+    pub(crate) url: Url,
+    pub(crate) response: Response,
+    /// Under which it is kept.
+    key: Option<Key>,
+    /// At its host, until all is read.
+    pub(crate) turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Fetcher {
@@ -163,10 +183,10 @@ impl Fetcher {
         for name in OURS {
             headers.remove(name);
         }
-        let walk = Walk { purpose, headers, most_bytes: limits.bytes, kind: Kind::Content { scope: &allowance.scope } };
+        let walk = Walk { purpose, headers, codings: ACCEPTED, kind: Kind::Content { scope: &allowance.scope } };
         let fetched = match gate::parse(url) {
             Ok(url) => {
-                let walked = timeout_at(deadline, Box::pin(self.0.walk(url, walk))).await;
+                let walked = timeout_at(deadline, Box::pin(self.0.read(url, walk, limits.bytes))).await;
                 walked.unwrap_or(Err(FetchError::Unreachable(Failure::Timeout)))
             }
             Err(refusal) => Err(refusal.into()),
@@ -175,6 +195,30 @@ impl Fetcher {
             debug!(?purpose, ?error, "Did not fetch an address");
         }
         fetched
+    }
+
+    /// As [`Self::fetch`], for what is too long for memory: it is taken piece by piece, within the same limits and time.
+    ///
+    /// # Errors
+    /// Why nothing was fetched, as far as its beginning tells.
+    pub async fn open(&self, url: &str, purpose: Purpose, allowance: &Allowance) -> Result<Body, FetchError> {
+        allowance.take()?;
+        let limits = &self.0.options.limits;
+        let deadline = Instant::now() + limits.total;
+        let kind = Kind::Content { scope: &allowance.scope };
+        let walk = Walk { purpose, headers: HeaderMap::new(), codings: UNCODED, kind };
+        let bounds = Bounds { limit: limits.bytes, ratio: limits.ratio };
+        let opened = match gate::parse(url) {
+            Ok(url) => {
+                let arrived = async { Body::open(self.0.walk(url, walk).await?, purpose, bounds, deadline).await };
+                timeout_at(deadline, Box::pin(arrived)).await.unwrap_or(Err(FetchError::Unreachable(Failure::Timeout)))
+            }
+            Err(refusal) => Err(refusal.into()),
+        };
+        if let Err(error) = &opened {
+            debug!(?purpose, ?error, "Did not open an address");
+        }
+        opened
     }
 }
 
@@ -186,7 +230,16 @@ impl Allowance {
 }
 
 impl Inner {
-    async fn walk(&self, mut url: Url, mut walk: Walk<'_>) -> Result<Fetched, FetchError> {
+    /// All that is behind an address.
+    async fn read(&self, url: Url, walk: Walk<'_>, most_bytes: usize) -> Result<Fetched, FetchError> {
+        let purpose = walk.purpose;
+        match self.walk(url, walk).await? {
+            Arrived::Known(fetched) => Ok(fetched),
+            Arrived::Answer(answer) => self.content(answer, purpose, most_bytes).await,
+        }
+    }
+
+    async fn walk(&self, mut url: Url, mut walk: Walk<'_>) -> Result<Arrived, FetchError> {
         let mut seen = Vec::new();
         loop {
             let way = self.gate.check(&url, walk.purpose)?;
@@ -197,7 +250,7 @@ impl Inner {
                 return Err(Refusal::Robots.into());
             }
             let next = match self.hop(&url, way, &walk).await? {
-                Hop::Content(fetched) => return Ok(fetched),
+                Hop::Arrived(arrived) => return Ok(arrived),
                 Hop::Redirect(next) => next,
             };
             if next.origin() != url.origin() {
@@ -228,15 +281,10 @@ impl Inner {
 
     async fn ask_robots(&self, url: &Url) -> Result<Robots, FetchError> {
         let at = url.join("/robots.txt").map_err(|_| Refusal::Malformed)?;
-        let walk = Walk {
-            purpose: Purpose::Page,
-            headers: HeaderMap::new(),
-            most_bytes: robots::MOST_BYTES,
-            kind: Kind::Robots,
-        };
+        let walk = Walk { purpose: Purpose::Page, headers: HeaderMap::new(), codings: ACCEPTED, kind: Kind::Robots };
         let agent = &self.options.user_agent;
         let program = agent.split(['/', ' ']).next().unwrap_or_default();
-        Ok(match Box::pin(self.walk(at, walk)).await {
+        Ok(match Box::pin(self.read(at, walk, robots::MOST_BYTES)).await {
             Ok(file) => Robots::read(&String::from_utf8_lossy(&file.bytes), program),
             Err(FetchError::Status(500..)) => Robots::Nothing,
             // A host that does not answer is not asked a second time.
@@ -255,19 +303,17 @@ impl Inner {
         let key = self.key(url, walk);
         let cached = key.as_ref().and_then(|key| self.cache.get(key));
         let (known, validators) = match cached {
-            Some(Cached::Fresh(fetched)) => return Ok(Hop::Content(fetched)),
+            Some(Cached::Fresh(fetched)) => return Ok(Hop::Arrived(Arrived::Known(fetched))),
             Some(Cached::Stale(fetched, validators)) => (Some(fetched), validators),
             None => (None, Default::default()),
         };
-        let _turn = self.hosts.turn(url.host_str().unwrap_or_default()).await;
+        let turn = self.hosts.turn(url.host_str().unwrap_or_default()).await;
         let (client, at) = match way {
             Way::Direct(at) => (self.clients.guarded(walk.purpose), at),
             Way::Rewritten(at) => (&self.clients.local, at),
         };
         let mut headers = walk.headers.clone();
-        if let Ok(accepted) = ACCEPTED.parse() {
-            headers.insert(ACCEPT_ENCODING, accepted);
-        }
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(walk.codings));
         headers.entry(ACCEPT).or_insert(accept(walk.purpose));
         let conditions = [(IF_NONE_MATCH, validators.etag), (IF_MODIFIED_SINCE, validators.modified)];
         headers.extend(conditions.into_iter().filter_map(|(name, value)| Some((name, value?))));
@@ -280,16 +326,9 @@ impl Inner {
                 if let Some(key) = key {
                     self.cache.put(key, &fetched, response.headers());
                 }
-                Ok(Hop::Content(fetched))
+                Ok(Hop::Arrived(Arrived::Known(fetched)))
             }
-            (status @ 200..=299, _) => {
-                let answered = response.headers().clone();
-                let fetched = self.content(url, status, response, walk).await?;
-                if let (Some(key), 200) = (key, status) {
-                    self.cache.put(key, &fetched, &answered);
-                }
-                Ok(Hop::Content(fetched))
-            }
+            (200..=299, _) => Ok(Hop::Arrived(Arrived::Answer(Answer { url: url.clone(), response, key, turn }))),
             (status, _) => Err(FetchError::Status(status)),
         }
     }
@@ -304,41 +343,26 @@ impl Inner {
         }
     }
 
-    async fn content(
-        &self,
-        url: &Url,
-        status: u16,
-        mut response: Response,
-        walk: &Walk<'_>,
-    ) -> Result<Fetched, FetchError> {
-        let broken = || FetchError::Unreachable(Failure::Broken);
-        let limit = walk.most_bytes;
-        let encodings = response.headers().get_all(CONTENT_ENCODING);
-        let coding = Coding::read(encodings.iter().map(|value| value.as_bytes())).ok_or_else(broken)?;
-        let mut types = response.headers().get_all(CONTENT_TYPE).iter();
-        let declared = match (types.next(), types.next()) {
-            (Some(declared), None) => declared.to_str().ok().and_then(Declared::read),
-            // Two declarations are none.
-            _ => None,
-        };
-        if let Some(declared) = &declared {
-            wanted(&declared.essence, walk.purpose)?;
-        }
-        if response.content_length().is_some_and(|length| length > limit as u64) {
-            return Err(FetchError::Size { limit });
-        }
+    async fn content(&self, answer: Answer, purpose: Purpose, limit: usize) -> Result<Fetched, FetchError> {
+        let Answer { url: final_url, mut response, key, turn: _turn } = answer;
+        let Head { coding, declared, .. } = Head::read(&response, purpose, limit)?;
+        let (status, answered) = (response.status().as_u16(), response.headers().clone());
         let mut sent = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|_| broken())? {
+        while let Some(piece) = response.chunk().await.map_err(|_| FetchError::Unreachable(Failure::Broken))? {
             if sent.len() + piece.len() > limit {
                 return Err(FetchError::Size { limit });
             }
             sent.extend_from_slice(&piece);
         }
-        let bytes = decode(coding, sent, limit, self.options.limits.ratio).await?;
+        let bytes = decode(coding, sent, Bounds { limit, ratio: self.options.limits.ratio }).await?;
         let mime = agreed(declared.as_ref(), &bytes)?;
-        wanted(&mime, walk.purpose)?;
+        wanted(&mime, purpose)?;
         let charset = declared.and_then(|declared| declared.charset);
-        Ok(Fetched { final_url: url.clone(), status, mime, charset, bytes: bytes.into() })
+        let fetched = Fetched { final_url, status, mime, charset, bytes: bytes.into() };
+        if let (Some(key), 200) = (key, status) {
+            self.cache.put(key, &fetched, &answered);
+        }
+        Ok(fetched)
     }
 }
 
@@ -371,7 +395,7 @@ fn accept(purpose: Purpose) -> HeaderValue {
 }
 
 /// Whether content of a type is of any use.
-fn wanted(essence: &str, purpose: Purpose) -> Result<(), MimeError> {
+pub(crate) fn wanted(essence: &str, purpose: Purpose) -> Result<(), MimeError> {
     let kind = essence.split('/').next().unwrap_or_default();
     let is_wanted = match purpose {
         Purpose::Page => is_text(essence) || kind == "image" || essence == "application/pdf",

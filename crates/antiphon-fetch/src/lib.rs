@@ -4,6 +4,7 @@
 //! [`Fetcher`] is the one client for such addresses. [`extract`] is pure: bytes in, text out.
 
 mod address;
+mod body;
 mod cache;
 mod client;
 mod decode;
@@ -21,6 +22,7 @@ pub use reqwest::header::HeaderMap;
 pub use reqwest::{Client, Url};
 
 pub use crate::address::{Network, NetworkError, is_public};
+pub use crate::body::Body;
 pub use crate::client::ClientError;
 pub use crate::error::{Failure, FetchError, Refusal};
 pub use crate::fetcher::{Allowance, Fetched, Fetcher, Target};

@@ -1,7 +1,7 @@
 //! What a body is: what its host says and what its first bytes say have to agree.
 
 /// Bytes that are looked at.
-const LOOKED_AT: usize = 1024;
+pub(crate) const LOOKED_AT: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MimeError {

@@ -53,12 +53,6 @@ pub(crate) fn create(path: &Path) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Gives a file a second name.
-pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to)?;
-    sync_folder(to)
-}
-
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     sync_folder(to)

@@ -1,26 +1,27 @@
 //! Files that a project keeps for two days, to be imported into stores.
 //!
-//! A file is two on the disk: its bytes, and what is said of it. The second makes it a file.
+//! What is said of a file makes it one; its bytes are kept by their hash, before it and after it.
 //! Whoever adds or removes one has the turn of its project meanwhile.
 
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use antiphon_engine::{ProjectId, wire_time};
+use antiphon_engine::ProjectId;
 use antiphon_wire::{Error, File, ImportFile, Operation};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use crate::document::Kind;
 use crate::name::{FILES, id_in, is_id, mint};
 use crate::session::Hold;
 use crate::stores::{Incoming, Listing};
-use crate::{FileLimits, Files, OperationKind, disk, unavailable};
+use crate::{Files, OperationKind, disk, unavailable};
+
+/// How what is said of a file ends, and of one that was deleted and whose bytes may be there still.
+const SAID: &str = "json";
+pub(crate) const DELETED: &str = "deleted";
 
 pub(crate) const LIFE: SignedDuration = SignedDuration::from_hours(48);
 
@@ -42,34 +43,12 @@ pub(crate) struct About {
     pub(crate) is_generated: bool,
 }
 
-/// Why an upload does not become a file.
-enum Refused {
-    /// Another file has its name.
-    Taken,
-    Full(Full),
-}
-
-/// So many files there are, and so many bytes they would have with one more.
-pub(crate) struct Full {
-    files: usize,
-    bytes: u64,
-}
-
-impl Full {
-    pub(crate) fn error(&self, limits: &FileLimits) -> Error {
-        Error::precondition(format!(
-            "the project has {} files, which would have {} bytes with this one; {} files and {} bytes are the most",
-            self.files, self.bytes, limits.files, limits.files_bytes
-        ))
-    }
-}
-
 impl About {
-    fn is_alive(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
         self.expires.parse::<Timestamp>().is_ok_and(|expires| now < expires)
     }
 
-    fn shown(self, id: &str, base: &str) -> File {
+    pub(crate) fn shown(self, id: &str, base: &str) -> File {
         File {
             name: format!("{FILES}{id}"),
             display_name: self.display_name,
@@ -132,18 +111,18 @@ impl Files {
         if !is_id(id) {
             return Err(absent(id));
         }
-        let (place, bytes) = self.places(project, id);
+        let place = self.place(project, id);
         let (files, now) = (self.clone(), self.inner.ambient.now());
-        let removed = disk::blocking(move || {
+        let renamed = disk::blocking(move || {
             let _turn = files.turn_of(project);
-            if alive(&place, now)?.is_none() {
-                return Ok(false);
-            }
-            disk::remove(&place)?;
-            disk::remove(&bytes)?;
-            Ok(true)
+            let Some(about) = alive(&place, now)? else { return Ok(None) };
+            // That works on a full disk, too.
+            let deleted = place.with_extension(DELETED);
+            disk::rename(&place, &deleted)?;
+            Ok(Some((deleted, about)))
         });
-        if removed.await.map_err(|error| unavailable(&error))? { Ok(()) } else { Err(absent(id)) }
+        let (place, about) = renamed.await.map_err(|error| unavailable(&error))?.ok_or_else(|| absent(id))?;
+        self.remove_file(project, place, about).await.map_err(|error| unavailable(&error))
     }
 
     /// Makes a document of a file, which stays.
@@ -178,83 +157,37 @@ impl Files {
 
     /// What is said of a file, and its bytes.
     pub(crate) async fn opened(&self, project: ProjectId, id: &str) -> Result<(About, fs::File), Error> {
-        let (place, bytes) = self.places(project, id);
-        let (files, now) = (self.clone(), self.inner.ambient.now());
-        let opened = disk::blocking(move || {
-            let _turn = files.turn_of(project);
-            let Some(about) = alive(&place, now)? else { return Ok(None) };
-            Ok(Some((about, fs::File::open(bytes)?)))
-        });
-        opened.await.map_err(|error| unavailable(&error))?.ok_or_else(|| absent(id))
+        let about = self.about(project, id).await?;
+        match self.open_content(project, &about.sha256).await {
+            Ok(bytes) => Ok((about, bytes)),
+            // It was deleted meanwhile, or whoever has the bytes has lost them.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                warn!(%error, "The bytes of a file are not there");
+                Err(absent(id))
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
     }
 
     /// Whether an upload has become a file, and has only not been ended.
     pub(crate) async fn has_become_file(&self, hold: &Hold) -> Result<bool, Error> {
-        let (place, _) = self.places(ProjectId(hold.session.project), &hold.session.id);
+        let place = self.place(ProjectId(hold.session.project), &hold.session.id);
         let (now, upload) = (self.inner.ambient.now(), hold.hash.clone());
         let found = disk::blocking(move || Ok(alive(&place, now)?.is_some_and(|about| about.upload == upload)));
         found.await.map_err(|error| unavailable(&error))
     }
 
-    /// Keeps the bytes of an upload as a file; they have another name until the upload ends.
-    /// What the same upload has made before is the answer again.
-    pub(crate) async fn keep_file(&self, hold: &Hold, base: &str) -> Result<File, Error> {
-        let (session, part, upload) = (Arc::clone(&hold.session), hold.part(), hold.hash.clone());
-        let (id, project) = (session.id.clone(), ProjectId(session.project));
-        let (folder, now, limits) = (self.files_of(project), self.inner.ambient.now(), self.inner.limits);
-        let (place, bytes) = self.places(project, &id);
-        let files = self.clone();
-        let made = disk::blocking(move || {
-            // Nobody adds to it meanwhile, so this need not hold others up.
-            let (size, sha256) = digest(&part)?;
-            let _turn = files.turn_of(project);
-            disk::make_folder(&folder)?;
-            match alive(&place, now)? {
-                Some(about) if about.upload == upload => return Ok(Ok(about)),
-                Some(_) => return Ok(Err(Refused::Taken)),
-                None => {}
-            }
-            if let Some(full) = is_full(&folder, now, size, &limits)? {
-                return Ok(Err(Refused::Full(full)));
-            }
-            let about = About {
-                display_name: Some(session.display_name.clone()).filter(|name| !name.is_empty()),
-                mime_type: session.mime_type.clone(),
-                size,
-                created: wire_time(now),
-                expires: wire_time(now + LIFE),
-                sha256,
-                upload,
-                is_generated: false,
-            };
-            // What is there has expired, or was never acknowledged.
-            disk::remove(&place)?;
-            disk::remove(&bytes)?;
-            disk::link(&part, &bytes)?;
-            disk::write_json(&place, &about)?;
-            Ok(Ok(about))
-        });
-        match made.await.map_err(|error| unavailable(&error))? {
-            Ok(about) => Ok(about.shown(&id, base)),
-            Err(Refused::Taken) => Err(taken(&id)),
-            Err(Refused::Full(full)) => Err(full.error(&limits)),
-        }
-    }
-
-    /// Removes the files that have expired; `whole`: and what never became one, which is only
-    /// known while nothing is being uploaded.
-    pub(crate) async fn sweep_files(&self, whole: bool) -> io::Result<()> {
-        let (files, now) = (self.clone(), self.inner.ambient.now());
+    /// Projects that have files.
+    pub(crate) async fn projects(&self) -> io::Result<Vec<ProjectId>> {
+        let folder = self.inner.folder.clone();
         disk::blocking(move || {
-            for entry in fs::read_dir(&files.inner.folder)? {
-                let path = entry?.path();
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                if let Some(project) = name.strip_prefix("files-").and_then(|project| project.parse().ok()) {
-                    let _turn = files.turn_of(ProjectId(project));
-                    sweep(&path, now, whole)?;
-                }
+            let mut projects = Vec::new();
+            for entry in fs::read_dir(folder)? {
+                let name = entry?.file_name();
+                let project = name.to_str().and_then(|name| name.strip_prefix("files-")?.parse().ok());
+                projects.extend(project.map(ProjectId));
             }
-            Ok(())
+            Ok(projects)
         })
         .await
     }
@@ -263,25 +196,16 @@ impl Files {
         if !is_id(id) {
             return Err(absent(id));
         }
-        let (place, _) = self.places(project, id);
+        let place = self.place(project, id);
         let now = self.inner.ambient.now();
         let found = disk::blocking(move || alive(&place, now)).await.map_err(|error| unavailable(&error))?;
         found.ok_or_else(|| absent(id))
     }
 
-    /// Where what is said of a file is, and where its bytes are.
-    pub(crate) fn places(&self, project: ProjectId, id: &str) -> (PathBuf, PathBuf) {
-        let folder = self.files_of(project);
-        (folder.join(format!("{id}.json")), folder.join(format!("{id}.bytes")))
+    /// Where what is said of a file is.
+    pub(crate) fn place(&self, project: ProjectId, id: &str) -> PathBuf {
+        self.files_of(project).join(format!("{id}.{SAID}"))
     }
-}
-
-/// Why a project cannot have one more file of this size.
-pub(crate) fn is_full(folder: &Path, now: Timestamp, size: u64, limits: &FileLimits) -> io::Result<Option<Full>> {
-    let kept = kept(folder, now)?;
-    let bytes = kept.iter().map(|(_, about)| about.size).sum::<u64>() + size;
-    let is_full = kept.len() >= limits.files || bytes > limits.files_bytes;
-    Ok(is_full.then_some(Full { files: kept.len(), bytes }))
 }
 
 pub(crate) fn absent(id: &str) -> Error {
@@ -293,22 +217,32 @@ pub(crate) fn taken(id: &str) -> Error {
 }
 
 /// What is said of a file that is there and has not expired.
-fn alive(place: &Path, now: Timestamp) -> io::Result<Option<About>> {
+pub(crate) fn alive(place: &Path, now: Timestamp) -> io::Result<Option<About>> {
     match disk::read_json::<About>(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         found => Ok(Some(found?).filter(|about| about.is_alive(now))),
     }
 }
 
-/// The size of a file and its hash in base64, without the whole of it in memory.
-fn digest(path: &Path) -> io::Result<(u64, String)> {
-    let mut hash = Sha256::new();
-    let size = io::copy(&mut fs::File::open(path)?, &mut hash)?;
-    Ok((size, STANDARD.encode(hash.finalize())))
+/// The files of a project that have not expired, by their ids.
+pub(crate) fn kept(folder: &Path, now: Timestamp) -> io::Result<Vec<(String, About)>> {
+    let alive = all(folder, SAID)?.into_iter().filter(|(_, about)| about.is_alive(now));
+    let named = alive.filter_map(|(place, about)| Some((place.file_stem()?.to_str()?.to_owned(), about)));
+    let mut found: Vec<_> = named.collect();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
 }
 
-/// The files of a project that have not expired, by their ids.
-fn kept(folder: &Path, now: Timestamp) -> io::Result<Vec<(String, About)>> {
+/// What is left of the files of a project that have expired or were deleted, and where it is said.
+pub(crate) fn over(folder: &Path, now: Timestamp) -> io::Result<Vec<(PathBuf, About)>> {
+    let mut found = all(folder, SAID)?;
+    found.retain(|(_, about)| !about.is_alive(now));
+    found.extend(all(folder, DELETED)?);
+    Ok(found)
+}
+
+/// What is said of files, where that ends so.
+fn all(folder: &Path, ending: &str) -> io::Result<Vec<(PathBuf, About)>> {
     let mut found = Vec::new();
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -317,31 +251,13 @@ fn kept(folder: &Path, now: Timestamp) -> io::Result<Vec<(String, About)>> {
     for entry in entries {
         let path = entry?.path();
         let id = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.extension().is_some_and(|end| end == "json") && is_id(id) {
+        if path.extension().is_some_and(|end| end == ending) && is_id(id) {
             match disk::read_json::<About>(&path) {
-                // It was deleted meanwhile.
+                // It was removed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                about => {
-                    found.extend(Some(about?).filter(|about| about.is_alive(now)).map(|about| (id.to_owned(), about)))
-                }
+                about => found.push((path, about?)),
             }
         }
     }
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
-}
-
-/// Removes the files of a project that have expired.
-fn sweep(folder: &Path, now: Timestamp, whole: bool) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let is_about = path.extension().is_some_and(|end| end == "json");
-        if is_about && disk::read_json::<About>(&path).is_ok_and(|about| !about.is_alive(now)) {
-            disk::remove(&path)?;
-            disk::remove(&path.with_extension("bytes"))?;
-        } else if whole && !is_about && !path.with_extension("json").exists() {
-            disk::remove(&path)?;
-        }
-    }
-    Ok(())
 }

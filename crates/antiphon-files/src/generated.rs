@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::file::{About, LIFE, is_full};
+use crate::file::{About, LIFE};
 use crate::name::{FILES, chance, is_id};
 use crate::{Files, disk, unavailable};
 
@@ -30,7 +30,7 @@ impl Files {
     /// # Errors
     /// `content_too_large`, and `failed_precondition` when the project has as much as it may.
     pub async fn keep_generated(&self, project: ProjectId, made: Download) -> Result<String, Error> {
-        let limits = self.inner.limits;
+        let limits = &self.inner.limits;
         let Download { mime_type, bytes } = made;
         let size = bytes.len() as u64;
         if size > limits.file_bytes {
@@ -38,30 +38,28 @@ impl Files {
             return Err(Error::new(Code::ContentTooLarge, message));
         }
         let (id, now) = (chance(&*self.inner.ambient, ID_LETTERS), self.inner.ambient.now());
-        let (folder, (place, content)) = (self.files_of(project), self.places(project, &id));
-        let files = self.clone();
-        let kept = disk::blocking(move || {
-            let about = About {
-                display_name: None,
-                mime_type,
-                size,
-                created: wire_time(now),
-                expires: wire_time(now + LIFE),
-                sha256: STANDARD.encode(Sha256::digest(&bytes)),
-                upload: String::new(),
-                is_generated: true,
-            };
-            let _turn = files.turn_of(project);
-            disk::make_folder(&folder)?;
-            if let Some(full) = is_full(&folder, now, size, &limits)? {
-                return Ok(Err(full.error(&limits)));
-            }
-            // What is said of it makes it a file, so that comes last.
-            disk::write(&content, &bytes)?;
-            disk::write_json(&place, &about)?;
-            Ok(Ok(()))
-        });
-        kept.await.map_err(|error| unavailable(&error))??;
+        let (folder, part) = (self.files_of(project), self.files_of(project).join(format!("{id}.part")));
+        let written = {
+            let part = part.clone();
+            disk::blocking(move || {
+                disk::make_folder(&folder)?;
+                disk::write(&part, &bytes)?;
+                Ok(STANDARD.encode(Sha256::digest(&bytes)))
+            })
+        };
+        let about = About {
+            display_name: None,
+            mime_type,
+            size,
+            created: wire_time(now),
+            expires: wire_time(now + LIFE),
+            sha256: written.await.map_err(|error| unavailable(&error))?,
+            upload: String::new(),
+            is_generated: true,
+        };
+        let kept = self.keep(project, &id, about, part.clone()).await;
+        disk::blocking(move || disk::remove(&part)).await.map_err(|error| unavailable(&error))?;
+        kept?;
         Ok(format!("{FILES}{id}"))
     }
 

@@ -6,15 +6,19 @@
 //! * `search`: the passages that answer.
 //! * `upload`: bytes that come in pieces, until they are a document, a file, or in an
 //!   environment; `session`: the uploads that have begun.
-//! * `file`: files, kept for two days; `generated`: those that models made.
+//! * `file`: files, kept for two days; `keeping`: how they come and go; `generated`: those that
+//!   models made; `content`: the bytes of all of them, by their hashes, so that equal ones are kept
+//!   once.
 //! * `spool`: bytes of media on their way, out of memory.
 //! * `document`: from the bytes of a file to the text that is searched.
 //! * `name`: how all of these are called.
 
+mod content;
 mod disk;
 mod document;
 mod file;
 mod generated;
+mod keeping;
 mod name;
 mod search;
 mod session;
@@ -25,6 +29,7 @@ mod upload;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use antiphon_blobs::Address;
 use antiphon_engine::{Ambient, ProjectId};
 use antiphon_environments::Environments;
 use antiphon_search::{Corpus, CorpusError};
@@ -76,6 +81,8 @@ impl Default for FileLimits {
 pub struct FilesOptions {
     /// Where all of it is kept; made when it is not there.
     pub folder: PathBuf,
+    /// Where the bytes of files are kept instead.
+    pub store: Option<Address>,
     pub limits: FileLimits,
     pub ambient: Arc<dyn Ambient>,
     /// Uploads go there, too.
@@ -96,6 +103,7 @@ struct Inner {
     /// The documents of the projects that were asked for last, the latest at the end.
     corpora: Mutex<Vec<(ProjectId, Corpus)>>,
     uploads: session::Uploads,
+    contents: content::Contents,
     /// Held while files of a project are added or removed.
     turns: [Mutex<()>; TURNS],
     /// Documents are read a few at a time: each is in memory, and takes a core.
@@ -108,11 +116,12 @@ impl Files {
     /// # Errors
     /// When the folder cannot be made or read.
     pub async fn open(options: FilesOptions) -> std::io::Result<Self> {
-        let FilesOptions { folder, limits, ambient, environments } = options;
-        let (place, now) = (folder.clone(), ambient.now());
-        let uploads = disk::blocking(move || {
+        let FilesOptions { folder, store, limits, ambient, environments } = options;
+        let (place, now, source) = (folder.clone(), ambient.now(), Arc::clone(&ambient));
+        let (uploads, contents) = disk::blocking(move || {
             disk::make_folder(&place)?;
-            session::Uploads::open(place.join("uploads"), now)
+            let contents = content::Contents::open(&place, store, limits.file_bytes, &*source)?;
+            Ok((session::Uploads::open(place.join("uploads"), now)?, contents))
         })
         .await?;
         let inner = Inner {
@@ -122,20 +131,21 @@ impl Files {
             environments,
             corpora: Mutex::default(),
             uploads,
+            contents,
             turns: Default::default(),
             reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
             tasks: TaskTracker::new(),
         };
         let files = Self { inner: Arc::new(inner) };
-        files.sweep_uploads().await;
-        files.sweep_files(true).await?;
+        files.sweep().await;
+        files.sweep_contents().await;
         Ok(files)
     }
 
     /// Removes the uploads and files whose time is over.
     pub async fn sweep(&self) {
         self.sweep_uploads().await;
-        if let Err(error) = self.sweep_files(false).await {
+        if let Err(error) = self.sweep_files().await {
             warn!(%error, "Files that have expired could not be removed");
         }
     }

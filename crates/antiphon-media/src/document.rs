@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use antiphon_documents::{Cells, Document, Fault, Options, Part, Reader};
-use antiphon_engine::{Derived, Medium};
+use antiphon_engine::{Derived, Medium, Readers};
 use antiphon_wire::{Code, Error, PageLayer, SheetLayer};
 use tracing::error;
 
@@ -22,6 +22,24 @@ pub(crate) struct Read {
     document: Document,
 }
 
+/// Names what reads documents.
+const READER: &str = "antiphon-documents";
+
+/// What reads documents; `eyes` read pages that are pictures.
+pub(crate) fn readers(eyes: Option<&Eyes>) -> Readers {
+    let reader = READER.to_owned();
+    match eyes {
+        Some(_) => Readers { tools: vec![reader, Eyes::READING.to_owned()], note: None },
+        None => {
+            let note = format!(
+                "pages that are pictures are not read; `antiphon models pull {}` would be needed",
+                Eyes::READING
+            );
+            Readers { tools: vec![reader], note: Some(note) }
+        }
+    }
+}
+
 /// # Errors
 /// The document's, or those of how it is to be read.
 pub(crate) async fn read(reader: &Reader, medium: &Medium) -> Result<Read, Error> {
@@ -36,7 +54,7 @@ pub(crate) async fn read(reader: &Reader, medium: &Medium) -> Result<Read, Error
     let derived = Derived {
         has_words: true,
         text: text(&document, &[]),
-        tools: vec!["antiphon-documents".to_owned()],
+        tools: vec![READER.to_owned()],
         truncated: !document.left_out.is_empty(),
         note: document.note.clone(),
         seconds: 0.0,

@@ -1,12 +1,15 @@
 //! What is behind the address that a request gives: a file of the project, or something on the
 //! public internet.
 
+use std::io;
+
 use antiphon_engine::{Fetched, ProjectId};
-use antiphon_fetch::{FetchError, Purpose, Url};
+use antiphon_fetch::{Body, FetchError, Purpose, Url};
 use antiphon_wire::{Code, Data, Error, MOST_IN_MEMORY};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::source::unreadable;
@@ -28,29 +31,68 @@ pub(crate) async fn fetch(senses: &Senses, project: ProjectId, uri: &str) -> Res
         _ => return Err(wrong("expected an `https` address or the name of a file, as `files/…`")),
     }
     let allowance = senses.fetcher.allowance(&format!("project-{}", project.0));
-    let fetched = senses.fetcher.fetch(uri, Purpose::Media, &allowance).await.map_err(|error| {
+    let unfetched = |error: FetchError| {
         info!(%error, cause = ?error, "A medium could not be fetched");
         Error::invalid("uri", format!("cannot fetch content from the provided URL: {}", class(&error)))
-    })?;
-    let mime_type = match &fetched.charset {
-        Some(charset) => format!("{}; charset={charset}", fetched.mime),
-        None => fetched.mime.clone(),
     };
-    Ok(Fetched { data: kept(senses, fetched.bytes).await?, mime_type })
+    let body = senses.fetcher.open(uri, Purpose::Media, &allowance).await.map_err(unfetched)?;
+    let mime_type = match &body.charset {
+        Some(charset) => format!("{}; charset={charset}", body.mime),
+        None => body.mime.clone(),
+    };
+    let data = kept(senses, body).await.map_err(|why| match why {
+        Unkept::Fetch(error) => unfetched(error),
+        Unkept::Disk(error) => unreadable(&error),
+    })?;
+    Ok(Fetched { data, mime_type })
 }
 
-/// Many bytes go to disk; so long they are in memory.
-async fn kept(senses: &Senses, bytes: Bytes) -> Result<Data, Error> {
-    let files = senses.files.clone();
-    let kept = tokio::task::spawn_blocking(move || -> std::io::Result<Data> {
-        if bytes.len() <= MOST_IN_MEMORY {
-            return Ok(Data::from(STANDARD.encode(&bytes)));
+/// Why what was opened is not kept.
+enum Unkept {
+    Fetch(FetchError),
+    Disk(io::Error),
+}
+
+/// Few bytes stay in memory; many go to disk while they come.
+async fn kept(senses: &Senses, mut body: Body) -> Result<Data, Unkept> {
+    let mut start = Vec::new();
+    while let Some(piece) = body.piece().await.map_err(Unkept::Fetch)? {
+        start.extend_from_slice(&piece);
+        if start.len() > MOST_IN_MEMORY {
+            return spooled(senses, start, body).await;
         }
+    }
+    Ok(Data::from(STANDARD.encode(&start)))
+}
+
+/// Pieces that wait for the disk.
+const WAITING: usize = 8;
+
+async fn spooled(senses: &Senses, start: Vec<u8>, body: Body) -> Result<Data, Unkept> {
+    let (pieces, mut coming) = mpsc::channel::<Bytes>(WAITING);
+    let files = senses.files.clone();
+    let writing = tokio::task::spawn_blocking(move || -> io::Result<Data> {
         let mut spool = files.spool()?;
-        spool.write(&bytes)?;
+        spool.write(&start)?;
+        while let Some(piece) = coming.blocking_recv() {
+            spool.write(&piece)?;
+        }
         Ok(spool.end().into())
     });
-    kept.await.map_err(std::io::Error::other).flatten().map_err(|error| unreadable(&error))
+    let sent = send(body, pieces).await;
+    let written = writing.await.map_err(io::Error::other).flatten();
+    sent.map_err(Unkept::Fetch)?;
+    written.map_err(Unkept::Disk)
+}
+
+async fn send(mut body: Body, pieces: mpsc::Sender<Bytes>) -> Result<(), FetchError> {
+    while let Some(piece) = body.piece().await? {
+        // A disk that takes no more says why with its end.
+        if pieces.send(piece).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// How much of a failure is told: nothing of what listens where in our own network.

@@ -20,12 +20,12 @@ mod video;
 use std::time::Instant;
 
 use antiphon_documents::Reader;
-use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Route, not_taken};
+use antiphon_engine::{Accepted, Derived, Fetched, MediaKind, Medium, Perceiver, ProjectId, Readers, Route, not_taken};
 use antiphon_fetch::Fetcher;
 use antiphon_files::Files;
 use antiphon_sight::Checker;
 use antiphon_video::Decoder;
-use antiphon_wire::{Code, Error};
+use antiphon_wire::{Code, Error, MediaOptions};
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -67,7 +67,7 @@ pub struct Senses {
     fetcher: Fetcher,
     files: Files,
     cache: Cache,
-    /// What is fetched is in memory.
+    /// Each that is fetched takes a connection, and disk.
     fetching: Semaphore,
     /// Each medium that is read takes a core, and memory.
     reading: Semaphore,
@@ -131,7 +131,7 @@ impl Senses {
                 ears.check(medium).await
             }
             MediaKind::Video => {
-                let plan = video::Plan::new(&self.means, medium)?;
+                let plan = video::Plan::new(&self.means, &medium.options)?;
                 let _turn = self.turn().await?;
                 plan.check(medium).await?;
                 Ok(mime_type)
@@ -161,7 +161,7 @@ impl Senses {
         let derived = match medium.kind {
             MediaKind::Image => self.eyes()?.look(medium).await?,
             MediaKind::Audio => self.ears()?.listen(medium).await?,
-            MediaKind::Video => video::Plan::new(&self.means, medium)?.read(medium).await?,
+            MediaKind::Video => video::Plan::new(&self.means, &medium.options)?.read(medium).await?,
             MediaKind::Document => {
                 let documents = &self.means.documents;
                 let read = document::read(documents, medium).await?;
@@ -195,6 +195,18 @@ impl Perceiver for Senses {
             (Route::Native, _) => mime_type,
         };
         Ok(Accepted { mime_type })
+    }
+
+    fn readers(&self, kind: MediaKind) -> Result<Readers, Error> {
+        if !self.options.perceives {
+            return Err(not_taken(kind));
+        }
+        match kind {
+            MediaKind::Image => Ok(Readers { tools: self.eyes()?.tools(), note: None }),
+            MediaKind::Audio => self.ears().map(|_| Readers { tools: vec![Ears::MODEL.to_owned()], note: None }),
+            MediaKind::Video => Ok(video::Plan::new(&self.means, &MediaOptions::default())?.readers()),
+            MediaKind::Document => Ok(document::readers(self.means.eyes.as_ref())),
+        }
     }
 
     async fn perceive(&self, medium: &Medium) -> Result<Derived, Error> {

@@ -9,10 +9,10 @@ use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use antiphon_engine::{Derived, Medium};
+use antiphon_engine::{Derived, Medium, Readers};
 use antiphon_hearing::Extent;
 use antiphon_video::{Broken, Container, Decoder, Film, MOST_FRAMES, Moments, SUPPORTED, Scene, View};
-use antiphon_wire::{Code, Error, Processing, Resolution, VideoLayer};
+use antiphon_wire::{Code, Error, MediaOptions, Processing, Resolution, VideoLayer};
 use tracing::error;
 
 use crate::picture::{Eyes, WRITING};
@@ -60,14 +60,14 @@ enum Sound {
 impl<'a> Plan<'a> {
     /// # Errors
     /// Of the field that asks for what nothing here reads, or of the video as a whole when nothing of it is read.
-    pub(crate) fn new(means: &'a Means, medium: &Medium) -> Result<Self, Error> {
-        let Processing { fps, content_layers: layers, .. } = medium.options.processing.clone().unwrap_or_default();
+    pub(crate) fn new(means: &'a Means, options: &MediaOptions) -> Result<Self, Error> {
+        let Processing { fps, content_layers: layers, .. } = options.processing.clone().unwrap_or_default();
         let is_layer = |wanted: VideoLayer| layers.contains(&wanted);
         let is_all = layers.is_empty();
         let asks_frames = is_layer(VideoLayer::Frames);
         // What is said is its transcript.
         let asks_sound = is_layer(VideoLayer::Audio) || is_layer(VideoLayer::Transcript);
-        let of_frames = [("resolution", medium.options.resolution.is_some()), ("processing.fps", fps.is_some())];
+        let of_frames = [("resolution", options.resolution.is_some()), ("processing.fps", fps.is_some())];
         let of_frames = of_frames.into_iter().find_map(|(field, is_set)| is_set.then_some(field));
         if let Some(field) = of_frames.filter(|_| !is_all && !asks_frames) {
             return Err(Error::invalid(field, "it is of frames, which are not among the `content_layers`"));
@@ -109,6 +109,14 @@ impl<'a> Plan<'a> {
             (Some(_), None) | (None, Some(_)) | (Some(_), Some(_)) => None,
         };
         Ok(Self { lacking, ..plan })
+    }
+
+    /// All that may have a part in the reading.
+    pub(crate) fn readers(&self) -> Readers {
+        let mut tools: Vec<_> = self.decoder.map(|_| DECODER.to_owned()).into_iter().collect();
+        tools.extend(self.eyes.map(Eyes::tools).unwrap_or_default());
+        tools.extend(self.ears.map(|_| Ears::MODEL.to_owned()));
+        Readers { tools, note: self.lacking.clone() }
     }
 
     /// Whether a video can be read as it was asked for; its first frame and its sound are decoded.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_agents::Agents;
+use antiphon_blobs::Address;
 use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_egress::{Egress, EgressLimits, EgressOptions, Roots};
 use antiphon_engine::Engine;
@@ -208,7 +209,12 @@ pub(crate) async fn files(config: &Config, data: &Path, environments: Environmen
         uploads: wanted.uploads as usize,
     };
     let folder = data.join("files");
-    let options = FilesOptions { folder: folder.clone(), limits, ambient: Arc::new(Machine), environments };
+    let store = wanted.store.as_deref().map(|address| Address::read(address, std::env::vars())).transpose();
+    let store = store.map_err(|error| Failed::new(format!("`files.store`: {error}")))?;
+    if let Some(address) = &wanted.store {
+        info!(address, "An object store has the bytes of files");
+    }
+    let options = FilesOptions { folder: folder.clone(), store, limits, ambient: Arc::new(Machine), environments };
     let opened = Files::open(options).await;
     opened.map_err(|error| Failed::new(format!("`{}`: {error}", folder.display())))
 }

@@ -12,6 +12,7 @@ mod laws;
 mod manners;
 mod markup;
 mod names;
+mod opened;
 mod policy;
 mod redirects;
 mod slow;

@@ -111,7 +111,8 @@ async fn a_file_whose_upload_has_not_ended_is_not_changed_and_counts_once() {
     let kept = file(files.receive(&upload, 9, Vec::new(), true, BASE).await);
     drop(files);
     // As if the process had died between the file and the end of its upload.
-    let bytes = folder.path().join(format!("files/files-1/{}.bytes", kept.name.strip_prefix("files/").unwrap()));
+    let contents = folder.path().join("files/contents/1");
+    let bytes = fs::read_dir(contents).unwrap().next().unwrap().unwrap().path();
     fs::write(about, said).unwrap();
     fs::hard_link(&bytes, about.with_extension("part")).unwrap();
     let files = open_within(&folder, limits).await;

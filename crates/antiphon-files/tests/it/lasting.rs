@@ -133,7 +133,7 @@ async fn what_never_became_a_file_is_removed_at_the_next_start() {
     std::fs::write(kept.join("half.new"), "{").unwrap();
     let files = open(&folder, 0).await;
     assert_eq!(holding(&folder, "cormorant"), 0);
-    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 1);
     assert_eq!(files.file(PROJECT, &id, BASE).await.unwrap().size_bytes, "15");
 }
 

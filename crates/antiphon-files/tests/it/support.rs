@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use antiphon_blobs::Address;
 use antiphon_engine::{Ambient, ProjectId};
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
 use antiphon_files::{Begun, FileLimits, Files, FilesOptions, Received, Target};
@@ -26,6 +27,16 @@ pub(crate) async fn open_within(folder: &TempDir, limits: FileLimits) -> Files {
 }
 
 pub(crate) async fn open_with(folder: &TempDir, limits: FileLimits, ambient: Arc<dyn Ambient>) -> Files {
+    open_at(folder, None, limits, ambient).await
+}
+
+/// A place whose files have their bytes elsewhere.
+pub(crate) async fn open_at(
+    folder: &TempDir,
+    store: Option<Address>,
+    limits: FileLimits,
+    ambient: Arc<dyn Ambient>,
+) -> Files {
     let environments = Environments::open(EnvironmentsOptions {
         // A place of its own each time: a folder has one server.
         folder: tempfile::tempdir_in(folder.path()).unwrap().keep(),
@@ -35,7 +46,8 @@ pub(crate) async fn open_with(folder: &TempDir, limits: FileLimits, ambient: Arc
         ambient: Arc::clone(&ambient),
     });
     let environments = environments.await.unwrap();
-    Files::open(FilesOptions { folder: folder.path().join("files"), limits, ambient, environments }).await.unwrap()
+    let options = FilesOptions { folder: folder.path().join("files"), store, limits, ambient, environments };
+    Files::open(options).await.unwrap()
 }
 
 pub(crate) async fn store(files: &Files) -> String {

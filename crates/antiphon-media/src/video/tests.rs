@@ -41,7 +41,7 @@ fn layers(layers: &[&str]) -> Value {
 
 /// What is read with everything that could be needed, and what is lacking; or why nothing is.
 fn planned(means: &Means, options: Value) -> Result<(bool, bool, Option<String>), String> {
-    let plan = Plan::new(means, &video(options)).map_err(|error| error.message)?;
+    let plan = Plan::new(means, &video(options).options).map_err(|error| error.message)?;
     Ok((plan.eyes.is_some(), plan.ears.is_some(), plan.lacking))
 }
 
@@ -58,6 +58,20 @@ fn layers_and_what_is_installed_decide_what_is_read() {
     assert_eq!(planned(&means(false, true, true), json!({})), Ok((false, true, Some(note))));
     let note = "its sound was not heard; `antiphon models pull whisper-base` would be needed".to_owned();
     assert_eq!(planned(&means(true, true, false), json!({})), Ok((true, false, Some(note))));
+}
+
+#[test]
+fn all_that_may_have_a_part_in_the_reading_is_named() {
+    let readers = |means: Means| Plan::new(&means, &MediaOptions::default()).map(|plan| plan.readers());
+    let named = |tools: &[&str], note: Option<&str>| Readers {
+        tools: tools.iter().map(|&tool| tool.to_owned()).collect(),
+        note: note.map(ToOwned::to_owned),
+    };
+    let all = named(&["ffmpeg", "ppocr-v6-small", "whisper-base"], None);
+    assert_eq!(readers(means(true, true, true)), Ok(all));
+    let note = "its frames were not looked at; `ffmpeg` would be needed";
+    assert_eq!(readers(means(false, true, true)), Ok(named(&["whisper-base"], Some(note))));
+    assert!(readers(means(true, false, false)).is_err());
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl World {
         });
         let environments = environments.await.unwrap();
         let place = folder.path().join("files");
-        let files = FilesOptions { folder: place, limits: FileLimits::default(), ambient, environments };
+        let files = FilesOptions { folder: place, store: None, limits: FileLimits::default(), ambient, environments };
         let files = Files::open(files).await.unwrap();
         let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup);
         let host = format!("http://127.0.0.1:{}/", host().await);

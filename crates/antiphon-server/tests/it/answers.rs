@@ -193,6 +193,7 @@ async fn models_are_listed_and_an_alias_shows_who_serves_it() {
     let server = server().await;
     let listed = server.ask("GET", "/v1beta/models", Body::empty()).await;
     assert_success(&listed);
+    let rejected = |kind: &str| json!({"route": "reject", "note": format!("the model takes no {kind} input")});
     let puppet = |name: &str| {
         json!({
             "name": name,
@@ -201,6 +202,12 @@ async fn models_are_listed_and_an_alias_shows_who_serves_it() {
             "inputTokenLimit": 4096,
             "outputTokenLimit": 1024,
             "supportedGenerationMethods": ["createInteraction"],
+            "x_media": {
+                "audio": rejected("audio"),
+                "document": rejected("document"),
+                "image": rejected("image"),
+                "video": rejected("video"),
+            },
         })
     };
     let listed = listed.json();

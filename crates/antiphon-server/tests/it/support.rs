@@ -96,8 +96,8 @@ impl TestServer {
             ambient: Arc::clone(&ambient),
         };
         let credentials = Credentials::open(credentials).await.unwrap();
-        let files =
-            FilesOptions { folder: folder.path().join("files"), limits, ambient, environments: environments.clone() };
+        let place = folder.path().join("files");
+        let files = FilesOptions { folder: place, store: None, limits, ambient, environments: environments.clone() };
         let files = Files::open(files).await.unwrap();
         let agents = Agents::open(&folder.path().join("agents.sqlite"), 8).await.unwrap();
         let triggers = TriggersOptions {

@@ -56,6 +56,7 @@ impl Site {
         let environments = Environments::open(environments).await.unwrap();
         let files = FilesOptions {
             folder: at("files"),
+            store: None,
             limits: FileLimits::default(),
             ambient: Arc::clone(&ambient),
             environments: environments.clone(),

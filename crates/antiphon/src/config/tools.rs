@@ -201,6 +201,8 @@ impl Default for Sandbox {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Files {
+    /// An object store that has the bytes of files, as `s3://bucket/folder`; the data folder unless given.
+    pub(crate) store: Option<String>,
     pub(crate) stores: u32,
     /// In one store, as the next.
     pub(crate) documents: u32,
@@ -214,7 +216,16 @@ pub(crate) struct Files {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { stores: 100, documents: 10_000, store_mb: 1024, file_mb: 100, files: 1000, files_mb: 2048, uploads: 64 }
+        Self {
+            store: None,
+            stores: 100,
+            documents: 10_000,
+            store_mb: 1024,
+            file_mb: 100,
+            files: 1000,
+            files_mb: 2048,
+            uploads: 64,
+        }
     }
 }
 

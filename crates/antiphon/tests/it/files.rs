@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
+use crate::lookalike::Lookalike;
 use crate::server::{Server, Site};
 
 const SCRIPT: &str = r#"
@@ -18,14 +19,20 @@ calls = [{ name = "file_search", arguments = { queries = ["Colosseum opened"] } 
 "#;
 const TITUS: &str = "The Colosseum was opened by Titus in the year 80.";
 
-/// Sends a request with these headers and reads the answer: its head and its body.
-fn send(server: &Server, path: &str, headers: &[(&str, &str)], body: &str) -> (String, Value) {
+/// Sends a request with these headers.
+fn sent(server: &Server, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
     let mut connection = TcpStream::connect(&server.address).unwrap();
     let mut request = format!("POST {path} HTTP/1.0\r\nhost: {}\r\ncontent-length: {}\r\n", server.address, body.len());
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     connection.write_all(format!("{request}\r\n{body}").as_bytes()).unwrap();
+    connection
+}
+
+/// Sends a request with these headers and reads the answer: its head and its body.
+fn send(server: &Server, path: &str, headers: &[(&str, &str)], body: &str) -> (String, Value) {
+    let mut connection = sent(server, path, headers, body);
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -76,4 +83,50 @@ fn an_upload_a_store_and_its_documents_survive_kill_9() {
     let cited = &answer.body["steps"][2]["content"][0]["annotations"][0];
     assert_eq!(cited["document_uri"], operation["response"]["documentName"], "{}", answer.body);
     assert_eq!((&cited["start_index"], &cited["end_index"]), (&json!(0), &json!(48)));
+}
+
+#[test]
+fn an_upload_to_an_object_store_survives_kill_9() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let lookalike = runtime.block_on(Lookalike::start());
+    let site = Site::scripted_with("[files]\nstore = \"s3://bucket/kept\"\n", SCRIPT);
+    let server = site.serve_where(&lookalike.variables());
+    let headers = [
+        ("x-goog-api-key", site.key.as_str()),
+        ("x-goog-upload-protocol", "resumable"),
+        ("x-goog-upload-command", "start"),
+        ("x-goog-upload-header-content-type", "text/plain"),
+    ];
+    let (head, _) = send(&server, "/upload/v1/files", &headers, "{}");
+    let address = head.lines().find_map(|line| line.strip_prefix("x-goog-upload-url: http://")).unwrap();
+    let address = address[address.find('/').unwrap()..].to_owned();
+    let long = "the heron waits ".repeat(600_000);
+    let (head, _) = piece(&server, &address, "upload", 0, &long);
+    assert!(head.contains("x-goog-upload-status: active"), "{head}");
+
+    // It dies between two parts that it sends.
+    lookalike.kept().stalls_at = Some(2);
+    let size = long.len().to_string();
+    let end = [("x-goog-upload-command", "upload, finalize"), ("x-goog-upload-offset", size.as_str())];
+    let connection = sent(&server, &address, &end, "");
+    runtime.block_on(lookalike.stalled.notified());
+    server.kill();
+    drop(connection);
+    lookalike.kept().stalls_at = None;
+    assert!(lookalike.kept().objects.is_empty());
+
+    let server = site.serve_where(&lookalike.variables());
+    let (head, _) = piece(&server, &address, "query", 0, "");
+    assert!(head.contains(&format!("x-goog-upload-size-received: {size}")), "{head}");
+    let (head, made) = piece(&server, &address, "upload, finalize", long.len(), "");
+    assert!(head.contains("x-goog-upload-status: final"), "{head}");
+    let whole: Vec<_> = lookalike.kept().objects.values().cloned().collect();
+    assert!(whole.len() == 1 && whole[0] == long, "{} objects", whole.len());
+
+    server.kill();
+    let server = site.serve_where(&lookalike.variables());
+    let name = made["file"]["name"].as_str().unwrap();
+    assert_eq!(server.call("GET", &format!("/v1/{name}"), None).unwrap().body["sizeBytes"], size);
+    assert_eq!(server.call("DELETE", &format!("/v1/{name}"), None).unwrap().status, 200);
+    assert!(lookalike.kept().objects.is_empty());
 }

@@ -23,6 +23,8 @@ mod hostile_drawings;
 mod hostile_media;
 mod images;
 mod long_task;
+#[path = "../../../antiphon-blobs/tests/it/lookalike.rs"]
+mod lookalike;
 mod media;
 mod media_memory;
 mod research;

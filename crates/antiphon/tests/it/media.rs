@@ -56,6 +56,60 @@ fn a_document_is_read_for_a_model_that_takes_none() {
 }
 
 #[test]
+fn a_client_that_keeps_the_history_has_nothing_read_again_after_a_kill() {
+    let site = Site::scripted(SCRIPT);
+    let server = site.serve(&[]);
+    let medium = document("text/plain", b"The Colosseum was opened.");
+    let answer = server.create(&json!({"model": "scripted", "input": [medium], "store": false})).unwrap().body;
+    server.kill();
+
+    let server = site.serve(&[]);
+    let mut history = vec![json!({"type": "user_input", "content": [medium]})];
+    history.extend(answer["steps"].as_array().unwrap().iter().cloned());
+    history.push(json!({"type": "user_input", "content": [{"type": "text", "text": "And?"}]}));
+    let next = server.create(&json!({"model": "scripted", "input": history, "store": false})).unwrap().body;
+    let kinds: Vec<_> = next["steps"].as_array().unwrap().iter().map(|step| step["type"].clone()).collect();
+    assert_eq!(kinds, ["model_output"], "{next}");
+    assert!(next["usage"]["total_input_tokens"].as_u64() > answer["usage"]["total_input_tokens"].as_u64());
+}
+
+#[test]
+fn wherever_the_server_dies_each_medium_is_read_into_the_log_once() {
+    let input = json!([document("text/plain", b"One."), document("text/plain", b"The Colosseum was opened.")]);
+    let body = json!({"model": "scripted", "input": input, "background": true, "stream": true});
+    for commit in 1.. {
+        let site = Site::scripted(SCRIPT);
+        let fault = format!("after-commit:{commit}");
+        let server = site.serve(&["--fault", &fault]);
+        let events = server.stream("POST", "/v1beta/interactions", Some(&body));
+        let seen: Vec<Value> = events.into_iter().flatten().collect();
+        let has_died = seen.last().is_none_or(|event| event["event_type"] != "interaction.completed");
+        if has_died {
+            assert!(!server.wait().success(), "{fault}");
+        } else {
+            server.kill();
+        }
+        let server = site.serve(&[]);
+        let Some(id) = seen.first().and_then(|event| event["interaction"]["id"].as_str()) else {
+            assert_eq!(commit, 1, "{fault}: only what was never accepted was never acknowledged");
+            continue;
+        };
+        let log: Vec<Value> =
+            server.stream("GET", &format!("/v1/interactions/{id}?stream=true"), None).unwrap().collect();
+        assert_eq!(log[..seen.len()], *seen, "{fault}");
+        let results = log.iter().filter(|event| event["delta"]["type"] == "processing_result");
+        let blocks: Vec<_> = results.map(|event| event["delta"]["x_media"]["block"].clone()).collect();
+        assert_eq!(blocks, ["input[0].content[0]", "input[0].content[1]"], "{fault}");
+        let answer = server.get(id).unwrap().body;
+        let steps = answer["steps"].as_array().unwrap();
+        assert_eq!(steps.last().unwrap()["content"][0]["text"], "It is about the Colosseum.", "{fault}");
+        if !has_died {
+            break;
+        }
+    }
+}
+
+#[test]
 fn media_that_cannot_be_used_are_a_plain_400_also_for_a_stream() {
     let site = Site::scripted(SCRIPT);
     let server = site.serve(&[]);

@@ -131,6 +131,13 @@ impl Site {
         self.start(command, arguments)
     }
 
+    /// A server around which these variables are set.
+    pub(crate) fn serve_where(&self, variables: &[(String, String)]) -> Server {
+        let mut command = antiphon();
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        self.start(command, &[])
+    }
+
     /// A server that logs at this level.
     pub(crate) fn serve_logging(&self, level: &str) -> Server {
         let mut command = antiphon();

@@ -1,0 +1,149 @@
+//! The bytes of files, by their hashes: in the folder of the others, or in an object store.
+//!
+//! Files of one project that have equal bytes share them. Whoever makes a file of bytes has a turn
+//! with all others who do; who takes bytes away has one alone.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use antiphon_blobs::{Address, Blobs, Folder, Name, Remote};
+use antiphon_engine::{Ambient, ProjectId};
+use antiphon_wire::Error;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+
+use crate::file::{About, DELETED, kept};
+use crate::name::chance;
+use crate::{Files, TURNS, disk, unavailable};
+
+/// Who make files at one time, for each turn.
+const TOGETHER: u32 = 64;
+
+/// Letters of the name under which this folder is known to an object store that others use, too.
+const SPACE_LETTERS: usize = 20;
+
+pub(crate) struct Contents {
+    blobs: Arc<dyn Blobs>,
+    turns: [Arc<Semaphore>; TURNS],
+}
+
+impl Contents {
+    /// Waits for the disk.
+    pub(crate) fn open(folder: &Path, store: Option<Address>, most: u64, ambient: &dyn Ambient) -> io::Result<Self> {
+        let blobs: Arc<dyn Blobs> = match store {
+            None => Arc::new(Folder::new(folder.join("contents"))),
+            Some(address) => Arc::new(Remote::new(address, &space(folder, ambient)?, folder.to_owned(), most)),
+        };
+        Ok(Self { blobs, turns: std::array::from_fn(|_| Arc::new(Semaphore::new(TOGETHER as usize))) })
+    }
+
+    fn turn_of(&self, project: ProjectId) -> Arc<Semaphore> {
+        Arc::clone(&self.turns[project.0.rem_euclid(TURNS as i64) as usize])
+    }
+}
+
+/// The name of this folder in an object store, which it keeps.
+fn space(folder: &Path, ambient: &dyn Ambient) -> io::Result<String> {
+    let place = folder.join("object-store-name");
+    match disk::read_json(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let space = chance(ambient, SPACE_LETTERS);
+            disk::write_json(&place, &space)?;
+            Ok(space)
+        }
+        known => known,
+    }
+}
+
+/// A hash as files show it.
+fn named(project: ProjectId, sha256: &str) -> io::Result<Name> {
+    let bytes = STANDARD.decode(sha256).ok().and_then(|bytes| bytes.try_into().ok());
+    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "what is said of a file has no hash");
+    Ok(Name { project: project.0, sha256: bytes.ok_or_else(wrong)? })
+}
+
+impl Files {
+    /// Until it is dropped nobody takes away bytes of the project.
+    pub(crate) async fn adding_turn(&self, project: ProjectId) -> Result<OwnedSemaphorePermit, Error> {
+        self.inner.contents.turn_of(project).acquire_owned().await.map_err(|error| unavailable(&error))
+    }
+
+    /// Keeps the bytes of a file that nobody changes; only with an [`adding_turn`](Self::adding_turn).
+    pub(crate) async fn put_content(&self, project: ProjectId, sha256: &str, part: &Path) -> io::Result<()> {
+        self.inner.contents.blobs.put(&named(project, sha256)?, part).await
+    }
+
+    pub(crate) async fn open_content(&self, project: ProjectId, sha256: &str) -> io::Result<std::fs::File> {
+        self.inner.contents.blobs.open(&named(project, sha256)?).await
+    }
+
+    /// Removes bytes that are no file's any more.
+    pub(crate) async fn forget(&self, project: ProjectId, sha256: &str) -> io::Result<()> {
+        let turn = self.inner.contents.turn_of(project).acquire_many_owned(TOGETHER).await;
+        let _turn = turn.map_err(io::Error::other)?;
+        if self.needed(project).await?.contains(sha256) {
+            return Ok(());
+        }
+        self.inner.contents.blobs.remove(&named(project, sha256)?).await
+    }
+
+    /// The hashes of the files that a project has.
+    async fn needed(&self, project: ProjectId) -> io::Result<HashSet<String>> {
+        let (folder, now) = (self.files_of(project), self.inner.ambient.now());
+        disk::blocking(move || Ok(kept(&folder, now)?.into_iter().map(|(_, about)| about.sha256).collect())).await
+    }
+
+    /// Brings bytes that earlier versions kept beside their files to where they are kept now, and removes those that
+    /// are no file's: of uploads that never became one. What cannot be done now is done at the next start.
+    pub(crate) async fn sweep_contents(&self) {
+        let swept = async {
+            for project in self.projects().await? {
+                for (bytes, sha256) in self.beside(project).await? {
+                    if let Some(sha256) = sha256 {
+                        self.put_content(project, &sha256, &bytes).await?;
+                    }
+                    disk::blocking(move || disk::remove(&bytes)).await?;
+                }
+            }
+            let mut needed = HashMap::new();
+            for name in self.inner.contents.blobs.list().await? {
+                let (project, sha256) = (ProjectId(name.project), STANDARD.encode(name.sha256));
+                let needed = match needed.entry(project.0) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(self.needed(project).await?),
+                };
+                if !needed.contains(&sha256) {
+                    self.forget(project, &sha256).await?;
+                }
+            }
+            Ok::<_, io::Error>(())
+        };
+        if let Err(error) = swept.await {
+            warn!(%error, "Bytes that are no file's could not be looked for");
+        }
+    }
+
+    /// Files beside what is said of files: bytes with their hashes where they are a file's, and what was half written.
+    async fn beside(&self, project: ProjectId) -> io::Result<Vec<(PathBuf, Option<String>)>> {
+        let folder = self.files_of(project);
+        disk::blocking(move || {
+            let mut found = Vec::new();
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                let about = || disk::read_json::<About>(&path.with_extension("json")).ok();
+                match path.extension().and_then(|end| end.to_str()) {
+                    Some("json" | DELETED) => {}
+                    Some("bytes") => found.push((path.clone(), about().map(|about| about.sha256))),
+                    _ => found.push((path, None)),
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+}
