@@ -27,6 +27,14 @@ impl Failure {
         Self::Refused(Error::precondition(format!("`{path}`: {why}")))
     }
 
+    /// The same, said of a place in a request.
+    pub(crate) fn within(self, path: &str) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(Error::new(error.code, format!("`{path}`: {}", error.message))),
+            Self::Broken(cause) => Self::Broken(cause),
+        }
+    }
+
     pub(crate) fn no_file(path: &WorkspacePath) -> Self {
         Self::Refused(Error::not_found(format!("`{path}` is not in the workspace")))
     }

@@ -32,6 +32,7 @@ pub(crate) async fn open_with(folder: &TempDir, limits: FileLimits, ambient: Arc
         workspaces: folder.path().join("workspaces"),
         limits: EnvironmentLimits::default(),
         network: NetworkPolicy::default(),
+        repositories: None,
         ambient: Arc::clone(&ambient),
     });
     let environments = environments.await.unwrap();
