@@ -27,10 +27,10 @@ impl Failure {
         Self::Refused(Error::precondition(format!("`{path}`: {why}")))
     }
 
-    /// The same, said of a place in a request.
-    pub(crate) fn within(self, path: &str) -> Self {
+    /// The same, with words that lead to it.
+    pub(crate) fn led_by(self, words: &str) -> Self {
         match self {
-            Self::Refused(error) => Self::Refused(Error::new(error.code, format!("`{path}`: {}", error.message))),
+            Self::Refused(error) => Self::Refused(Error::new(error.code, format!("{words}: {}", error.message))),
             Self::Broken(cause) => Self::Broken(cause),
         }
     }

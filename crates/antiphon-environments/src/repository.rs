@@ -13,10 +13,10 @@ use antiphon_wire::{Code, Error, Network, RepositoryAddress, Source, WorkspacePa
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::place::{self, Home};
 use crate::staged::Stage;
 use crate::{EnvironmentLimits, Environments};
@@ -25,6 +25,8 @@ use crate::{EnvironmentLimits, Environments};
 const MOST_BYTES: u64 = 500_000_000;
 /// Of one request.
 const MOST_REPOSITORIES: usize = 8;
+/// What is made where one is fetched.
+const NAME: &str = "repository";
 
 /// Who fetches repositories.
 #[async_trait]
@@ -80,7 +82,8 @@ impl Environments {
     /// there are none. They are given up when the guard is dropped.
     ///
     /// # Errors
-    /// `failed_precondition` when nothing is fetched on this server.
+    /// `failed_precondition` when nothing is fetched on this server, `rate_limit_exceeded` when
+    /// others take all the turns.
     pub(crate) async fn fetching(
         &self,
         project: ProjectId,
@@ -103,7 +106,12 @@ impl Environments {
             let message = format!("`{}`: repositories are not fetched on this server: {why}", first.path);
             return Err(Error::precondition(message));
         };
-        let permit = Arc::clone(&self.inner.fetches).acquire_owned().await.map_err(|_| Error::internal())?;
+        let permit = timeout(self.inner.limits.fetching, Arc::clone(&self.inner.fetches).acquire_owned()).await;
+        let permit = permit.map_err(|_| {
+            let message = format!("`{}`: too many requests fetch repositories now; try again later", first.path);
+            Error::new(Code::RateLimitExceeded, message)
+        })?;
+        let permit = permit.map_err(|_| Error::internal())?;
         let is_given_up = CancellationToken::new();
         let guard = is_given_up.clone().drop_guard();
         let fetching = Fetching {
@@ -131,20 +139,18 @@ impl Fetching {
         for wanted in &self.wanted {
             place::remove(&folder)?;
             DirBuilder::new().mode(0o700).create(&folder)?;
-            let placed = self.fetch(wanted, folder.clone(), stage, until).and_then(|name| {
-                let placed = stage.adopt(&wanted.target, &folder.join(name));
-                placed.map_err(|failure| failure.within(&wanted.path))
-            });
+            let fetched = self.fetch(wanted, folder.clone(), stage, until);
+            let placed = fetched.and_then(|()| stage.adopt(&wanted.target, &folder.join(NAME)));
             // One that was given up ends a moment later.
             place::wait_for_programs(&folder)?;
             place::remove(&folder)?;
-            placed?;
+            let Wanted { path, address, .. } = wanted;
+            placed.map_err(|failure| failure.led_by(&format!("`{path}`: `{address}` cannot be had")))?;
         }
         Ok(())
     }
 
-    fn fetch(&self, wanted: &Wanted, folder: PathBuf, stage: &Stage, until: Instant) -> Outcome<&'static str> {
-        const NAME: &str = "repository";
+    fn fetch(&self, wanted: &Wanted, folder: PathBuf, stage: &Stage, until: Instant) -> Outcome<()> {
         let (bytes, entries) = stage.room();
         let fetch = Fetch {
             project: self.project,
@@ -157,20 +163,13 @@ impl Fetching {
             time: until.duration_since(Instant::now()),
         };
         let fetching = self.is_given_up.run_until_cancelled(timeout_at(until, self.repositories.fetch(fetch)));
-        let fetched = match self.runtime.block_on(fetching) {
-            Some(Ok(fetched)) => fetched,
+        match self.runtime.block_on(fetching) {
+            Some(Ok(fetched)) => Ok(fetched?),
             Some(Err(_)) => {
                 let message = format!("it took longer than {} s", self.limits.fetching.as_secs_f32());
-                Err(Error::new(Code::InvalidRequest, message))
+                Err(Error::new(Code::InvalidRequest, message).into())
             }
-            None => Err(Error::new(Code::Cancelled, "the request was given up")),
-        };
-        match fetched {
-            Ok(()) => Ok(NAME),
-            Err(error) => {
-                let message = format!("`{}` cannot be had: {}", wanted.address, error.message);
-                Err(Failure::from(Error::new(error.code, message)).within(&wanted.path))
-            }
+            None => Err(Error::new(Code::Cancelled, "the request was given up").into()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use crate::support::{PROJECT, Site, tree};
 #[derive(Default)]
 struct Fetcher {
     seen: Mutex<Vec<Fetch>>,
+    now: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 #[async_trait]
@@ -37,6 +40,15 @@ impl Repositories for Fetcher {
             }
             "refused" => return Err(Error::new(Code::InvalidRequest, "it is closed today")),
             "slow" => std::future::pending().await,
+            "counted" => {
+                let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most_at_once.fetch_max(now, Ordering::SeqCst);
+                // Until whoever else may come has come.
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                self.now.fetch_sub(1, Ordering::SeqCst);
+            }
             _ => {}
         }
         Ok(())
@@ -117,7 +129,11 @@ async fn one_that_cannot_be_had_leaves_nothing() {
     for (name, code, why) in [
         ("refused", Code::InvalidRequest, "`https://git.test/refused` cannot be had: it is closed today"),
         ("slow", Code::InvalidRequest, "`https://git.test/slow` cannot be had: it took longer than 0.05 s"),
-        ("large", Code::ContentTooLarge, "`large`: a workspace may have 100000 bytes"),
+        (
+            "large",
+            Code::ContentTooLarge,
+            "`https://git.test/large` cannot be had: `large`: a workspace may have 100000 bytes",
+        ),
     ] {
         let sources = json!([inline("a.txt"), repository("good"), repository(name)]);
         let error = create(&site, json!({ "sources": sources })).await.unwrap_err();
@@ -133,6 +149,17 @@ async fn one_that_cannot_be_had_leaves_nothing() {
     let error = create(&site, json!({ "sources": many })).await.unwrap_err();
     assert_eq!(error.message, "`sources`: expected at most 8 repositories, got 9");
     assert_eq!(fetcher.seen.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_few_requests_fetch_at_a_time() {
+    let (site, fetcher) = site(EnvironmentLimits::default()).await;
+    let made = (0..12).map(|_| create(&site, json!({"sources": [repository("counted")]})));
+    for made in futures_util::future::join_all(made).await {
+        made.unwrap();
+    }
+    let most = fetcher.most_at_once.load(Ordering::SeqCst);
+    assert!((1..=4).contains(&most), "{most}");
 }
 
 #[tokio::test]
