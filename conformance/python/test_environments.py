@@ -74,6 +74,69 @@ def reaching(make):
     return create
 
 
+REPOSITORY = {"type": "repository", "source": "https://git.test/birds.git", "target": "/workspace/birds"}
+
+
+@pytest.fixture
+def placing(make):
+    """Makes an environment with a repository, where there are networks at all."""
+
+    def create(**request):
+        try:
+            return make(**request)
+        except BadRequestError as error:
+            if "repositories are not fetched on this server" not in str(error):
+                raise
+            pytest.skip(str(error))
+
+    return create
+
+
+def test_a_repository_is_placed(scripted, environments, make, placing):
+    made = placing(sources=[REPOSITORY, MAIN])
+    assert {(source.type, source.target, source.source) for source in made.sources} == {
+        ("inline", MAIN["target"], None),
+        ("repository", "birds", REPOSITORY["source"]),
+    }
+    assert made.network == "disabled"
+    assert environments.files.download(environment=made.id, path="birds/README.md") == HERON.encode() + b"\n"
+    assert {"birds/.git", "birds/tools"} <= set(paths(environments, made, path="birds"))
+    with pytest.raises(ClientError) as refused:
+        environments.files.download(environment=made.id, path="birds/passwd")
+    assert refused.value.code == 400
+    copy = make(from_environment=made.id)
+    assert environments.files.download(environment=copy.id, path="birds/tools/count.sh").startswith(b"#!/bin/sh")
+    assert copy.sources == made.sources
+    url = f"{os.environ['ANTIPHON_SCRIPTED_URL']}/v1beta/files/environment-{made.id}:download"
+    answer = httpx.get(
+        url, params={"alt": "media"}, headers={"x-goog-api-key": os.environ["ANTIPHON_SCRIPTED_KEY"]}
+    )
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
+        assert tar.getmember("birds/passwd").issym() and tar.getmember("birds/tools/count.sh").mode & 0o111
+
+
+def test_a_repository_that_cannot_be_had_leaves_no_environment(environments, placing):
+    placing(sources=[REPOSITORY])
+    before = {environment.id for environment in environments.list(page_size=1000).environments}
+    for address, words in [
+        ("https://git.test/none", "not found"),
+        ("https://git.test/private-birds.git", "`transform` or `credential`"),
+        ("https://nowhere.test/birds", "`nowhere.test` is not allowed"),
+    ]:
+        with pytest.raises(BadRequestError) as refused:
+            environments.create(sources=[MAIN, {**REPOSITORY, "source": address}])
+        assert f"`sources[1].source`: `{address}` cannot be had: " in str(refused.value)
+        assert words in str(refused.value)
+    assert {environment.id for environment in environments.list(page_size=1000).environments} == before
+
+
+def test_a_private_repository_is_placed_with_what_its_host_is_sent(environments, reaching):
+    private = {**REPOSITORY, "source": "https://git.test/private-birds.git"}
+    entry = {"domain": "git.test", "transform": {"Authorization": "Bearer open"}}
+    made = reaching(entry, sources=[private])
+    assert b"Bearer" not in environments.files.download(environment=made.id, path="birds/.git/config")
+
+
 def domains(environment):
     return [entry.domain for entry in environment.network.allowlist]
 
@@ -261,7 +324,7 @@ def test_a_snapshot_is_a_tar_archive(environments, make):
         ({"sources": [{**MAIN, "target": "/"}]}, "sources[0].target"),
         ({"sources": [{**MAIN, "target": "/proc"}]}, "sources[0].target"),
         ({"sources": [{"type": "inline", "content": "x" * (1 << 20 | 1), "target": "a"}]}, "sources[0].content"),
-        ({"sources": [{"type": "repository", "source": "file:///etc", "target": "a"}]}, "sources[0].type"),
+        ({"sources": [{"type": "repository", "source": "file:///etc", "target": "a"}]}, "sources[0].source"),
         ({"sources": [{"type": "gcs", "source": "gs://a/b", "target": "a"}]}, "sources[0].type"),
         ({"network": {"allowlist": [{"domain": "10.0.0.1"}]}}, "network.allowlist[0].domain"),
         ({"network": {"allowlist": [{"domain": "a.test"}, {"domain": "a.test:80"}]}}, "network.allowlist[1].domain"),

@@ -73,10 +73,31 @@ test("a copy is its own", async (context) => {
   await refused(environments.create({ from_environment: first.id }), 404);
 });
 
+test("a repository is placed, or refused with its reason", async (context) => {
+  const repository = { type: "repository", source: "https://git.test/birds.git", target: "birds" };
+  let made;
+  try {
+    made = await make(context, { sources: [repository, MAIN] });
+  } catch (error) {
+    assert.match(error.message, /repositories are not fetched on this server/);
+    return context.skip(error.message);
+  }
+  assert.deepEqual(made.sources, [repository, { type: "inline", target: MAIN.target }]);
+  const environment = made.id;
+  const read = await environments.files.download({ environment, path: "birds/README.md" });
+  assert.equal(text(read), "The heron waits by the water.\n");
+  await refused(environments.files.download({ environment, path: "birds/passwd" }), 400);
+  const missing = { ...repository, source: "https://git.test/none" };
+  await assert.rejects(environments.create({ sources: [missing] }), (error) =>
+    error.message.includes("`sources[0].source`: `https://git.test/none` cannot be had: "),
+  );
+});
+
 test("what cannot be had is refused by name", async () => {
   for (const [request, name] of [
     [{ sources: [{ ...MAIN, target: "../x" }] }, "sources[0].target"],
-    [{ sources: [{ type: "repository", source: "https://example.com/a.git" }] }, "sources[0].type"],
+    [{ sources: [{ type: "repository", source: "ssh://example.com/a.git" }] }, "sources[0].source"],
+    [{ sources: [{ type: "gcs", source: "gs://a/b" }] }, "sources[0].type"],
     [{ network: { allowlist: [{ domain: "10.0.0.1" }] } }, "network.allowlist[0].domain"],
   ]) {
     await assert.rejects(environments.create(request), (error) => error.message.includes(`\`${name}\``));

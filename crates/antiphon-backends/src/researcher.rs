@@ -8,6 +8,7 @@
 //! model for one small thing, which a small model can give; nothing is said before the turn is
 //! whole.
 
+use std::fmt;
 use std::sync::Arc;
 
 use antiphon_engine::{
@@ -17,7 +18,7 @@ use antiphon_engine::{
 use antiphon_wire::{Error, MediaOptions};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
-use serde_json::{Value, json};
+use serde_json::json;
 
 mod plan;
 mod progress;
@@ -30,6 +31,10 @@ use progress::{Finding, NOTED, Note, Progress};
 const PLAN_TOKENS: u32 = 400;
 const SECTION_TOKENS: u32 = 700;
 const SUMMARY_TOKENS: u32 = 300;
+const CALL_TOKENS: u32 = 600;
+
+/// Calls of further tools for one question.
+const MOST_CALLS: usize = 3;
 
 /// Of the task, in what a section is asked with, in bytes.
 const LONGEST_TASK: usize = 500;
@@ -38,6 +43,9 @@ const PLANNER: &str = "You plan a piece of research. You do not answer the task;
                        answered for it.";
 const WRITER: &str = "You write one section of a report: one or two paragraphs that answer the question, from what \
                       was found and nothing else. No heading. Say so when what was found does not answer it.";
+const ASSISTANT: &str = "You help to answer one question of a report, with your tools.";
+const HELP: &str = "Call a tool that has not been called yet if it gives a fact or a number that the answer to the \
+                    question lacks. Otherwise say that nothing is missing.";
 const EDITOR: &str = "You sum up a report for a reader in a hurry.";
 
 /// The backend that researches with another.
@@ -141,13 +149,19 @@ impl Turn {
                 let plan = plan.unwrap_or_else(|| Plan::of_task(&progress::task(&messages)));
                 Ok(self.begin(plan, proposed.is_some()))
             }
-            Progress::Searched { plan, findings, evidence, unread } => {
+            Progress::Searched { plan, findings, evidence, unread, has_helped } => {
                 if !unread.is_empty() && self.has(crate::blocks::PAGES) {
-                    return Ok(call(crate::blocks::PAGES, &json!({ "urls": unread })));
+                    return Ok(call(crate::blocks::PAGES, json!({ "urls": unread })));
                 }
                 let Some(question) = plan.questions.get(findings.len()).cloned() else {
                     return Err(BackendError::Internal("a research went beyond its plan".to_owned()));
                 };
+                if !has_helped && self.request.tools.iter().any(|tool| progress::is_helper(&tool.name)) {
+                    let calls = self.helping(&progress::task(&messages), &question, evidence.clone()).await?;
+                    if !calls.is_empty() {
+                        return Ok(calls);
+                    }
+                }
                 let text = self.section(&progress::task(&messages), &question, evidence).await?;
                 let finding = Finding { question, text };
                 match plan.questions.get(findings.len() + 1) {
@@ -192,7 +206,7 @@ impl Turn {
     /// Looks a question up, wherever that can be done.
     fn search(&self, question: &str) -> Vec<ModelEvent> {
         let tools = progress::SEARCHES.into_iter().filter(|tool| self.has(tool));
-        tools.flat_map(|tool| call(tool, &json!({ "queries": [question] }))).collect()
+        tools.flat_map(|tool| call(tool, json!({ "queries": [question] }))).collect()
     }
 
     fn has(&self, tool: &str) -> bool {
@@ -200,19 +214,15 @@ impl Turn {
     }
 
     /// What was found about a question, in the model's words. A result that is too long for it
-    /// is left out, the pages first.
+    /// is left out, the last one first.
     async fn section(
         &mut self,
         task: &str,
         question: &str,
         mut evidence: Vec<Message>,
     ) -> Result<String, BackendError> {
-        let task = &task[..task.floor_char_boundary(LONGEST_TASK)];
-        while evidence.iter().any(progress::has_sources) {
-            let asked = format!("{question}\n\n(The report is about this: {task})");
-            let messages = std::iter::once(Message::user(asked)).chain(evidence.clone()).collect();
-            let ask =
-                ModelRequest { tools: self.request.tools.clone(), ..self.plain(WRITER, messages, SECTION_TOKENS) };
+        while evidence.iter().any(progress::has_substance) {
+            let ask = self.about(WRITER, task, question, evidence.clone(), SECTION_TOKENS);
             match self.model.prepare(&ask).await {
                 Ok(prepared) => {
                     let answer = self.ask(ask, prepared).await?;
@@ -230,6 +240,37 @@ impl Turn {
             }
         }
         Ok(report::NOTHING.to_owned())
+    }
+
+    /// Calls of further tools that the model wants for a question; none when it wants none, or
+    /// there is no room for what was found.
+    async fn helping(
+        &mut self,
+        task: &str,
+        question: &str,
+        evidence: Vec<Message>,
+    ) -> Result<Vec<ModelEvent>, BackendError> {
+        let mut ask = self.about(ASSISTANT, task, question, evidence, CALL_TOKENS);
+        ask.messages.push(Message::user(HELP.to_owned()));
+        ask.calls = Calls::Allowed;
+        match self.model.prepare(&ask).await {
+            Ok(prepared) => {
+                let wanted = self.answer(ask, prepared).await?.calls;
+                // What looks questions up has done so.
+                let wanted = wanted.into_iter().filter(|(name, _)| progress::is_helper(name)).take(MOST_CALLS);
+                Ok(wanted.flat_map(|(name, arguments)| call(&name, arguments)).collect())
+            }
+            Err(BackendError::TooLong { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A question, with what was found for it.
+    fn about(&self, role: &str, task: &str, question: &str, evidence: Vec<Message>, tokens: u32) -> ModelRequest {
+        let task = &task[..task.floor_char_boundary(LONGEST_TASK)];
+        let asked = format!("{question}\n\n(The report is about this: {task})");
+        let messages = std::iter::once(Message::user(asked)).chain(evidence).collect();
+        ModelRequest { tools: self.request.tools.clone(), ..self.plain(role, messages, tokens) }
     }
 
     /// What all of it comes to; none where there is little to sum up, or no room for it.
@@ -257,10 +298,15 @@ impl Turn {
         plain(&ModelRequest { messages, ..self.request.clone() }, role, tokens)
     }
 
-    /// What the model answers. What it was cut in ends with its last whole sentence.
+    /// What the model answers, in words.
     async fn ask(&mut self, ask: ModelRequest, prepared: Prepared) -> Result<String, BackendError> {
+        Ok(self.answer(ask, prepared).await?.text)
+    }
+
+    /// What the model answers. What it was cut in ends with its last whole sentence, and has no calls.
+    async fn answer(&mut self, ask: ModelRequest, prepared: Prepared) -> Result<Answer, BackendError> {
         let (mut input, mut cached, mut output, mut thought) = (prepared.input_tokens, 0, 0, 0);
-        let mut answer = String::new();
+        let (mut answer, mut calls) = (String::new(), Vec::<(String, String)>::new());
         let mut is_cut = false;
         let mut events = self.model.generate(ask, prepared).await?;
         while let Some(event) = events.next().await {
@@ -276,20 +322,30 @@ impl Turn {
                     is_cut = reason != FinishReason::Stop;
                     break;
                 }
-                ModelEvent::Thought { .. }
-                | ModelEvent::Signed(_)
-                | ModelEvent::Picture(_)
-                | ModelEvent::CallStarted { .. }
-                | ModelEvent::CallArguments { .. } => {}
+                ModelEvent::Thought { .. } | ModelEvent::Signed(_) | ModelEvent::Picture(_) => {}
+                ModelEvent::CallStarted { name, .. } => calls.push((name, String::new())),
+                ModelEvent::CallArguments { text, .. } => {
+                    if let Some((_, arguments)) = calls.last_mut() {
+                        arguments.push_str(&text);
+                    }
+                }
             }
         }
         self.cost.input += input;
         self.cost.cached += cached;
         self.cost.output += output;
         self.cost.thought += thought;
-        let answer = answer.trim();
-        Ok(if is_cut { report::whole_sentences(answer) } else { answer }.to_owned())
+        let text = answer.trim();
+        let text = if is_cut { report::whole_sentences(text) } else { text }.to_owned();
+        Ok(Answer { text, calls: if is_cut { Vec::new() } else { calls } })
     }
+}
+
+/// What the model said at one time.
+struct Answer {
+    text: String,
+    /// Names and arguments, as JSON.
+    calls: Vec<(String, String)>,
 }
 
 /// A thought that says something, and keeps a note for the turns that follow.
@@ -301,7 +357,7 @@ fn noted(shown: &str, note: &Note) -> Vec<ModelEvent> {
     ]
 }
 
-fn call(tool: &str, arguments: &Value) -> Vec<ModelEvent> {
+fn call(tool: &str, arguments: impl fmt::Display) -> Vec<ModelEvent> {
     vec![
         ModelEvent::CallStarted { name: tool.to_owned(), tokens: Vec::new() },
         ModelEvent::CallArguments { text: arguments.to_string(), tokens: Vec::new() },

@@ -27,6 +27,14 @@ impl Failure {
         Self::Refused(Error::precondition(format!("`{path}`: {why}")))
     }
 
+    /// The same, with words that lead to it.
+    pub(crate) fn led_by(self, words: &str) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(Error::new(error.code, format!("{words}: {}", error.message))),
+            Self::Broken(cause) => Self::Broken(cause),
+        }
+    }
+
     pub(crate) fn no_file(path: &WorkspacePath) -> Self {
         Self::Refused(Error::not_found(format!("`{path}` is not in the workspace")))
     }

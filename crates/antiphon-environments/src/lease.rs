@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use antiphon_engine::ProjectId;
-use antiphon_wire::{EnvironmentId, EnvironmentSpec, Error, Network, Source, WorkspacePath};
+use antiphon_wire::{EnvironmentId, EnvironmentSpec, Error, Network, Source, SourceContent, WorkspacePath};
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::time::timeout;
 use tracing::warn;
 
 use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
+use crate::making::SOURCES;
 use crate::place::{self, Home};
 use crate::rows::Row;
 use crate::staged::{self, Stage};
@@ -46,6 +47,7 @@ impl Turns {
 #[derive(Debug)]
 pub struct Lease {
     held: Held,
+    project: ProjectId,
     workspace: PathBuf,
     row: Row,
 }
@@ -101,7 +103,7 @@ impl Environments {
             place::wait_for_programs(&home.workspace())?;
             environments.inner.rows.begin_lease(&id, environments.now())?;
             staged::recover(&home)?;
-            Ok(Lease { held, workspace: home.workspace(), row })
+            Ok(Lease { held, project, workspace: home.workspace(), row })
         });
         Ok(lease.await?)
     }
@@ -151,12 +153,12 @@ impl Lease {
         &self.row.network
     }
 
-    /// Places sources, which replace what has their names, takes further variables, and another
-    /// network in the place of the one it has.
+    /// Places sources, which replace what has their names, repositories apart, which replace
+    /// nothing; takes further variables, and another network in the place of the one it has.
     ///
     /// # Errors
-    /// `failed_precondition` when something is in the way or does not fit; then nothing has
-    /// changed.
+    /// `failed_precondition` when something is in the way or does not fit; also, `invalid_request`
+    /// and `content_too_large` for a repository that cannot be had. Then nothing has changed.
     pub async fn update(&mut self, spec: &EnvironmentSpec) -> Result<(), Error> {
         if spec.sources.is_empty() && spec.env.is_empty() && spec.network.is_none() {
             return Ok(());
@@ -168,12 +170,17 @@ impl Lease {
         if let Some(network) = &spec.network {
             row.network = network.clone();
         }
+        let fetching = environments.fetching(self.project, &sources, &row.network, SOURCES).await?;
+        let (fetching, _guard) = fetching.unzip();
         let updated = blocking(move || {
             if !sources.is_empty() {
                 let mut stage = Stage::begin(&home, environments.inner.limits, environments.inner.faults.clone())?;
-                place_sources(&mut stage, &sources)?;
+                place_files(&mut stage, &sources)?;
+                if let Some(fetching) = fetching {
+                    fetching.place(&home, &mut stage)?;
+                }
                 stage.commit(&home, &Inside::open(&home.workspace())?, true)?;
-                row.sources.extend(sources.into_iter().map(|source| source.target));
+                row.add_sources(&sources);
             }
             environments.inner.rows.describe(&row)?;
             Ok(row)
@@ -207,8 +214,12 @@ impl Lease {
     }
 }
 
-pub(crate) fn place_sources(stage: &mut Stage, sources: &[Source]) -> Outcome<()> {
-    sources.iter().try_for_each(|source| stage.file(&source.target, 0o644, source.content.as_slice()))
+/// Those among the sources that were brought along.
+pub(crate) fn place_files(stage: &mut Stage, sources: &[Source]) -> Outcome<()> {
+    sources.iter().try_for_each(|source| match &source.content {
+        SourceContent::Inline(bytes) => stage.file(&source.target, 0o644, bytes.as_slice()),
+        SourceContent::Repository(_) => Ok(()),
+    })
 }
 
 pub(crate) fn in_use(id: &EnvironmentId) -> Failure {

@@ -3,6 +3,7 @@
 //! * `rows`: what is known of each, in one database; `place`: where each is on the disk.
 //! * `making`: how each begins.
 //! * `lease`: who may write in one.
+//! * `repository`: sources that are fetched.
 //! * `network`: what the operator lets them reach.
 //! * `idle`: those that nobody uses, which rest; `resting`: a workspace as one archive.
 //! * `staged`: files on their way in, all of them or none; `archive`: out of an archive.
@@ -26,6 +27,7 @@ mod listing;
 mod making;
 mod network;
 mod place;
+mod repository;
 mod resting;
 mod rows;
 mod snapshot;
@@ -35,6 +37,7 @@ mod stream;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use antiphon_engine::{Ambient, ProjectId};
 use antiphon_wire::{Environment, EnvironmentId, Error};
@@ -56,6 +59,7 @@ pub use files::{Download, Upload};
 pub use lease::Lease;
 pub use listing::Listing;
 pub use network::NetworkPolicy;
+pub use repository::{Fetch, Repositories};
 pub use stream::ByteStream;
 
 /// How much there may be, and for how long.
@@ -71,6 +75,8 @@ pub struct EnvironmentLimits {
     pub idle: SignedDuration,
     /// From its last use until it has expired.
     pub expiry: SignedDuration,
+    /// Until all repositories of one request are there.
+    pub fetching: Duration,
 }
 
 impl Default for EnvironmentLimits {
@@ -81,6 +87,7 @@ impl Default for EnvironmentLimits {
             entries: 65_536,
             idle: SignedDuration::from_mins(15),
             expiry: SignedDuration::from_hours(7 * 24),
+            fetching: Duration::from_secs(300),
         }
     }
 }
@@ -94,6 +101,8 @@ pub struct EnvironmentsOptions {
     pub workspaces: PathBuf,
     pub limits: EnvironmentLimits,
     pub network: NetworkPolicy,
+    /// None: nothing is fetched, for the reason that there are no networks.
+    pub repositories: Option<Arc<dyn Repositories>>,
     pub ambient: Arc<dyn Ambient>,
 }
 
@@ -108,6 +117,9 @@ struct Inner {
     rows: Rows,
     limits: EnvironmentLimits,
     network: NetworkPolicy,
+    repositories: Option<Arc<dyn Repositories>>,
+    /// Requests whose repositories may be fetched at one time.
+    fetches: Arc<Semaphore>,
     ambient: Arc<dyn Ambient>,
     turns: Turns,
     /// Who looks into which.
@@ -128,6 +140,7 @@ impl std::fmt::Debug for Environments {
 }
 
 const SENT_AT_ONCE: usize = 32;
+const FETCHED_AT_ONCE: usize = 4;
 
 /// What has expired is still shown for so long.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(60 * 24);
@@ -147,7 +160,7 @@ impl Environments {
     /// # Errors
     /// As [`Environments::open`].
     pub async fn open_with_faults(options: EnvironmentsOptions, fault: Option<FaultHook>) -> io::Result<Self> {
-        let EnvironmentsOptions { folder, workspaces, limits, network, ambient } = options;
+        let EnvironmentsOptions { folder, workspaces, limits, network, repositories, ambient } = options;
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let opening = blocking(move || {
             let place = Place::open(&folder, workspaces)?;
@@ -157,6 +170,8 @@ impl Environments {
                 rows,
                 limits,
                 network,
+                repositories,
+                fetches: Arc::new(Semaphore::new(FETCHED_AT_ONCE)),
                 ambient,
                 turns: Turns::default(),
                 looks: Turns::default(),

@@ -10,11 +10,14 @@ use tracing::warn;
 
 use crate::failure::{Outcome, blocking};
 use crate::inside::Inside;
-use crate::lease::{PATIENCE, in_use, place_sources};
+use crate::lease::{PATIENCE, in_use, place_files};
 use crate::place::Home;
 use crate::rows::Row;
 use crate::staged::Stage;
 use crate::{Environments, Inner, copy};
+
+/// Where interactions name sources.
+pub(crate) const SOURCES: &str = "environment.sources";
 
 impl Environments {
     /// Makes an environment, or copies one. It is durable when this returns.
@@ -22,7 +25,7 @@ impl Environments {
     /// # Errors
     /// `not_found` for what is to be copied, `failed_precondition` when the project has as many
     /// as it may; `invalid_request` and `failed_precondition` for a network that the operator does
-    /// not allow.
+    /// not allow. Also, and `content_too_large`, for a repository that cannot be had.
     pub async fn create(&self, project: ProjectId, request: CreateEnvironment) -> Result<Environment, Error> {
         let CreateEnvironment { from_environment, sources, network, env } = request;
         if let Some(network) = &network {
@@ -32,7 +35,7 @@ impl Environments {
             Some(from) => self.copy(project, &from, network).await,
             None => {
                 let spec = EnvironmentSpec { sources, network, env, ..EnvironmentSpec::default() };
-                self.make(project, spec).await
+                self.make(project, spec, "sources").await
             }
         }
     }
@@ -66,7 +69,7 @@ impl Environments {
         };
         match &spec.from_environment {
             Some(from) => self.derive(project, from, &spec).await,
-            None => Ok(self.make(project, spec).await?.id),
+            None => Ok(self.make(project, spec, SOURCES).await?.id),
         }
     }
 
@@ -87,13 +90,22 @@ impl Environments {
         Ok(id)
     }
 
-    async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> Result<Environment, Error> {
+    /// `path` is where its sources stand in the request.
+    async fn make(&self, project: ProjectId, spec: EnvironmentSpec, path: &str) -> Result<Environment, Error> {
         let mut row = Row::new(self.mint(), self.now());
         row.variables = spec.env;
         row.network = spec.network.unwrap_or_else(|| self.inner.network.default.clone());
-        row.sources = spec.sources.iter().map(|source| source.target.clone()).collect();
+        row.add_sources(&spec.sources);
         let limits = self.inner.limits;
-        self.add(project, row, move |home| place_sources(&mut Stage::at(home.workspace(), limits), &spec.sources)).await
+        let fetching = self.fetching(project, &spec.sources, &row.network, path).await?;
+        // Whoever leaves meanwhile gives up what is fetched.
+        let (fetching, _guard) = fetching.unzip();
+        let fill = move |home: &Home| {
+            let mut stage = Stage::at(home.workspace(), limits);
+            place_files(&mut stage, &spec.sources)?;
+            fetching.map_or(Ok(()), |fetching| fetching.place(home, &mut stage))
+        };
+        self.add(project, row, fill).await
     }
 
     /// Copies an environment, byte for byte. Its variables and its network are those of the other.

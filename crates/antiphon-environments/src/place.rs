@@ -2,6 +2,7 @@
 //!
 //! * `workspace`: what programs see;
 //! * `staged`: files on their way in;
+//! * `fetched`: a repository on its way in;
 //! * `committed`: files that are in, and are only not moved yet;
 //! * `resting.tar.gz`: the workspace while nobody uses it, and the states between the two (`resting`).
 
@@ -98,6 +99,10 @@ impl Home {
 
     pub(crate) fn staged(&self) -> PathBuf {
         self.folder.join("staged")
+    }
+
+    pub(crate) fn fetched(&self) -> PathBuf {
+        self.folder.join("fetched")
     }
 
     pub(crate) fn committed(&self) -> PathBuf {

@@ -8,12 +8,15 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use antiphon_engine::{ProjectId, wire_time};
-use antiphon_wire::{Environment, EnvironmentId, EnvironmentStatus, Error, Network, ShownSource, WorkspacePath};
+use antiphon_wire::{
+    Environment, EnvironmentId, EnvironmentStatus, Error, Network, RepositoryAddress, ShownSource, Source,
+    WorkspacePath,
+};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params, params};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome};
 
@@ -32,7 +35,8 @@ pub(crate) struct Row {
     pub(crate) last_accessed: Timestamp,
     is_expired: bool,
     is_leased: bool,
-    pub(crate) sources: BTreeSet<WorkspacePath>,
+    /// Where they were placed, and from where they came if not from the request.
+    pub(crate) sources: BTreeMap<WorkspacePath, Option<RepositoryAddress>>,
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) network: Network,
     pub(crate) contents: Contents,
@@ -54,11 +58,15 @@ impl Row {
             last_accessed: now,
             is_expired: false,
             is_leased: false,
-            sources: BTreeSet::new(),
+            sources: BTreeMap::new(),
             variables: BTreeMap::new(),
             network: Network::Disabled,
             contents: Contents::default(),
         }
+    }
+
+    pub(crate) fn add_sources(&mut self, sources: &[Source]) {
+        self.sources.extend(sources.iter().map(|source| (source.target.clone(), source.address().cloned())));
     }
 
     /// Whether it is used no more: by its own time, before somebody has swept it.
@@ -77,7 +85,7 @@ impl Row {
             created: wire_time(self.created),
             updated: wire_time(self.updated),
             last_accessed: wire_time(self.last_accessed),
-            sources: self.sources.into_iter().map(|target| ShownSource { kind: "inline", target }).collect(),
+            sources: self.sources.into_iter().map(|(target, source)| ShownSource::new(target, source)).collect(),
             network: self.network,
             file_count: contents.files,
             size_bytes: contents.bytes,
@@ -97,7 +105,7 @@ impl Row {
             last_accessed: time("last_accessed")?,
             is_expired: row.get("is_expired")?,
             is_leased: row.get("is_leased")?,
-            sources: from_json(&row.get::<_, String>("sources")?)?,
+            sources: from_json::<Sources>(&row.get::<_, String>("sources")?)?.into_map(),
             variables: from_json(&row.get::<_, String>("variables")?)?,
             network: Network::read(from_json(&row.get::<_, String>("network")?)?, "network").map_err(unreadable)?,
             contents: Contents {
@@ -119,6 +127,23 @@ fn from_json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
 
 fn to_json(value: &impl Serialize) -> Outcome<String> {
     serde_json::to_string(value).map_err(Failure::broken)
+}
+
+/// Sources as they are kept. Earlier versions knew targets alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Sources {
+    Targets(BTreeSet<WorkspacePath>),
+    Named(BTreeMap<WorkspacePath, Option<RepositoryAddress>>),
+}
+
+impl Sources {
+    fn into_map(self) -> BTreeMap<WorkspacePath, Option<RepositoryAddress>> {
+        match self {
+            Self::Targets(targets) => targets.into_iter().map(|target| (target, None)).collect(),
+            Self::Named(sources) => sources,
+        }
+    }
 }
 
 /// The database. Every call may wait for the disk.
@@ -313,4 +338,22 @@ fn room(connection: &Connection, project: ProjectId, most: usize, alive: Timesta
     }
     let message = format!("the project has {count} environments, the most there may be; delete one");
     Err(Error::precondition(message).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn sources_of_earlier_versions_are_read() {
+        let read = |text: &str| from_json::<Sources>(text).unwrap().into_map();
+        let path = |text: &str| WorkspacePath::parse(text).unwrap();
+        assert_eq!(read(r#"["a/b","c"]"#), BTreeMap::from([(path("a/b"), None), (path("c"), None)]));
+        let address = RepositoryAddress::parse("https://git.test/c").unwrap();
+        let sources = BTreeMap::from([(path("a/b"), None), (path("c"), Some(address))]);
+        assert_eq!(read(&to_json(&sources).unwrap()), sources);
+        assert_eq!(read("[]"), BTreeMap::new());
+    }
 }

@@ -1,7 +1,8 @@
 //! Files on their way into a workspace: all of them or none, also when the process dies.
 //!
 //! They are written beside the workspace, made durable, and committed by one renaming. Only then
-//! are they moved in, which an interrupted server goes on with at its next start.
+//! are they moved in, which an interrupted server goes on with at its next start. A folder that
+//! was made elsewhere comes in as it is: what is in it is not looked at here.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use antiphon_sandbox::folder;
 use antiphon_wire::{Code, Error, WorkspacePath};
-use rustix::fs::{FileType, RenameFlags};
+use rustix::fs::{CWD, FileType, RenameFlags};
 use rustix::io::Errno;
 use tracing::warn;
 
@@ -30,6 +31,8 @@ pub(crate) struct Stage {
     faults: Faults,
     bytes: u64,
     entries: u64,
+    /// Folders that were not made here, but placed with all that is in them.
+    adopted: Vec<WorkspacePath>,
 }
 
 impl Stage {
@@ -45,18 +48,27 @@ impl Stage {
 
     /// In an empty folder.
     pub(crate) fn at(folder: PathBuf, limits: EnvironmentLimits) -> Self {
-        Self { folder, limits, faults: Faults::default(), bytes: 0, entries: 0 }
+        Self { folder, limits, faults: Faults::default(), bytes: 0, entries: 0, adopted: Vec::new() }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
+    /// Bytes, and files and folders, that a workspace may have besides what is here.
+    pub(crate) fn room(&self) -> (u64, u64) {
+        (self.limits.bytes.saturating_sub(self.bytes), self.limits.entries.saturating_sub(self.entries))
+    }
+
     /// Makes a folder and those above it.
     ///
     /// # Errors
-    /// `invalid_request` when a file is there.
+    /// `invalid_request` when a file is there, or what was adopted.
     pub(crate) fn folder(&mut self, path: &WorkspacePath) -> Outcome<()> {
+        // What is in it may be a link to anywhere.
+        if self.adopted.iter().any(|whole| path.as_path().starts_with(whole.as_path())) {
+            return Err(in_the_way(path));
+        }
         let mut place = self.folder.clone();
         for name in path.as_path() {
             place.push(name);
@@ -70,6 +82,33 @@ impl Stage {
                 Err(_) => return Err(in_the_way(path)),
             }
         }
+        Ok(())
+    }
+
+    /// Places a folder as it is, with all that programs left in it, and makes the folders above it.
+    /// No program may be working in it any more.
+    ///
+    /// # Errors
+    /// `invalid_request` when something is there; `content_too_large` for more than fits.
+    pub(crate) fn adopt(&mut self, path: &WorkspacePath, whole: &Path) -> Outcome<()> {
+        if let Some((above, _)) = path.as_str().rsplit_once('/') {
+            self.folder(&WorkspacePath::parse(above).map_err(Failure::broken)?)?;
+        }
+        self.count()?;
+        let (bytes, entries) = self.room();
+        let Some(size) = folder::measure(place::open(whole)?, bytes, entries)? else {
+            let EnvironmentLimits { bytes, entries, .. } = self.limits;
+            let message = format!("`{path}`: a workspace may have {bytes} bytes, and {entries} files and folders");
+            return Err(Error::new(Code::ContentTooLarge, message).into());
+        };
+        let place = self.folder.join(path.as_path());
+        match rustix::fs::renameat_with(CWD, whole, CWD, &place, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => return Err(in_the_way(path)),
+            renamed => renamed?,
+        }
+        self.bytes = self.bytes.saturating_add(size.bytes);
+        self.entries = self.entries.saturating_add(size.entries);
+        self.adopted.push(path.clone());
         Ok(())
     }
 
@@ -137,6 +176,14 @@ impl Stage {
         while let Some(entry) = walk.next()? {
             let path = path_of(&entry.path)?;
             let is_folder = entry.kind() == FileType::Directory;
+            if self.adopted.contains(&path) {
+                if inside.look(&path)?.is_some() {
+                    return Err(Failure::state(&path, "it is there already, and a repository replaces nothing"));
+                }
+                walk.skip();
+                placed.push(path);
+                continue;
+            }
             match inside.look(&path)?.map(|about| kind_of(&about)) {
                 None => {}
                 Some(FileType::Directory) if is_folder => {}
@@ -181,6 +228,7 @@ impl Drop for Stage {
 /// Brings in what was committed, and drops what was not. Nobody else may be working in it.
 pub(crate) fn recover(home: &Home) -> Outcome<()> {
     place::remove(&home.staged())?;
+    place::remove(&home.fetched())?;
     if !home.committed().is_dir() {
         return Ok(());
     }

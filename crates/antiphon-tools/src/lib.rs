@@ -5,7 +5,7 @@
 //! `antiphon-sandbox`, `files` of `antiphon-files`, `mcp` of `antiphon-mcp`. `functions` looks
 //! through the request itself; `queries` is what the tools that search have in common. An
 //! `agent` has a `workplace`, where `code` works too, the tools of `workspace` for its files, and
-//! the `guidance` that it finds there.
+//! the `guidance` that it finds there; `repositories` are fetched into it.
 
 mod agent;
 mod code;
@@ -15,6 +15,7 @@ mod guidance;
 mod mcp;
 mod pages;
 mod queries;
+mod repositories;
 mod search;
 mod workplace;
 mod workspace;
@@ -39,6 +40,8 @@ use serde_json::Value;
 use tracing::warn;
 
 use crate::workplace::Workplace;
+
+pub use crate::repositories::Git;
 
 /// What the operator lets models do.
 pub struct Tools {

@@ -119,6 +119,14 @@ impl Place<'_> {
         let program = program.workspace(Workspace::Given(self.folder().to_owned()));
         let program = lease.env().iter().try_fold(program, |program, (name, value)| program.variable(name, value))?;
         let Some(passage) = passage else { return Ok((program, None)) };
+        let (network, reach) = Reach::through(passage);
+        Ok((program.network(network), Some(reach)))
+    }
+}
+
+impl Reach {
+    /// A network for one program, whose connections take this passage.
+    pub(crate) fn through(passage: &Passage) -> (Network, Self) {
         let (network, mut listeners) = Network::new(passage.trusted());
         let serving = passage.clone();
         let mut task = JoinSet::new();
@@ -129,14 +137,16 @@ impl Place<'_> {
                 Err(error) => warn!(%error, "The network of a program cannot be served"),
             }
         });
-        let reach = Reach { passage: passage.clone(), _serving: task };
-        Ok((program.network(network), Some(reach)))
+        (network, Self { passage: passage.clone(), _serving: task })
     }
-}
 
-impl Reach {
-    /// What the program wanted and did not get, in a note behind its output.
+    /// Some of what the program wanted and did not get, in words.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        self.passage.refused()
+    }
+
+    /// The same in a note behind its output.
     pub(crate) fn note(&self) -> String {
-        self.passage.refused().iter().map(|words| format!("[the network refused: {words}]\n")).collect()
+        self.refused().iter().map(|words| format!("[the network refused: {words}]\n")).collect()
     }
 }

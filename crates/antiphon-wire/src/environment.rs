@@ -1,9 +1,10 @@
 //! Environments, the workspaces that agents keep between interactions (spec 06, "Environments"):
 //! what requests say of them. How they are shown is in `resource`, what is placed in them in
-//! `source`, what they reach in `network`, by names of `host`.
+//! `source` and `repository`, what they reach in `network`, by names of `host`.
 
 mod host;
 mod network;
+mod repository;
 mod resource;
 mod source;
 
@@ -21,8 +22,9 @@ use crate::request::{RequestField, honoured, refused};
 
 pub use host::{Domain, Host};
 pub use network::{AllowedHost, Network};
+pub use repository::RepositoryAddress;
 pub use resource::{Environment, EnvironmentFile, EnvironmentFileKind, EnvironmentStatus, ShownSource};
-pub use source::{Source, WorkspacePath};
+pub use source::{Source, SourceContent, WorkspacePath};
 
 /// What our ids begin with.
 const OURS: &str = "env_";
@@ -295,7 +297,11 @@ pub const ENVIRONMENT_FIELDS: &[RequestField] = &[
     honoured("sources", r#"[{"type":"inline","content":"","target":"/workspace/a"}]"#, "as `a`"),
     refused("sources[0].target", r#"[{"type":"inline","content":"","target":"/data/a"}]"#, "nothing but the workspace"),
     refused("sources[0].target", r#"[{"type":"inline","content":"","target":"../a"}]"#, ""),
-    refused("sources[0].type", r#"[{"type":"repository","source":"https://example.com/a"}]"#, "needs a network"),
+    honoured("sources", r#"[{"type":"repository","source":"https://example.com/a/b.git","target":"b"}]"#, "in tier 1"),
+    honoured("sources", r#"[{"type":"repository","source":"https://example.com/a/b"}]"#, "its target is its name: `b`"),
+    refused("sources[0].source", r#"[{"type":"repository","source":"ssh://example.com/a","target":"a"}]"#, "not https"),
+    refused("sources[0].source", r#"[{"type":"repository","source":"https://10.0.0.1/a"}]"#, "an address"),
+    refused("sources[0].content", r#"[{"type":"repository","source":"https://example.com/a","content":""}]"#, ""),
     refused("sources[0].type", r#"[{"type":"gcs","source":"gs://a/b"}]"#, "needs a network"),
     refused("sources[0].type", r#"[{"type":"skill_registry","source":"a"}]"#, "needs a network"),
     honoured("network", r#""disabled""#, "the operator's default when it is absent; the resource says what holds"),

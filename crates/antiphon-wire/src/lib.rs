@@ -46,8 +46,8 @@ pub use custom_agent::{AGENT_FIELDS, Agent};
 pub use data::{Data, Kept, MARK, MOST_IN_MEMORY, hexadecimal};
 pub use environment::{
     AllowedHost, CreateEnvironment, Domain, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile,
-    EnvironmentFileKind, EnvironmentId, EnvironmentSpec, EnvironmentStatus, Host, Network, ShownSource, Source,
-    WorkspacePath,
+    EnvironmentFileKind, EnvironmentId, EnvironmentSpec, EnvironmentStatus, Host, Network, RepositoryAddress,
+    ShownSource, Source, SourceContent, WorkspacePath,
 };
 pub use error::{Code, Error, ErrorBody, Failure};
 pub use event::{

@@ -271,9 +271,11 @@ fn check_research(request: &CreateInteraction) -> Result<(), Error> {
     if request.environment.is_some() {
         return Err(Error::invalid("environment", "an agent that researches works in none"));
     }
-    let looks = |tool: &Tool| matches!(tool, Tool::GoogleSearch {} | Tool::UrlContext {} | Tool::FileSearch(_));
-    if let Some(at) = request.tools.iter().position(|tool| !looks(tool)) {
-        let message = "an agent that researches takes `google_search`, `url_context` and `file_search`";
+    // A research does not stop to wait for its client.
+    let is_clients = |tool: &Tool| matches!(tool, Tool::Function(_) | Tool::ToolSearch(_));
+    if let Some(at) = request.tools.iter().position(is_clients) {
+        let message = "an agent that researches takes `google_search`, `url_context`, `file_search`, `mcp_server` and \
+                       `code_execution`";
         return Err(Error::invalid(&format!("tools[{at}].type"), message));
     }
     let finds = |tool: &Tool| matches!(tool, Tool::GoogleSearch {} | Tool::FileSearch(_));

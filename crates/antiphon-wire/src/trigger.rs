@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::environment::{EnvironmentChoice, EnvironmentId};
+use crate::environment::{EnvironmentChoice, EnvironmentId, Source};
 use crate::error::Error;
 use crate::fields::{Fields, describe};
 use crate::id::InteractionId;
@@ -313,8 +313,8 @@ pub fn shown_interaction(request: &CreateInteraction) -> Value {
         Some(EnvironmentChoice::Existing(id)) => shown["environment"] = id.as_str().into(),
         Some(EnvironmentChoice::Described(spec)) => {
             // Variables may hold secrets, and so may what is said of the network.
-            let sources = spec.sources.iter().map(|source| json!({ "type": "inline", "target": source.target }));
-            shown["environment"] = json!({ "type": "remote", "sources": sources.collect::<Vec<_>>() });
+            let sources: Vec<_> = spec.sources.iter().map(Source::shown).collect();
+            shown["environment"] = json!({ "type": "remote", "sources": sources });
             if let Some(id) = &spec.environment_id {
                 shown["environment"]["environment_id"] = id.as_str().into();
             }

@@ -95,17 +95,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let researcher = first.researching(Arc::new(Researcher::new(Arc::clone(&first.backend))));
     let key = first_key(&data, &*store, &address).await?;
     let sandbox = tools::sandbox(&config).await;
-    let environments =
-        tools::environments(&config, &data, &sandbox, arguments.fault.and_then(Fault::of_environments)).await?;
+    let credentials = tools::credentials(&data).await?;
+    let egress = tools::egress(&config, &sandbox, &credentials)?;
+    let fault = arguments.fault.and_then(Fault::of_environments);
+    let environments = tools::environments(&config, &data, &sandbox, egress.as_ref(), fault).await?;
     let files = tools::files(&config, data.path(), environments.clone()).await?;
     let agents = tools::agents(&config, data.path()).await?;
-    let credentials = tools::credentials(&data).await?;
-    let belongings = tools::Belongings {
-        files: files.clone(),
-        environments: environments.clone(),
-        agents: agents.clone(),
-        credentials: credentials.clone(),
-    };
+    let belongings =
+        tools::Belongings { files: files.clone(), environments: environments.clone(), agents: agents.clone(), egress };
     let engine = Engine::new(EngineParts {
         store,
         models: Models::new(served, config.server.strict_models).with_images(artist).with_research(researcher),

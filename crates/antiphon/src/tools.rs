@@ -1,6 +1,7 @@
 //! What models may do here, put together from the configuration.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +12,16 @@ use antiphon_blobs::Address;
 use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_egress::{Egress, EgressLimits, EgressOptions, Roots};
 use antiphon_engine::Engine;
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, FaultHook, NetworkPolicy};
+use antiphon_environments::{
+    EnvironmentLimits, Environments, EnvironmentsOptions, FaultHook, NetworkPolicy, Repositories,
+};
 use antiphon_fetch::extract::{Bounds, extract};
 use antiphon_fetch::{FetchOptions, Fetcher, Limits as FetchLimits, Lookup, Own, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
 use antiphon_search::{Brave, Corpus, Exa, Extracted, Key, MediaWiki, Provider, Searxng, Tavily};
-use antiphon_tools::Tools;
+use antiphon_tools::{Git, Tools};
 use antiphon_triggers::{Triggers, TriggersOptions};
 use antiphon_wire::{AllowedHost, Domain, Network};
 use jiff::SignedDuration;
@@ -38,7 +41,8 @@ pub(crate) struct Belongings {
     pub(crate) files: Files,
     pub(crate) environments: Environments,
     pub(crate) agents: Agents,
-    pub(crate) credentials: Credentials,
+    /// None: their programs reach nothing.
+    pub(crate) egress: Option<Egress>,
 }
 
 /// `address` is where this server listens, which nobody reaches through it.
@@ -49,7 +53,7 @@ pub(crate) async fn open(
     sandbox: Result<Sandbox, String>,
     belongings: Belongings,
 ) -> Result<Tools, Failed> {
-    let Belongings { files, environments, agents, credentials } = belongings;
+    let Belongings { files, environments, agents, egress } = belongings;
     let fetcher = fetcher(config, address, FetchLimits::default())?;
     let checking = fetcher.clone();
     let check = move |url: &antiphon_fetch::Url| {
@@ -60,10 +64,6 @@ pub(crate) async fn open(
         Ok(sandbox) => info!(tier = %sandbox.tier(), "Programs run in a sandbox"),
         Err(why) => warn!(why, "Programs are not run"),
     }
-    let egress = match &sandbox {
-        Ok(sandbox) if sandbox.has_networks() => Some(egress(config, credentials)?),
-        Ok(_) | Err(_) => None,
-    };
     let processes: Result<BTreeMap<_, _>, Failed> = config
         .mcp_servers
         .iter()
@@ -95,11 +95,12 @@ pub(crate) async fn open(
     })
 }
 
-/// The workspaces of agents, which `sandbox` runs programs in.
+/// The workspaces of agents, which `sandbox` runs programs in, and `egress` leads out of.
 pub(crate) async fn environments(
     config: &Config,
     data: &DataFolder,
     sandbox: &Result<Sandbox, String>,
+    egress: Option<&Egress>,
     fault: Option<FaultHook>,
 ) -> Result<Environments, Failed> {
     let wanted = &config.environments;
@@ -110,11 +111,15 @@ pub(crate) async fn environments(
         entries: u64::from(programs.workspace_entries),
         idle: SignedDuration::from_secs(i64::from(wanted.idle_seconds)),
         expiry: SignedDuration::from_hours(24 * i64::from(wanted.expiry_days)),
+        ..EnvironmentLimits::default()
     };
     let folder = data.path().join("environments");
     let workspaces = data.workspaces(wanted.folder.as_deref());
     let network = network_policy(config, sandbox);
-    let options = EnvironmentsOptions { folder, workspaces, limits, network, ambient: Arc::new(Machine) };
+    let git = |(sandbox, egress): (&Sandbox, &Egress)| Git::new(sandbox.clone(), egress.clone(), programs);
+    let repositories = sandbox.as_ref().ok().zip(egress).map(git).map(|git| Arc::new(git) as Arc<dyn Repositories>);
+    let ambient = Arc::new(Machine);
+    let options = EnvironmentsOptions { folder, workspaces, limits, network, repositories, ambient };
     Environments::open_with_faults(options, fault)
         .await
         .map_err(|error| Failed::new(format!("the environments: {error}")))
@@ -144,8 +149,15 @@ fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>) -> Network
     NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: true, unavailable }
 }
 
-/// The way out of environments that have a network.
-fn egress(config: &Config, credentials: Credentials) -> Result<Egress, Failed> {
+/// The way out of environments that have a network, where this machine can give them one.
+pub(crate) fn egress(
+    config: &Config,
+    sandbox: &Result<Sandbox, String>,
+    credentials: &Credentials,
+) -> Result<Option<Egress>, Failed> {
+    if !sandbox.as_ref().is_ok_and(Sandbox::has_networks) {
+        return Ok(None);
+    }
     let wrong = |why: String| Failed::new(format!("`environments`: {why}"));
     let wanted = &config.environments;
     for (from, to) in &wanted.rewrite {
@@ -157,18 +169,19 @@ fn egress(config: &Config, credentials: Credentials) -> Result<Egress, Failed> {
         rewrites: wanted.rewrites().map_err(wrong)?,
         roots: Roots::Platform,
         trusted: authorities(),
-        secrets: Some(Arc::new(Proof(credentials))),
+        secrets: Some(Arc::new(Proof(credentials.clone()))),
         limits: EgressLimits::default(),
         dialed: None,
     };
-    Egress::new(options).map_err(|error| Failed::new(error.to_string()))
+    Egress::new(options).map(Some).map_err(|error| Failed::new(error.to_string()))
 }
 
-/// Those that this machine trusts, where Linux distributions keep them: programs in a sandbox do not see
-/// the machine's own file.
+/// Those that this machine trusts, where its operator says, or where Linux distributions keep them: programs in
+/// a sandbox do not see the machine's own file.
 fn authorities() -> Vec<u8> {
-    let files = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-    files.into_iter().find_map(|file| std::fs::read(file).ok()).unwrap_or_else(|| {
+    let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    let mut files = std::env::var_os("SSL_CERT_FILE").into_iter().chain(usual.map(OsString::from));
+    files.find_map(|file| std::fs::read(file).ok()).unwrap_or_else(|| {
         warn!("This machine has no file of authorities: programs of environments know no host by its certificate");
         Vec::new()
     })

@@ -45,6 +45,8 @@ pub(super) enum Progress {
         evidence: Vec<Message>,
         /// Addresses that the search found, unless pages were read for it already.
         unread: Vec<String>,
+        /// Whether further tools were called for it.
+        has_helped: bool,
     },
 }
 
@@ -71,10 +73,11 @@ impl Progress {
         };
         let evidence = &own[searched..];
         let has_read = evidence.iter().any(|message| calls_one_of(message, &[crate::blocks::PAGES]));
+        let has_helped = evidence.iter().any(|message| has_call(message, is_helper));
         let unread = if has_read { Vec::new() } else { addresses(evidence, own) };
         let mut evidence: Vec<_> = evidence.iter().filter(|message| !is_failed_reading(message)).map(bare).collect();
         drop_unanswered(&mut evidence);
-        Self::Searched { plan, findings, evidence, unread }
+        Self::Searched { plan, findings, evidence, unread, has_helped }
     }
 }
 
@@ -116,7 +119,16 @@ fn notes(message: &Message) -> Vec<Note> {
 }
 
 fn calls_one_of(message: &Message, tools: &[&str]) -> bool {
-    matches!(message, Message::Model(turn) if turn.calls().any(|call| tools.contains(&call.name.as_str())))
+    has_call(message, |name| tools.contains(&name))
+}
+
+fn has_call(message: &Message, is_wanted: impl Fn(&str) -> bool) -> bool {
+    matches!(message, Message::Model(turn) if turn.calls().any(|call| is_wanted(&call.name)))
+}
+
+/// Whether a tool is one that the model decides about: the others are called for every question.
+pub(super) fn is_helper(name: &str) -> bool {
+    !SEARCHES.contains(&name) && name != crate::blocks::PAGES
 }
 
 /// The first pages that a search found and nobody has read, from what it told: a line
@@ -153,9 +165,10 @@ fn is_entry(line: &str) -> bool {
     number.is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Whether a message tells of something that can be cited.
-pub(super) fn has_sources(message: &Message) -> bool {
-    matches!(message, Message::Result(result) if result.text.lines().any(is_entry))
+/// Whether a message tells of something: sources that can be cited, or what another tool gave.
+pub(super) fn has_substance(message: &Message) -> bool {
+    let Message::Result(result) = message else { return false };
+    if is_helper(&result.name) { !result.is_error } else { result.text.lines().any(is_entry) }
 }
 
 fn is_failed_reading(message: &Message) -> bool {

@@ -34,6 +34,22 @@ chunks = ['{"title": "All", "questions": ["a"]}']
 delay_ms = 60000
 
 [[reply]]
+when = "Count the herons"
+chunks = ['{"title": "Herons", "questions": ["How many herons?"]}']
+
+[[reply]]
+when = "that the answer to the question lacks"
+calls = [
+    { name = "code_execution", arguments = { language = "python", code = "40 herons" } },
+    { name = "notes__echo", arguments = { text = "counted by hand" } },
+    { name = "google_search", arguments = { queries = ["once more"] } },
+]
+
+[[reply]]
+when = "counted by hand"
+chunks = ["There are forty herons, counted by hand."]
+
+[[reply]]
 when = "Plan the research"
 chunks = ['{"title": "The final', ' in Rome", "questions": ["How is the weather?", "Who won?"]}']
 
@@ -123,6 +139,32 @@ async fn a_research_plans_searches_reads_and_ends_with_a_report_that_cites() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn further_tools_help_with_a_question_once_it_was_searched_for() {
+    let tools = FixedTools::default();
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(tools.clone()));
+    let mut asks = body("Count the herons");
+    asks["tools"] = json!([{"type": "google_search"}, {"type": "code_execution"},
+        {"type": "mcp_server", "name": "notes", "url": "https://example.com/mcp"}]);
+    let answer = run(&engine, asks).await;
+    assert_eq!(answer.status, Status::Completed, "{:?}", answer.error);
+    let steps = serde_json::to_value(&answer.steps).unwrap();
+    let kinds: Vec<_> = steps.as_array().unwrap().iter().map(|step| step["type"].as_str().unwrap()).collect();
+    let whole = [
+        "thought",
+        "google_search_call",
+        "google_search_result",
+        "code_execution_call",
+        "mcp_server_tool_call",
+        "code_execution_result",
+        "mcp_server_tool_result",
+        "model_output",
+    ];
+    assert_eq!(kinds, whole);
+    assert!(!tools.ran().iter().any(|arguments| arguments.contains("once more")), "a question is searched for once");
+    assert_eq!(report(&answer).0, "# Herons\n\n## How many herons?\n\nThere are forty herons, counted by hand.");
+}
+
+#[tokio::test(start_paused = true)]
 async fn thoughts_are_told_only_where_that_is_wanted() {
     let answer = run(&engine(&Arc::default()), body("Tell me of the final")).await;
     let steps = serde_json::to_value(&answer.steps).unwrap();
@@ -201,8 +243,8 @@ fn what_a_research_does_not_take_is_refused_by_name() {
     let rows = [
         (json!({"background": false}), "background"),
         (json!({"environment": "remote"}), "environment"),
-        (json!({"tools": [{"type": "google_search"}, {"type": "code_execution"}]}), "tools[1].type"),
-        (json!({"tools": [{"type": "function", "name": "f"}]}), "tools[0].type"),
+        (json!({"tools": [{"type": "google_search"}, {"type": "function", "name": "f"}]}), "tools[1].type"),
+        (json!({"tools": [{"type": "code_execution"}]}), "tools"),
         (json!({"tools": [{"type": "url_context"}]}), "tools"),
         (json!({"generation_config": {"temperature": 0.5}}), "generation_config"),
         (json!({"response_format": {"type": "text"}}), "response_format"),

@@ -238,7 +238,8 @@ async fn a_folder_has_one_server() {
     for (folder, workspaces) in [(known.clone(), workspaces.clone()), (workspaces, known)] {
         let limits = EnvironmentLimits::default();
         let network = NetworkPolicy::default();
-        let options = EnvironmentsOptions { folder, workspaces, limits, network, ambient: site.clock.clone() };
+        let (repositories, ambient) = (None, site.clock.clone());
+        let options = EnvironmentsOptions { folder, workspaces, limits, network, repositories, ambient };
         let error = Environments::open(options).await.unwrap_err();
         assert!(error.to_string().contains("another server"), "{error}");
     }

@@ -9,5 +9,6 @@ mod idle;
 mod leases;
 mod lifecycle;
 mod network;
+mod repositories;
 mod support;
 mod uploads;

@@ -9,7 +9,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use antiphon_engine::{Ambient, ProjectId};
-use antiphon_environments::{ByteStream, EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy, Upload};
+use antiphon_environments::{
+    ByteStream, EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy, Repositories, Upload,
+};
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::{CreateEnvironment, EnvironmentFile, EnvironmentId, Error, WorkspacePath};
 use futures_util::TryStreamExt as _;
@@ -35,6 +37,15 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedAmbient::default());
         let environments = open(folder.path(), limits, &clock).await;
+        Self { folder, clock, environments, limits }
+    }
+
+    /// One that can fetch.
+    pub(crate) async fn fetching(limits: EnvironmentLimits, repositories: Arc<dyn Repositories>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(FixedAmbient::default());
+        let network = NetworkPolicy::default();
+        let environments = open_with(network, Some(repositories), folder.path(), limits, &clock).await;
         Self { folder, clock, environments, limits }
     }
 
@@ -133,9 +144,19 @@ async fn open_under(
     limits: EnvironmentLimits,
     clock: &Arc<FixedAmbient>,
 ) -> Environments {
+    open_with(network, None, folder, limits, clock).await
+}
+
+async fn open_with(
+    network: NetworkPolicy,
+    repositories: Option<Arc<dyn Repositories>>,
+    folder: &Path,
+    limits: EnvironmentLimits,
+    clock: &Arc<FixedAmbient>,
+) -> Environments {
     let ambient = Arc::clone(clock) as Arc<dyn Ambient>;
     let folder = folder.join("environments");
-    let options = EnvironmentsOptions { workspaces: folder.clone(), folder, limits, network, ambient };
+    let options = EnvironmentsOptions { workspaces: folder.clone(), folder, limits, network, repositories, ambient };
     Environments::open(options).await.unwrap()
 }
 

@@ -43,6 +43,7 @@ pub(crate) async fn open_at(
         workspaces: folder.path().join("workspaces"),
         limits: EnvironmentLimits::default(),
         network: NetworkPolicy::default(),
+        repositories: None,
         ambient: Arc::clone(&ambient),
     });
     let environments = environments.await.unwrap();

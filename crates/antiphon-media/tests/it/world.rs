@@ -44,6 +44,7 @@ impl World {
             workspaces: folder.path().join("workspaces"),
             limits: EnvironmentLimits::default(),
             network: NetworkPolicy::default(),
+            repositories: None,
             ambient: Arc::clone(&ambient),
         });
         let environments = environments.await.unwrap();

@@ -87,6 +87,7 @@ impl TestServer {
             workspaces: folder.path().join("workspaces"),
             limits: EnvironmentLimits { environments: 8, ..EnvironmentLimits::default() },
             network: NetworkPolicy::default(),
+            repositories: None,
             ambient: Arc::clone(&ambient),
         };
         let environments = Environments::open(environments).await.unwrap();

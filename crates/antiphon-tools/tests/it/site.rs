@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_agents::Agents;
+use antiphon_egress::Egress;
 use antiphon_engine::{
     Ambient, Caller, Engine, EngineParts, Handle, Models, NoPerceiver, ProjectId, RunLimits, Seal, Served, Store,
 };
-use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
+use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy, Repositories};
 use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Purpose, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
 use antiphon_mcp::{McpOptions, McpServers};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
 use antiphon_testkit::{FixedAmbient, MemoryStore};
-use antiphon_tools::Tools;
+use antiphon_tools::{Git, Tools};
 use antiphon_wire::{Agent, CreateEnvironment, CreateInteraction, EnvironmentId, Error, Interaction, WorkspacePath};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -41,16 +42,31 @@ impl Site {
 
     /// One whose programs may do so much.
     pub(crate) async fn within(programs: Limits) -> Self {
+        Self::connected(programs, EnvironmentLimits::default(), None).await
+    }
+
+    /// One whose programs reach what this leads to, where they can be given a network.
+    pub(crate) async fn connected(programs: Limits, limits: EnvironmentLimits, egress: Option<Egress>) -> Self {
         // Programs of a server that is root run as other users, who have to pass.
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let at = |name: &str| folder.path().join(name);
         let ambient: Arc<dyn Ambient> = Arc::new(FixedAmbient::default());
+        let options = Options { helper: helper(), folder: at("sandboxes"), minimum: Tier::Landlock, uids: None };
+        let sandbox = Sandbox::probe(&options).unwrap();
+        let egress = egress.filter(|_| sandbox.has_networks());
+        let git = |egress: &Egress| Git::new(sandbox.clone(), egress.clone(), programs.clone());
+        let repositories = egress.as_ref().map(git).map(|git| Arc::new(git) as Arc<dyn Repositories>);
+        let network = match egress {
+            Some(_) => NetworkPolicy { credentials: true, ..NetworkPolicy::default() },
+            None => NetworkPolicy { unavailable: Some("the test gives none".to_owned()), ..NetworkPolicy::default() },
+        };
         let environments = EnvironmentsOptions {
             folder: at("environments"),
             workspaces: at("workspaces"),
-            limits: EnvironmentLimits::default(),
-            network: NetworkPolicy::default(),
+            limits,
+            network,
+            repositories,
             ambient: Arc::clone(&ambient),
         };
         let environments = Environments::open(environments).await.unwrap();
@@ -64,17 +80,16 @@ impl Site {
         let agents = Agents::open(&at("agents.sqlite"), 10).await.unwrap();
         let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup);
         let fetcher = Fetcher::new(FetchOptions::default(), &lookup).unwrap();
-        let options = Options { helper: helper(), folder: at("sandboxes"), minimum: Tier::Landlock, uids: None };
         let tools = Tools {
             providers: Vec::new(),
             language: None,
             mcp: McpServers::new(McpOptions::new(fetcher.client(Purpose::Mcp), |_| Err("closed".to_owned()))),
             fetcher,
-            sandbox: Ok(Sandbox::probe(&options).unwrap()),
+            sandbox: Ok(sandbox),
             limits: programs,
             environments: environments.clone(),
             agents: agents.clone(),
-            egress: None,
+            egress,
             files: Files::open(files).await.unwrap(),
             processes: BTreeMap::new(),
         };

@@ -124,6 +124,7 @@ impl Site {
             workspaces: folder.path().join("workspaces"),
             limits: EnvironmentLimits::default(),
             network: NetworkPolicy::default(),
+            repositories: None,
             ambient: Arc::clone(&clock) as Arc<dyn Ambient>,
         });
         let environments = environments.await.unwrap();

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::environment::SourceContent;
 use crate::error::Code;
 use crate::request::Treatment;
 
@@ -131,9 +132,9 @@ fn a_run_has_a_copy_of_the_environment_unless_it_names_one() {
         json!({"sources": [source("a", "1"), source("b", "2")], "env": {"A": "1", "B": "2"}}),
         json!({"sources": [source("b", "3"), source("c", "4")], "env": {"B": "3"}}),
     ));
-    let placed: Vec<_> =
-        mixed.sources.iter().map(|source| (source.target.as_str(), source.content.as_slice())).collect();
-    assert_eq!(placed, [("a", &b"1"[..]), ("b", b"3"), ("c", b"4")]);
+    let placed: Vec<_> = mixed.sources.iter().map(|source| (source.target.as_str(), source.content.clone())).collect();
+    let inline = |content: &str| SourceContent::Inline(content.into());
+    assert_eq!(placed, [("a", inline("1")), ("b", inline("3")), ("c", inline("4"))]);
     assert_eq!(Vec::from_iter(mixed.env), [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "3".to_owned())]);
 
     let closed = json!({"network": {"allowlist": [{"domain": "example.com"}]}});

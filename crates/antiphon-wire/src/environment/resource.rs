@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{EnvironmentId, Network, WorkspacePath};
+use super::{EnvironmentId, Network, RepositoryAddress, WorkspacePath};
 
 /// An environment as it is shown. The documentation's samples have `environment_id` and `type`
 /// where the SDKs have `id`, so there are both (spec 08 §16).
@@ -39,10 +39,19 @@ pub enum EnvironmentStatus {
 /// A source without its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ShownSource {
-    /// Always `inline`.
+    /// `inline` or `repository`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub target: WorkspacePath,
+    /// Of a repository alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<RepositoryAddress>,
+}
+
+impl ShownSource {
+    pub fn new(target: WorkspacePath, source: Option<RepositoryAddress>) -> Self {
+        Self { kind: if source.is_some() { "repository" } else { "inline" }, target, source }
+    }
 }
 
 /// A file, folder or link of an environment as it is shown.

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::ShownSource;
+use super::repository::RepositoryAddress;
 use crate::error::Error;
 use crate::fields::{Fields, excerpt};
 
@@ -101,18 +103,29 @@ impl TryFrom<String> for WorkspacePath {
     }
 }
 
-/// A file that a request brings along.
-#[derive(Clone, PartialEq, Eq)]
+/// What is placed in an environment by a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// Never the top.
     pub target: WorkspacePath,
-    pub content: Vec<u8>,
+    pub content: SourceContent,
 }
 
-/// Never with its content, which may be anybody's.
-impl fmt::Debug for Source {
+#[derive(Clone, PartialEq, Eq)]
+pub enum SourceContent {
+    /// A file's bytes, which the request brings along.
+    Inline(Vec<u8>),
+    /// A folder with what is there when the environment is made.
+    Repository(RepositoryAddress),
+}
+
+/// Never with its bytes, which may be anybody's.
+impl fmt::Debug for SourceContent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Source({}, {} bytes)", self.target, self.content.len())
+        match self {
+            Self::Inline(bytes) => write!(formatter, "Inline({} bytes)", bytes.len()),
+            Self::Repository(address) => write!(formatter, "Repository({address})"),
+        }
     }
 }
 
@@ -134,7 +147,7 @@ impl Source {
             }
             sources.push(source);
         }
-        let bytes: usize = sources.iter().map(|source| source.content.len()).sum();
+        let bytes: usize = sources.iter().filter_map(Self::bytes).map(<[u8]>::len).sum();
         if bytes > MOST_BYTES_IN_ALL {
             let message = format!("expected at most {MOST_BYTES_IN_ALL} bytes in all, got {bytes}");
             return Err(Error::invalid(&path, message));
@@ -146,15 +159,16 @@ impl Source {
         let mut fields = Fields::new(value, path)?;
         let kind = fields.text("type")?;
         let missing = match kind.as_str() {
-            "inline" => None,
-            "repository" => Some("repositories are not fetched by this server yet"),
-            "gcs" => Some("Cloud Storage is not read by this server yet"),
-            "skill_registry" => Some("this server knows no registry of skills"),
-            _ => Some("expected `inline`, `repository`, `gcs` or `skill_registry`"),
+            "inline" => return Self::read_inline(fields),
+            "repository" => return Self::read_repository(fields),
+            "gcs" => "Cloud Storage is not read by this server yet",
+            "skill_registry" => "this server knows no registry of skills",
+            _ => "expected `inline`, `repository`, `gcs` or `skill_registry`",
         };
-        if let Some(missing) = missing {
-            return Err(Error::invalid(&fields.path_of("type"), format!("{missing}, got `{}`", excerpt(&kind))));
-        }
+        Err(Error::invalid(&fields.path_of("type"), format!("{missing}, got `{}`", excerpt(&kind))))
+    }
+
+    fn read_inline(mut fields: Fields) -> Result<Self, Error> {
         fields.refuse("source", "an inline source has its `content` here")?;
         let place = fields.path_of("content");
         let Some(content) = fields.string("content")? else {
@@ -171,7 +185,39 @@ impl Source {
         let target = fields.text("target")?;
         let target = read_target(&target).map_err(|why| Error::invalid(&fields.path_of("target"), why))?;
         fields.finish()?;
-        Ok(Self { target, content })
+        Ok(Self { target, content: SourceContent::Inline(content) })
+    }
+
+    fn read_repository(mut fields: Fields) -> Result<Self, Error> {
+        for name in ["content", "encoding"] {
+            fields.refuse(name, "a repository is where its `source` says")?;
+        }
+        let address = RepositoryAddress::parse(&fields.text("source")?);
+        let address = address.map_err(|why| Error::invalid(&fields.path_of("source"), why))?;
+        // As git calls it.
+        let target = fields.string("target")?.unwrap_or_else(|| address.name().to_owned());
+        let target = read_target(&target).map_err(|why| Error::invalid(&fields.path_of("target"), why))?;
+        fields.finish()?;
+        Ok(Self { target, content: SourceContent::Repository(address) })
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            SourceContent::Inline(bytes) => Some(bytes),
+            SourceContent::Repository(_) => None,
+        }
+    }
+
+    /// Where what is brought along comes from, if not out of the request.
+    pub fn address(&self) -> Option<&RepositoryAddress> {
+        match &self.content {
+            SourceContent::Inline(_) => None,
+            SourceContent::Repository(address) => Some(address),
+        }
+    }
+
+    pub fn shown(&self) -> ShownSource {
+        ShownSource::new(self.target.clone(), self.address().cloned())
     }
 
     /// Whether one of the two would have to be a folder and a file.
@@ -181,15 +227,17 @@ impl Source {
     }
 
     pub(super) fn to_wire(&self) -> Value {
-        let mut value = json!({"type": "inline", "target": self.target.as_str()});
-        match std::str::from_utf8(&self.content) {
-            Ok(text) => value["content"] = text.into(),
-            Err(_) => {
-                value["content"] = STANDARD.encode(&self.content).into();
-                value["encoding"] = "base64".into();
-            }
+        let target = self.target.as_str();
+        match &self.content {
+            SourceContent::Repository(address) => json!({"type": "repository", "target": target, "source": address}),
+            SourceContent::Inline(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => json!({"type": "inline", "target": target, "content": text}),
+                Err(_) => {
+                    let content = STANDARD.encode(bytes);
+                    json!({"type": "inline", "target": target, "content": content, "encoding": "base64"})
+                }
+            },
         }
-        value
     }
 }
 
@@ -203,7 +251,7 @@ fn read_target(text: &str) -> Result<WorkspacePath, String> {
         Some(_) | None => text,
     };
     match WorkspacePath::parse(relative)? {
-        path if path.is_top() => Err("expected the path of a file in the workspace, got the workspace".to_owned()),
+        path if path.is_top() => Err("expected a path in the workspace, got the workspace".to_owned()),
         path => Ok(path),
     }
 }

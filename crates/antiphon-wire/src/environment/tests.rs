@@ -52,15 +52,21 @@ fn every_form_of_the_field_is_read_and_written_as_it_came() {
         "sources": [
             {"type": "inline", "target": ".agents/AGENTS.md", "content": "Be brief"},
             {"type": "inline", "target": "a/b.bin", "content": "/w==", "encoding": "base64"},
+            {"type": "repository", "target": "a/heron", "source": "https://git.test/birds/heron"},
         ],
         "env": {"LEVEL": "3"},
     }));
-    let source =
-        |target, content: &[u8]| Source { target: WorkspacePath::parse(target).unwrap(), content: content.to_vec() };
+    let source = |target, content| Source { target: WorkspacePath::parse(target).unwrap(), content };
+    let inline = |target, content: &[u8]| source(target, SourceContent::Inline(content.to_vec()));
+    let heron = RepositoryAddress::parse("https://git.test/birds/heron").unwrap();
     let expected = EnvironmentSpec {
         environment_id: Some(id.clone()),
         from_environment: None,
-        sources: vec![source(".agents/AGENTS.md", b"Be brief"), source("a/b.bin", b"\xff")],
+        sources: vec![
+            inline(".agents/AGENTS.md", b"Be brief"),
+            inline("a/b.bin", b"\xff"),
+            source("a/heron", SourceContent::Repository(heron)),
+        ],
         network: Some(Network::Disabled),
         env: BTreeMap::from([("LEVEL".to_owned(), "3".to_owned())]),
     };
@@ -142,6 +148,39 @@ fn targets_are_files_of_the_workspace() {
 }
 
 #[test]
+fn a_repository_has_a_place_of_its_own() {
+    let repository = |more: Value| {
+        let mut source = json!({"type": "repository", "source": "https://git.test/birds/heron.git"});
+        source.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        source
+    };
+    let read = |sources: Value| CreateEnvironment::read(json!({ "sources": sources }));
+    for (more, target) in [
+        (json!({}), "heron"),
+        (json!({"target": null}), "heron"),
+        (json!({"target": "/workspace/a/b"}), "a/b"),
+        (json!({"target": "a", "content": null}), "a"),
+    ] {
+        assert_eq!(read(json!([repository(more)])).unwrap().sources[0].target.as_str(), target);
+    }
+    let check = |sources: Value, path: &str| {
+        let message = read(sources).unwrap_err().message;
+        assert!(message.starts_with(&format!("`{path}`: ")), "{message}");
+    };
+    for target in ["/", "/workspace", "..", "a/../b", "/etc", ""] {
+        check(json!([repository(json!({ "target": target }))]), "sources[0].target");
+    }
+    check(json!([repository(json!({"source": "https://git.test/.."}))]), "sources[0].source");
+    check(json!([repository(json!({"source": null}))]), "sources[0].source");
+    check(json!([repository(json!({"content": "x"}))]), "sources[0].content");
+    check(json!([repository(json!({"encoding": "base64"}))]), "sources[0].encoding");
+    check(json!([repository(json!({})), repository(json!({"target": "heron/b"}))]), "sources[1].target");
+    let inside = json!({"type": "inline", "target": "heron/.git/hooks/post-checkout", "content": "touch a"});
+    check(json!([repository(json!({})), inside]), "sources[1].target");
+    check(json!([repository(json!({"ref": "main"}))]), "sources[0].ref");
+}
+
+#[test]
 fn what_is_brought_along_is_bounded() {
     let check = |body: Value, expected: &str| {
         let error = CreateEnvironment::read(body).unwrap_err();
@@ -204,7 +243,13 @@ fn an_environment_is_shown_as_both_sets_of_names_have_it() {
         created: "2026-06-09T12:01:25Z".to_owned(),
         updated: "2026-06-09T12:01:26Z".to_owned(),
         last_accessed: "2026-06-09T12:01:27Z".to_owned(),
-        sources: vec![ShownSource { kind: "inline", target: WorkspacePath::parse("a/b").unwrap() }],
+        sources: vec![
+            ShownSource::new(WorkspacePath::parse("a/b").unwrap(), None),
+            ShownSource::new(
+                WorkspacePath::parse("c").unwrap(),
+                Some(RepositoryAddress::parse("https://git.test/c").unwrap()),
+            ),
+        ],
         network: Network::Disabled,
         file_count: 1,
         size_bytes: 2,
@@ -213,7 +258,10 @@ fn an_environment_is_shown_as_both_sets_of_names_have_it() {
         serde_json::to_value(shown).unwrap(),
         json!({"id": "env_abc", "environment_id": "env_abc", "type": "remote", "status": "active",
             "created": "2026-06-09T12:01:25Z", "updated": "2026-06-09T12:01:26Z",
-            "last_accessed": "2026-06-09T12:01:27Z", "sources": [{"type": "inline", "target": "a/b"}],
+            "last_accessed": "2026-06-09T12:01:27Z", "sources": [
+                {"type": "inline", "target": "a/b"},
+                {"type": "repository", "target": "c", "source": "https://git.test/c"},
+            ],
             "network": "disabled", "file_count": 1, "size_bytes": 2})
     );
 }

@@ -1,0 +1,197 @@
+//! Repositories as sources, whoever fetches them: what comes is taken over as it is, whole or not at all.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use antiphon_environments::{EnvironmentLimits, Fetch, Repositories};
+use antiphon_wire::{Code, CreateEnvironment, EnvironmentChoice, EnvironmentId, Error};
+use async_trait::async_trait;
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use crate::support::{PROJECT, Site, tree};
+
+/// Makes of each address what its name says.
+#[derive(Default)]
+struct Fetcher {
+    seen: Mutex<Vec<Fetch>>,
+    now: AtomicUsize,
+    most_at_once: AtomicUsize,
+}
+
+#[async_trait]
+impl Repositories for Fetcher {
+    async fn fetch(&self, fetch: Fetch) -> Result<(), Error> {
+        assert_eq!(fs::read_dir(&fetch.folder).unwrap().count(), 0);
+        let (name, place) = (fetch.address.name().to_owned(), fetch.folder.join(fetch.name));
+        self.seen.lock().unwrap().push(fetch);
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join("half"), "half").unwrap();
+        match name.as_str() {
+            "large" => fs::write(place.join("large"), vec![1; 200_000]).unwrap(),
+            "odd" => {
+                fs::write(place.join("no \\ path \n of ours"), "odd").unwrap();
+                symlink("/etc", place.join("etc")).unwrap();
+                symlink("../../..", place.join("up")).unwrap();
+            }
+            "refused" => return Err(Error::new(Code::InvalidRequest, "it is closed today")),
+            "slow" => std::future::pending().await,
+            "counted" => {
+                let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most_at_once.fetch_max(now, Ordering::SeqCst);
+                // Until whoever else may come has come.
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                self.now.fetch_sub(1, Ordering::SeqCst);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+async fn site(limits: EnvironmentLimits) -> (Site, Arc<Fetcher>) {
+    let fetcher = Arc::new(Fetcher::default());
+    (Site::fetching(limits, Arc::<Fetcher>::clone(&fetcher)).await, fetcher)
+}
+
+fn repository(name: &str) -> Value {
+    json!({"type": "repository", "source": format!("https://git.test/{name}")})
+}
+
+fn inline(target: &str) -> Value {
+    json!({"type": "inline", "target": target, "content": "inline"})
+}
+
+async fn create(site: &Site, request: Value) -> Result<EnvironmentId, Error> {
+    site.environments.create(PROJECT, CreateEnvironment::read(request).unwrap()).await.map(|made| made.id)
+}
+
+async fn update(site: &Site, id: &EnvironmentId, sources: Value) -> Result<(), Error> {
+    let choice = json!({"type": "remote", "environment_id": id, "sources": sources});
+    let EnvironmentChoice::Described(spec) = EnvironmentChoice::read(choice, "environment").unwrap() else {
+        unreachable!("it is an object")
+    };
+    site.environments.update(PROJECT, id, &spec).await
+}
+
+/// Folders of environments.
+fn homes(site: &Site) -> usize {
+    let entries = fs::read_dir(site.folder.path().join("environments")).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+}
+
+#[tokio::test]
+async fn what_was_fetched_is_there_as_it_is() {
+    let (mut site, fetcher) = site(EnvironmentLimits::default()).await;
+    let network = json!({"allowlist": [{"domain": "git.test"}]});
+    let request = json!({"sources": [repository("odd"), inline("a/b.txt")], "network": network});
+    let id = create(&site, request).await.unwrap();
+    update(&site, &id, json!([{"type": "repository", "source": "https://git.test/odd", "target": "a/c"}]))
+        .await
+        .unwrap();
+    let found = tree(&site.workspace(&id).join("odd"));
+    assert_eq!(found, tree(&site.workspace(&id).join("a/c")));
+    assert_eq!(found.len(), 4);
+    let seen: Vec<_> = fetcher.seen.lock().unwrap().clone();
+    let told = |fetch: &Fetch| (fetch.project, fetch.network.allowed().len(), fetch.time <= Duration::from_secs(300));
+    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), [(PROJECT, 1, true), (PROJECT, 1, true)]);
+    let shown = || async { serde_json::to_value(site.environments.get(PROJECT, &id).await.unwrap().sources).unwrap() };
+    let sources = json!([
+        inline_shown("a/b.txt"),
+        {"type": "repository", "target": "a/c", "source": "https://git.test/odd"},
+        {"type": "repository", "target": "odd", "source": "https://git.test/odd"},
+    ]);
+    assert_eq!(shown().await, sources);
+    let copy = site.fork(&id).await;
+    assert_eq!(tree(&site.workspace(&copy)), tree(&site.workspace(&id)));
+    site.restart().await;
+    let kept = serde_json::to_value(site.environments.get(PROJECT, &copy).await.unwrap().sources).unwrap();
+    assert_eq!(kept, sources);
+}
+
+fn inline_shown(target: &str) -> Value {
+    json!({"type": "inline", "target": target})
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_had_leaves_nothing() {
+    let limits =
+        EnvironmentLimits { bytes: 100_000, fetching: Duration::from_millis(50), ..EnvironmentLimits::default() };
+    let (site, fetcher) = site(limits).await;
+    let id = create(&site, json!({"sources": [inline("kept.txt")]})).await.unwrap();
+    let (before, told) = (tree(&site.home(&id)), site.environments.get(PROJECT, &id).await.unwrap());
+    for (name, code, why) in [
+        ("refused", Code::InvalidRequest, "`https://git.test/refused` cannot be had: it is closed today"),
+        ("slow", Code::InvalidRequest, "`https://git.test/slow` cannot be had: it took longer than 0.05 s"),
+        (
+            "large",
+            Code::ContentTooLarge,
+            "`https://git.test/large` cannot be had: `large`: a workspace may have 100000 bytes",
+        ),
+    ] {
+        let sources = json!([inline("a.txt"), repository("good"), repository(name)]);
+        let error = create(&site, json!({ "sources": sources })).await.unwrap_err();
+        assert_eq!(error.code, code, "{error}");
+        assert!(error.message.starts_with(&format!("`sources[2].source`: {why}")), "{error}");
+        let error = update(&site, &id, sources).await.unwrap_err();
+        assert!(error.message.starts_with(&format!("`environment.sources[2].source`: {why}")), "{error}");
+        assert_eq!((homes(&site), tree(&site.home(&id))), (1, before.clone()), "{name}");
+    }
+    assert_eq!(site.environments.get(PROJECT, &id).await.unwrap().sources, told.sources);
+    let many: Vec<_> = (0..9).map(|at| repository(&format!("r{at}"))).collect();
+    fetcher.seen.lock().unwrap().clear();
+    let error = create(&site, json!({ "sources": many })).await.unwrap_err();
+    assert_eq!(error.message, "`sources`: expected at most 8 repositories, got 9");
+    assert_eq!(fetcher.seen.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_few_requests_fetch_at_a_time() {
+    let (site, fetcher) = site(EnvironmentLimits::default()).await;
+    let made = (0..12).map(|_| create(&site, json!({"sources": [repository("counted")]})));
+    for made in futures_util::future::join_all(made).await {
+        made.unwrap();
+    }
+    let most = fetcher.most_at_once.load(Ordering::SeqCst);
+    assert!((1..=4).contains(&most), "{most}");
+}
+
+#[tokio::test]
+async fn what_is_there_is_not_replaced() {
+    let (site, _) = site(EnvironmentLimits::default()).await;
+    let id = create(&site, json!({"sources": [repository("good"), inline("file"), inline("folder/a")]})).await.unwrap();
+    let before = tree(&site.home(&id));
+    for target in ["good", "file", "folder", "good/below"] {
+        let sources = json!([{"type": "repository", "source": "https://git.test/new", "target": target}, inline("b")]);
+        let refused = update(&site, &id, sources).await;
+        if target == "good/below" {
+            // Programs have that folder, and it is one as any other.
+            refused.unwrap();
+            assert!(site.workspace(&id).join("good/below/half").is_file());
+        } else {
+            let error = refused.unwrap_err();
+            let told = format!("`{target}`: it is there already, and a repository replaces nothing");
+            assert_eq!((error.code, error.message), (Code::FailedPrecondition, told));
+            assert_eq!(tree(&site.home(&id)), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_that_died_was_fetching_is_removed() {
+    let (mut site, _) = site(EnvironmentLimits::default()).await;
+    let id = create(&site, json!({"sources": [repository("good")]})).await.unwrap();
+    let before = tree(&site.home(&id));
+    fs::create_dir_all(site.home(&id).join("fetched/repository/.git")).unwrap();
+    let other = Path::new("env_halfhalfhalfhalfhalfhalf");
+    fs::create_dir_all(site.folder.path().join("environments").join(other).join("fetched/repository")).unwrap();
+    site.die().await;
+    assert_eq!(tree(&site.home(&id)), before);
+    assert_eq!(homes(&site), 1);
+}
