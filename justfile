@@ -60,6 +60,10 @@ build:
 model: build
     "$ANTIPHON_TEST_BIN_DIR/antiphon" models pull smollm2-135m-instruct
 
+# The suites of the sandbox and what stands on it, as an ordinary user; skipped where root is nobody's to give up.
+as-user *arguments:
+    scripts/as-user {{ arguments }}
+
 # Tests of the C++ worker, on the small model.
 native *arguments: model
     ANTIPHON_TEST_MODEL=$("$ANTIPHON_TEST_BIN_DIR/antiphon" models list | sed -n 's/^smollm2-135m-instruct\tinstalled\t[^\t]*\t//p') \

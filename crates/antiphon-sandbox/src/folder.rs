@@ -35,7 +35,18 @@ pub fn clear(workspace: impl AsFd) -> io::Result<()> {
 /// Opens a folder below another, through no link whatsoever.
 pub(crate) fn open_below(folder: impl AsFd, name: &CStr) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat2(folder, name, flags, Mode::empty(), BENEATH)?)
+    open_name(folder, name, flags, Mode::empty())
+}
+
+/// Opens what has a name in a folder, and nothing that it leads to.
+pub(crate) fn open_name(folder: impl AsFd, name: &CStr, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    match rustix::fs::openat2(&folder, name, flags, mode, BENEATH) {
+        // gVisor's kernel does not know this call. There is but one name, so that the older one can do the same.
+        Err(Errno::NOSYS) if !name.to_bytes().contains(&b'/') && name != c".." => {
+            Ok(rustix::fs::openat(folder, name, flags | OFlags::NOFOLLOW, mode)?)
+        }
+        result => Ok(result?),
+    }
 }
 
 /// What every path into a workspace is resolved with.

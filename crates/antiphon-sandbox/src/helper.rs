@@ -10,6 +10,7 @@
 //! static executable would need compiler flags of the whole workspace.
 
 mod filter;
+mod guest;
 mod operation;
 mod place;
 mod walls;
@@ -23,22 +24,37 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, WaitOptions};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, WaitOptions, WaitStatus};
 
 use crate::host::Tier;
 use crate::kernel;
 use crate::network;
 use crate::order::{Order, Report, Task};
 use crate::program::Language;
+use guest::Relay;
 
 /// What `antiphon-sandbox-init` does. It is started by a [`Sandbox`](crate::Sandbox) alone.
 pub fn initialise(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let numbers: Vec<_> = arguments.skip(1).filter_map(|argument| argument.to_str()?.parse().ok()).collect();
-    let [control, status, ref door @ ..] = numbers[..] else { return ExitCode::from(2) };
-    let (Ok(control), Ok(status)) = (kernel::adopt(control), kernel::adopt(status)) else { return ExitCode::from(2) };
-    let Ok(door) = door.first().copied().map(kernel::adopt).transpose() else { return ExitCode::from(2) };
+    let (control, status, door) = match numbers[..] {
+        [] => match guest::enter() {
+            Ok((control, status)) => (control, status, None),
+            Err(_) => return ExitCode::from(3),
+        },
+        [control, status, ref door @ ..] => {
+            let door = door.first().copied().map(kernel::adopt).transpose();
+            let (Ok(control), Ok(status), Ok(door)) = (kernel::adopt(control), kernel::adopt(status), door) else {
+                return ExitCode::from(2);
+            };
+            (control, status, door)
+        }
+        [_] => return ExitCode::from(2),
+    };
     let mut status = File::from(status);
-    match run(&File::from(control), &mut status, door) {
+    // Into gVisor only the standard descriptors come, and its kernel does not know this way to close others.
+    let closed = if numbers.is_empty() { Ok(()) } else { kernel::close_on_exec() };
+    let closed = closed.map_err(|error| format!("descriptors cannot be closed: {error}"));
+    match closed.and_then(|()| run(&File::from(control), &mut status, door)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let words: String = error.chars().take(500).collect();
@@ -50,7 +66,6 @@ pub fn initialise(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(control: &File, status: &mut File, door: Option<OwnedFd>) -> Result<(), String> {
-    kernel::close_on_exec().map_err(|error| format!("descriptors cannot be closed: {error}"))?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| format!("orphans cannot be adopted: {error}"))?;
     let mut badness = File::options().write(true).open("/proc/self/oom_score_adj").ok();
@@ -79,10 +94,13 @@ fn run(control: &File, status: &mut File, door: Option<OwnedFd>) -> Result<(), S
     let mut adjust =
         |value: &str| badness.as_mut().map(|file| file.rewind().and_then(|()| file.write_all(value.as_bytes())));
     adjust("1000");
-    let child = start(&order);
+    let started = start(&order);
     adjust(before.trim());
-    let child = child.inspect_err(|_| confined.end_all())?;
-    let ended = wait(control, child, &confined);
+    let (child, relay) = started.inspect_err(|_| confined.end_all())?;
+    let ended = match relay {
+        Some(relay) => guest::wait(control, child, &confined, relay),
+        None => wait(control, child, &confined),
+    };
     confined.end_all();
     let report = ended.map_err(|error| format!("the program's end is not known: {error}"))?;
     let _ = status.write_all(&report.line());
@@ -93,7 +111,10 @@ fn limit(order: &Order) -> io::Result<()> {
     let both = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
     // Neither a file nor a process of the machine that would take the dump; 0 would still start the latter.
     rustix::process::setrlimit(Resource::Core, both(1))?;
-    rustix::process::setrlimit(Resource::Msgqueue, both(0))?;
+    if order.tier != Tier::Gvisor {
+        // There it has no such limit; the filter refuses message queues.
+        rustix::process::setrlimit(Resource::Msgqueue, both(0))?;
+    }
     rustix::process::setrlimit(Resource::Fsize, both(order.file_bytes))?;
     rustix::process::setrlimit(Resource::Nofile, both(order.open_files.into()))?;
     rustix::process::setrlimit(Resource::Nproc, both(order.processes.into()))?;
@@ -101,17 +122,22 @@ fn limit(order: &Order) -> io::Result<()> {
     Ok(())
 }
 
-fn start(order: &Order) -> Result<Pid, String> {
+/// With what its output has to be passed on by, where that is the helper's to do.
+fn start(order: &Order) -> Result<(Pid, Option<Relay>), String> {
     match &order.task {
         Task::Program { language, interpreter, environment, .. } => {
-            let child = command(order, *language, interpreter, environment).spawn();
+            let mut command = command(order, *language, interpreter, environment);
+            let relay = (order.tier == Tier::Gvisor).then(|| Relay::new(&mut command)).transpose();
+            let relay = relay.map_err(|error| format!("no pipe can be made: {error}"))?;
+            let child = command.spawn();
             let child = child.map_err(|error| format!("`{}` cannot be executed: {error}", interpreter.display()))?;
-            Ok(Pid::from_child(&child))
+            Ok((Pid::from_child(&child), relay))
         }
         Task::Operation { operation, room } => kernel::fork(|| match walls::raise_inner() {
             Ok(()) => operation::perform(operation, &order.workspace, *room),
             Err(_) => 103,
         })
+        .map(|child| (child, None))
         .map_err(|error| format!("no process can be made: {error}")),
     }
 }
@@ -124,7 +150,7 @@ fn command(order: &Order, language: Language, interpreter: &Path, environment: &
     }
     command.arg(language.source_file()).stdin(Stdio::null()).env_clear();
     let temporary = match order.tier {
-        Tier::Bwrap => "/tmp".into(),
+        Tier::Bwrap | Tier::Gvisor => "/tmp".into(),
         Tier::Landlock => order.workspace.clone(),
     };
     command
@@ -133,7 +159,11 @@ fn command(order: &Order, language: Language, interpreter: &Path, environment: &
         .env("LANG", "C.UTF-8")
         .env("TMPDIR", temporary)
         .envs(environment.iter().map(|(name, value)| (name, value)));
-    kernel::before_exec(&mut command, walls::raise_inner);
+    let last: fn() -> io::Result<()> = match order.tier {
+        Tier::Gvisor => guest::leave,
+        Tier::Bwrap | Tier::Landlock => walls::raise_inner,
+    };
+    kernel::before_exec(&mut command, last);
     command
 }
 
@@ -154,13 +184,17 @@ fn wait(control: &File, child: Pid, confined: &Confined) -> io::Result<Report> {
         if is_over || !ready[0].revents().is_empty() {
             let (_, status) =
                 rustix::process::waitpid(Some(child), WaitOptions::empty())?.ok_or(io::ErrorKind::NotFound)?;
-            let status = std::process::ExitStatus::from_raw(status.as_raw());
-            return Ok(match (status.code(), status.signal()) {
-                (Some(code), _) => Report::Code(code),
-                (None, Some(signal)) => Report::Signal(signal),
-                (None, None) => Report::Failed("the program neither exited nor was killed".to_owned()),
-            });
+            return Ok(report_of(status));
         }
+    }
+}
+
+fn report_of(status: WaitStatus) -> Report {
+    let status = std::process::ExitStatus::from_raw(status.as_raw());
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Report::Code(code),
+        (None, Some(signal)) => Report::Signal(signal),
+        (None, None) => Report::Failed("the program neither exited nor was killed".to_owned()),
     }
 }
 
@@ -169,11 +203,13 @@ struct Confined(());
 
 impl Confined {
     fn check(tier: Tier) -> Result<Self, String> {
-        let parent = rustix::process::getppid().ok_or("the warden is gone")?;
+        let parent = || rustix::process::getppid().ok_or("the warden is gone");
         let is_confined = match tier {
+            // The first of a kernel that has nobody else's processes.
+            Tier::Gvisor => rustix::process::getpid() == Pid::INIT,
             // `bwrap` is the first process of the namespace, and its first child is this one.
-            Tier::Bwrap => parent == Pid::INIT && rustix::process::getpid().as_raw_nonzero().get() < 10,
-            Tier::Landlock => rustix::process::test_kill_process(parent) == Err(rustix::io::Errno::PERM),
+            Tier::Bwrap => parent()? == Pid::INIT && rustix::process::getpid().as_raw_nonzero().get() < 10,
+            Tier::Landlock => rustix::process::test_kill_process(parent()?) == Err(rustix::io::Errno::PERM),
         };
         if is_confined { Ok(Self(())) } else { Err("signals would reach processes outside".to_owned()) }
     }

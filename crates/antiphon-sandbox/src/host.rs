@@ -18,6 +18,9 @@ pub enum Tier {
     Landlock,
     /// Tier 1: namespaces by `bwrap`, and all of tier 2 inside. The program sees nothing of the machine.
     Bwrap,
+    /// Programs in a kernel of their own, by gVisor's `runsc`; work on files in tier 1. Taken only where it is asked
+    /// for: a program waits longer for it, and has no network.
+    Gvisor,
 }
 
 impl fmt::Display for Tier {
@@ -25,6 +28,7 @@ impl fmt::Display for Tier {
         formatter.write_str(match self {
             Self::Landlock => "tier 2 (Landlock)",
             Self::Bwrap => "tier 1 (bwrap)",
+            Self::Gvisor => "gVisor (runsc)",
         })
     }
 }
@@ -37,7 +41,7 @@ pub struct Options {
     /// Where fresh workspaces are made. It is created when missing; it has to be the server's own, and for a server
     /// that is root other users must be able to pass to it.
     pub folder: PathBuf,
-    /// Less than this is refused.
+    /// Less than this is refused. More than tier 1 is not tried unless it is asked for.
     pub minimum: Tier,
     /// Which uids a server that is root runs programs as, one for each run; nobody else may have them. `None` takes
     /// 2,000,000,000 and the 65,535 after it, or 60,000 to 60,999 where those are not mapped.
@@ -49,6 +53,8 @@ pub struct Options {
 pub struct Host {
     /// Or why it cannot be used.
     pub bwrap: Result<PathBuf, String>,
+    /// Or why it cannot be used.
+    pub runsc: Result<PathBuf, String>,
     /// The version of Landlock's interface; 0 when there is none.
     pub landlock: u32,
     /// Python below `/usr`, where programs can see it, or why there is none.
@@ -58,7 +64,13 @@ pub struct Host {
 
 impl Host {
     pub fn detect() -> Self {
-        Self { bwrap: bwrap(), landlock: kernel::landlock_abi(), python: below_usr("python3"), bash: below_usr("bash") }
+        Self {
+            bwrap: launcher("bwrap", "bubblewrap"),
+            runsc: launcher("runsc", "runsc"),
+            landlock: kernel::landlock_abi(),
+            python: below_usr("python3"),
+            bash: below_usr("bash"),
+        }
     }
 }
 
@@ -69,15 +81,15 @@ impl Options {
 }
 
 /// From fixed places and not from `PATH`, since it is started with all the rights there are to lose.
-fn bwrap() -> Result<PathBuf, String> {
-    let found =
-        ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].map(Path::new).into_iter().find(|at| at.exists());
-    let path = found.ok_or("`bwrap` is not installed (Debian's package is `bubblewrap`)")?;
-    let about = fs::metadata(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+fn launcher(name: &str, package: &str) -> Result<PathBuf, String> {
+    let places = ["/usr/bin", "/usr/local/bin", "/bin"].map(|folder| Path::new(folder).join(name));
+    let found = places.into_iter().find(|at| at.exists());
+    let path = found.ok_or_else(|| format!("`{name}` is not installed (Debian's package is `{package}`)"))?;
+    let about = fs::metadata(&path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
     if about.mode() & 0o6000 != 0 {
         return Err(format!("`{}` is setuid, which keeps it from making user namespaces of its own", path.display()));
     }
-    Ok(path.to_owned())
+    Ok(path)
 }
 
 /// The file itself, with links resolved: what they go through may not be there inside.

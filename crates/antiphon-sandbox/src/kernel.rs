@@ -63,13 +63,7 @@ pub(crate) fn at_birth(command: &mut Command, birth: Birth) {
 
 /// Only the calling thread: after a fork it is the only one.
 fn give_up_root(uid: u32) -> io::Result<()> {
-    for capability in 0..64 {
-        // SAFETY: takes a number and changes this process alone.
-        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } == -1 {
-            // The first one that this kernel does not know.
-            break;
-        }
-    }
+    drop_bounding_set();
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(group, group, group)?;
@@ -77,6 +71,31 @@ fn give_up_root(uid: u32) -> io::Result<()> {
     if rustix::process::geteuid() != user || rustix::process::getuid() != user || user.is_root() {
         return Err(io::Error::from_raw_os_error(libc::EPERM));
     }
+    Ok(())
+}
+
+/// What no exec gives back.
+fn drop_bounding_set() {
+    for capability in 0..64 {
+        // SAFETY: takes a number and changes this process alone.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } == -1 {
+            // The first one that this kernel does not know.
+            break;
+        }
+    }
+}
+
+/// A user namespace of this process's own, in which it is this user and group and nobody else is anybody. What it may
+/// do there as the namespace's owner ends with the next exec.
+pub(crate) fn become_user(id: u32) -> io::Result<()> {
+    // SAFETY: takes a number and changes this process alone, which has one thread.
+    if unsafe { libc::unshare(libc::CLONE_NEWUSER) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    for map in ["/proc/self/uid_map", "/proc/self/gid_map"] {
+        std::fs::write(map, format!("{id} 0 1"))?;
+    }
+    drop_bounding_set();
     Ok(())
 }
 
@@ -125,6 +144,12 @@ pub(crate) fn install_filter(filter: &[libc::sock_filter]) -> io::Result<()> {
     // SAFETY: the kernel copies the program during the call, and only reads it.
     let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A session of this process's own. gVisor answers without its number, which the safe words for it do not bear.
+pub(crate) fn new_session() -> io::Result<()> {
+    // SAFETY: takes nothing and changes this process alone.
+    if unsafe { libc::setsid() } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Every process that this one may signal, but itself.

@@ -1,4 +1,5 @@
-//! The command that starts a run: `bwrap` with its view for tier 1, the helper itself for tier 2.
+//! The command that starts a run: `bwrap` with its view for tier 1, the helper itself for tier 2. What gVisor is told
+//! is beside it.
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -7,10 +8,10 @@ use std::path::Path;
 use crate::network::CERTIFICATES;
 
 /// Memory that the program can fill as files, beside the workspace.
-const TMP_BYTES: u64 = 64 << 20;
-const SHM_BYTES: u64 = 16 << 20;
+pub(crate) const TMP_BYTES: u64 = 64 << 20;
+pub(crate) const SHM_BYTES: u64 = 16 << 20;
 
-/// Where the program finds its workspace in tier 1.
+/// Where the program finds its workspace where it has a view of its own.
 pub(crate) const WORKSPACE: &str = "/workspace";
 
 /// What is shown of `/etc`, where it exists: nothing that tells of the machine's people or services.

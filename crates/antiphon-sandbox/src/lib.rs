@@ -6,12 +6,14 @@
 //!
 //! Three processes take part. The server's *warden*, a thread per run, starts, watches and ends the run. The *helper*
 //! (`antiphon-sandbox-init`) gives up every right, starts the program and ends whatever it leaves behind. Between
-//! them stands `bwrap` in tier 1, which gives the program a view of its own.
+//! them stands `bwrap` in tier 1, which gives the program a view of its own, or gVisor's `runsc`, which gives it a kernel
+//! of its own as well.
 
 mod agent_files;
 mod cgroup;
 mod finished;
 pub mod folder;
+mod gvisor;
 mod helper;
 mod host;
 mod kernel;

@@ -1,6 +1,5 @@
 //! Which sandbox this machine can have. A tier counts only once something has run in it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use crate::host::{Host, Options, Tier};
 use crate::limits::Limits;
 use crate::program::{Language, Program};
 use crate::running::{End, Message, Reason};
-use crate::sandbox::{Parts, Sandbox, read_helper};
+use crate::sandbox::{Launcher, Parts, Sandbox, read_helper};
 use crate::spawner::Spawner;
 use crate::tree;
 use crate::warden::Parking;
@@ -37,7 +36,7 @@ refused("reading /root", lambda: os.listdir("/root"))
 refused("writing /usr", lambda: open("/usr/antiphon-sandbox", "w").close())
 refused("a netlink socket", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close())
 refused("another root", lambda: os.chroot("."))
-if os.getuid() == 0:
+if 0 in (os.getuid(), os.geteuid()):
     raise SystemExit("it runs as root")
 open("written", "w").write("x")
 print("the walls hold")
@@ -60,12 +59,20 @@ impl Sandbox {
     pub fn choose(options: &Options, host: &Host) -> Result<Self, Unavailable> {
         let unavailable = |reason: String| Unavailable { reason };
         let mut reasons = Vec::new();
+        if options.minimum == Tier::Gvisor {
+            return Self::gvisor(options, host).map_err(|reason| unavailable(format!("{}: {reason}", Tier::Gvisor)));
+        }
         for tier in [Tier::Bwrap, Tier::Landlock] {
             if tier < options.minimum {
                 reasons.push(format!("{tier}: the configuration asks for more"));
                 continue;
             }
-            match Self::build(tier, options, host).and_then(|sandbox| sandbox.try_out().map(|()| sandbox)) {
+            let launcher = match tier {
+                Tier::Landlock => Ok(Launcher::None),
+                Tier::Bwrap | Tier::Gvisor => host.bwrap.clone().map(Launcher::Bwrap),
+            };
+            let built = launcher.and_then(|launcher| Self::build(launcher, options, host));
+            match built.and_then(|sandbox| sandbox.try_out().map(|()| sandbox)) {
                 Ok(sandbox) => {
                     for reason in reasons {
                         tracing::warn!(reason, "a stronger sandbox is not available");
@@ -78,10 +85,20 @@ impl Sandbox {
         Err(unavailable(reasons.join("; ")))
     }
 
-    fn build(tier: Tier, options: &Options, host: &Host) -> Result<Self, String> {
-        let (bwrap, least) = match tier {
-            Tier::Bwrap => (host.bwrap.clone()?, 1),
-            Tier::Landlock => (PathBuf::new(), 6),
+    /// Tier 1 with kernels for the programs, once both have been tried.
+    fn gvisor(options: &Options, host: &Host) -> Result<Self, String> {
+        let runsc = host.runsc.clone()?;
+        let failed = |reason: String| format!("for files {} is needed as well: {reason}", Tier::Bwrap);
+        let files = Self::build(Launcher::Bwrap(host.bwrap.clone().map_err(failed)?), options, host).map_err(failed)?;
+        files.try_out().map_err(failed)?;
+        let sandbox = files.with_kernels(runsc).map_err(|error| format!("its root cannot be written: {error}"))?;
+        sandbox.try_out().map(|()| sandbox)
+    }
+
+    fn build(launcher: Launcher, options: &Options, host: &Host) -> Result<Self, String> {
+        let least = match launcher {
+            Launcher::Bwrap(_) | Launcher::Runsc { .. } => 1,
+            Launcher::None => 6,
         };
         if host.landlock < least {
             return Err(match host.landlock {
@@ -96,9 +113,8 @@ impl Sandbox {
             .map_err(|error| format!("the helper `{}` cannot be read: {error}", options.helper.display()))?;
         let parts = Parts {
             parking: Parking::default(),
-            tier,
-            bwrap,
-            helper,
+            launcher,
+            helper: Arc::new(helper),
             python: host.python.clone()?,
             bash: host.bash.clone()?,
             uids: options.uids(),
@@ -111,7 +127,8 @@ impl Sandbox {
 
     fn try_out(&self) -> Result<(), String> {
         let program = Program::new(Language::Python, TRIAL).map_err(|error| error.to_string())?;
-        let limits = Limits { wall: Duration::from_secs(20), ..Limits::default() };
+        // Patient, for a busy machine is no reason to refuse.
+        let limits = Limits { wall: Duration::from_secs(60), ..Limits::default() };
         let mut running = self.run(program, limits).map_err(|error| error.to_string())?;
         // On a thread of its own, since a caller's may belong to an async runtime, which forbids to block on this.
         let read = move || {

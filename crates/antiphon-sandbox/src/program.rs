@@ -148,7 +148,7 @@ impl Program {
     }
 
     /// Gives it a network: a port of its loopback is a proxy's, and variables say which. Without one it reaches
-    /// nothing beside itself. Only tier 1 has networks: see [`Sandbox::has_networks`](crate::Sandbox::has_networks).
+    /// nothing beside itself. Tier 1 alone has networks: see [`Sandbox::has_networks`](crate::Sandbox::has_networks).
     #[must_use]
     pub fn network(mut self, network: Network) -> Self {
         self.network = Some(network);

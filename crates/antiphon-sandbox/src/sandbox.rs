@@ -11,6 +11,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::agent_files::AgentFiles;
 use crate::cgroup::Groups;
+use crate::gvisor;
 use crate::host::Tier;
 use crate::limits::Limits;
 use crate::operation::{FileOperation, FileReply, REPLY_BYTES};
@@ -27,6 +28,8 @@ const HELPER_BYTES: u64 = 256 << 20;
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     parts: Arc<Parts>,
+    /// Where files are worked on: by a program of ours, which needs no kernel of its own.
+    files: Arc<Parts>,
     // Shared by the clones: its end is theirs.
     _open: Arc<Open>,
 }
@@ -45,9 +48,9 @@ impl Drop for Open {
 pub(crate) struct Parts {
     // The first to go: it uses the others.
     pub(crate) parking: Parking,
-    pub(crate) tier: Tier,
-    pub(crate) bwrap: PathBuf,
-    pub(crate) helper: OwnedFd,
+    /// What makes the namespaces or the kernel.
+    pub(crate) launcher: Launcher,
+    pub(crate) helper: Arc<OwnedFd>,
     pub(crate) python: PathBuf,
     pub(crate) bash: PathBuf,
     pub(crate) uids: Range<u32>,
@@ -56,15 +59,59 @@ pub(crate) struct Parts {
     pub(crate) spawner: Spawner,
 }
 
+/// What is executed to start a run, for each tier.
+#[derive(Debug)]
+pub(crate) enum Launcher {
+    Bwrap(PathBuf),
+    /// The executable, and what all runs have at their root.
+    Runsc {
+        runsc: PathBuf,
+        root: PathBuf,
+    },
+    /// The helper itself.
+    None,
+}
+
+impl Launcher {
+    pub(crate) fn tier(&self) -> Tier {
+        match self {
+            Self::Bwrap(_) => Tier::Bwrap,
+            Self::Runsc { .. } => Tier::Gvisor,
+            Self::None => Tier::Landlock,
+        }
+    }
+}
+
 impl Sandbox {
     pub(crate) fn new(parts: Parts) -> Self {
         let parts = Arc::new(parts);
-        Self { _open: Arc::new(Open(Arc::clone(&parts))), parts }
+        Self { _open: Arc::new(Open(Arc::clone(&parts))), files: Arc::clone(&parts), parts }
+    }
+
+    /// Programs in a kernel of their own, and files as this one works on them. It runs no more programs itself.
+    ///
+    /// # Errors
+    /// When what all runs share cannot be written.
+    pub(crate) fn with_kernels(self, runsc: PathBuf) -> io::Result<Self> {
+        let files = self.parts;
+        let root = gvisor::root(&files.workspaces, &files.helper)?;
+        let parts = Parts {
+            parking: Parking::default(),
+            launcher: Launcher::Runsc { runsc, root },
+            helper: Arc::clone(&files.helper),
+            python: files.python.clone(),
+            bash: files.bash.clone(),
+            uids: files.uids.clone(),
+            groups: files.groups.clone(),
+            workspaces: Arc::clone(&files.workspaces),
+            spawner: files.spawner.clone(),
+        };
+        Ok(Self { files, ..Self::new(parts) })
     }
 
     /// What the machine can promise.
     pub fn tier(&self) -> Tier {
-        self.parts.tier
+        self.parts.launcher.tier()
     }
 
     /// Whether the bound on memory is the kernel's own. Otherwise the memory is looked at ten times a second, and a
@@ -74,9 +121,9 @@ impl Sandbox {
     }
 
     /// Whether programs can be given a network. In tier 2 they make no sockets at all, and what they would inherit in
-    /// the place of one is of no use to a usual program.
+    /// the place of one is of no use to a usual program; out of gVisor's kernel no socket can be handed.
     pub fn has_networks(&self) -> bool {
-        self.parts.tier == Tier::Bwrap
+        self.tier() == Tier::Bwrap
     }
 
     /// Starts a program and returns at once. With a fresh workspace it takes the sandbox that waits for the next program;
@@ -104,7 +151,7 @@ impl Sandbox {
         }
         let limits = Limits { output_bytes: REPLY_BYTES, ..limits };
         let work = Work::Operation(operation, Workspace::Given(workspace));
-        let mut running = warden::start(&self.parts, work, limits)?;
+        let mut running = warden::start(&self.files, work, limits)?;
         let (mut written, mut complaint) = (String::new(), String::new());
         while let Some(frame) = running.next().await {
             match frame {

@@ -40,14 +40,38 @@ pub(crate) fn resident_bytes(root: u32) -> u64 {
     descendants(root).into_iter().map(|process| resident(process).unwrap_or(0)).sum()
 }
 
+/// As [`resident_bytes`], where the memory of programs is a file without a name that several processes map: what is in
+/// such files counts once.
+pub(crate) fn guest_bytes(root: u32) -> u64 {
+    let mut seen = HashSet::new();
+    let mut bytes = 0_u64;
+    for process in descendants(root) {
+        bytes = bytes.saturating_add(status_bytes(process, &["RssAnon:"]).unwrap_or(0));
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{process}/fd")) else { continue };
+        for path in descriptors.flatten().map(|descriptor| descriptor.path()) {
+            let is_memory =
+                fs::read_link(&path).is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"/memfd:"));
+            let Ok(about) = fs::metadata(&path) else { continue };
+            if is_memory && seen.insert((about.st_dev(), about.st_ino())) {
+                bytes = bytes.saturating_add(about.st_blocks().saturating_mul(512));
+            }
+        }
+    }
+    bytes
+}
+
 fn resident(process: u32) -> Option<u64> {
+    status_bytes(process, &["RssAnon:", "RssShmem:"])
+}
+
+fn status_bytes(process: u32, lines: &[&str]) -> Option<u64> {
     let mut status = String::new();
     fs::File::open(format!("/proc/{process}/status")).ok()?.take(16_384).read_to_string(&mut status).ok()?;
     let kilobytes = |name: &str| -> u64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse().ok()).unwrap_or(0)
     };
-    Some((kilobytes("RssAnon:") + kilobytes("RssShmem:")).saturating_mul(1024))
+    Some(lines.iter().map(|name| kilobytes(name)).sum::<u64>().saturating_mul(1024))
 }
 
 /// Bytes of files on a device that the descendants hold open and that have no name any more.

@@ -2,32 +2,31 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::AtFlags;
-use rustix::process::{Pid, PidfdFlags};
 use tokio::sync::mpsc;
 
 use crate::cgroup::Group;
 use crate::finished::{Finished, Place};
 use crate::limits::Limits;
-use crate::network::Door;
 use crate::order::Report;
 use crate::output::{Allowance, Text};
 use crate::program::{Language, Work, Workspace};
 use crate::running::{End, Exit, Message, Reason, Running, Stop, Stream};
 use crate::sandbox::Parts;
 use crate::tree;
-use crate::uid::Lease;
 
+mod live;
 mod parking;
 mod prepare;
+
+use live::Live;
 
 pub(crate) use parking::Parking;
 
@@ -36,50 +35,8 @@ const MESSAGES: usize = 16;
 const PIECE: usize = 16 << 10;
 /// Between two looks at the memory; the promise about it says so.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long the helper has to end everything, before it is done without the helper.
-const GRACE: Duration = Duration::from_millis(300);
 /// After this nothing more can be done.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A run that has been started, or waits for its program.
-#[derive(Debug)]
-struct Live {
-    child: Child,
-    process: OwnedFd,
-    streams: [Option<OwnedFd>; 2],
-    status: Option<OwnedFd>,
-    /// Closing it tells the helper to end everything.
-    control: Option<OwnedFd>,
-    /// Until the program's network is open.
-    door: Option<Door>,
-    order: Vec<u8>,
-    workspace: OwnedFd,
-    device: u64,
-    group: Option<Group>,
-    // Held until every process is gone.
-    _lease: Lease,
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        // Usually it has ended and was waited for. One that never got a program ends when the helper sees this; `bwrap`
-        // is not killed while it sets itself up, since it would leave a half that waits for ever.
-        self.control = None;
-        let mut wait = GRACE;
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            let mut process = [PollFd::new(&self.process, PollFlags::IN)];
-            let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(wait.subsec_nanos()) };
-            if poll(&mut process, Some(&timeout)).is_ok_and(|ready| ready > 0) {
-                let _ = self.child.wait();
-                return;
-            }
-            force(self);
-            wait = LOOK / 2;
-        }
-        tracing::error!(process = self.child.id(), "a sandbox does not end");
-    }
-}
 
 pub(crate) fn start(parts: &Arc<Parts>, work: Work, limits: Limits) -> io::Result<Running> {
     let (sender, messages) = mpsc::channel(MESSAGES);
@@ -179,9 +136,9 @@ impl<'a> Watch<'a> {
                 measure_again = (measured.duration_since(now) * 10).clamp(LOOK * 2, Duration::from_secs(2));
             }
             let ending = self.ending_since.map(|since| now.duration_since(since));
-            if ending.is_some_and(|so_far| so_far >= GRACE) && now.duration_since(forced) >= LOOK / 2 {
+            if ending.is_some_and(|so_far| so_far >= live.grace()) && now.duration_since(forced) >= LOOK / 2 {
                 forced = now;
-                force(&mut live);
+                live.force();
             }
             if ending.is_some_and(|so_far| so_far >= PATIENCE) {
                 return;
@@ -229,7 +186,8 @@ impl<'a> Watch<'a> {
         descriptors.extend(streams.filter_map(|(stream, which)| Some((stream.as_ref()?, PollFlags::IN, which))));
         descriptors.extend(live.status.as_ref().map(|status| (status, PollFlags::IN, Which::Status)));
         descriptors.extend(live.door.as_ref().map(|door| (door.socket(), PollFlags::IN, Which::Door)));
-        descriptors.extend(live.control.as_ref().filter(|_| wants.order).map(|to| (to, PollFlags::OUT, Which::Order)));
+        descriptors
+            .extend(live.control.as_ref().filter(|_| wants.order).map(|to| (&to.0, PollFlags::OUT, Which::Order)));
         let mut polled: Vec<_> = descriptors.iter().map(|(fd, flags, _)| PollFd::new(*fd, *flags)).collect();
         let timeout = Timespec {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
@@ -257,7 +215,7 @@ impl<'a> Watch<'a> {
 
     fn write_order(&mut self, live: &mut Live, written: usize) -> usize {
         let Some(control) = &live.control else { return written };
-        match rustix::io::write(control, &live.order[written..]) {
+        match rustix::io::write(&control.0, &live.order[written..]) {
             Ok(more) => written + more,
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => written,
             // Whoever should read it has ended, and its end tells why.
@@ -345,11 +303,7 @@ impl<'a> Watch<'a> {
     }
 
     fn look_at_memory(&mut self, live: &mut Live) {
-        let is_out = match &live.group {
-            Some(group) => group.ran_out(),
-            None => tree::resident_bytes(live.child.id()) > self.limits.memory,
-        };
-        if is_out {
+        if live.ran_out(self.limits) {
             self.end_for(live, Reason::OutOfMemory);
         }
     }
@@ -465,17 +419,4 @@ fn end_of(report: &Report) -> Option<End> {
         Report::Signal(signal) => Some(End::Signal(*signal)),
         Report::Started { .. } | Report::Failed(_) => None,
     }
-}
-
-/// Without the helper: its descendants first, since those of a dead helper would be lost from sight.
-fn force(live: &mut Live) {
-    if !tree::kill_descendants(live.child.id()) {
-        let _ = live.child.kill();
-    }
-}
-
-/// A handle of a child that nobody else waits for.
-fn handle(child: &Child) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-    Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }

@@ -80,6 +80,11 @@ impl Workspaces {
         Ok(Self { folder: own, next: AtomicU64::new(0), sweeper: Some((sweeper, thread)), _lock: own_lock })
     }
 
+    /// The server's own, which is deleted with everything in it.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A new and empty folder of the server's.
     pub(crate) fn fresh(self: &Arc<Self>) -> io::Result<Fresh> {
         let path = self.folder.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());

@@ -135,7 +135,7 @@ fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>) -> Network
     let wanted = &config.environments;
     let unavailable = match sandbox {
         Ok(sandbox) if sandbox.has_networks() => None,
-        Ok(sandbox) => Some(format!("{} has none, since its programs make no sockets", sandbox.tier())),
+        Ok(sandbox) => Some(format!("{} has none for its programs", sandbox.tier())),
         Err(why) => Some(format!("programs are not run: {why}")),
     };
     let default = match (wanted.default_network, &unavailable) {
@@ -307,6 +307,7 @@ pub(crate) async fn sandbox(config: &Config) -> Result<Sandbox, String> {
         SandboxMode::Off => return Err("the operator has switched it off".to_owned()),
         SandboxMode::Auto => Tier::Landlock,
         SandboxMode::Bwrap => Tier::Bwrap,
+        SandboxMode::Runsc => Tier::Gvisor,
     };
     let Some(helper) = paths::beside("antiphon-sandbox-init") else {
         return Err("`antiphon-sandbox-init` is not beside this executable".to_owned());

@@ -161,6 +161,10 @@ const REFUSED_TO_OWNER: &[c_long] = &[
     libc::SYS_futimesat,
 ];
 
+/// Each names a process first.
+const SIGNALS: &[c_long] =
+    &[libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
+
 const FCHMODAT2: c_long = 452;
 const STATMOUNT: c_long = 457;
 const LISTMOUNT: c_long = 458;
@@ -195,7 +199,7 @@ fn program(tier: Tier, shares_uid: bool) -> Vec<sock_filter> {
     filter.call(libc::SYS_setpriority, &[allow_values(0, &[0]), allow_values(1, &[0])].concat_checks());
     filter.call(libc::SYS_socketpair, &allow_values(0, &[libc::AF_UNIX as u32]));
     match tier {
-        Tier::Bwrap => {
+        Tier::Bwrap | Tier::Gvisor => {
             let families = [libc::AF_UNIX as u32, libc::AF_INET as u32, libc::AF_INET6 as u32];
             let kinds = [libc::SOCK_STREAM as u32, libc::SOCK_DGRAM as u32, libc::SOCK_SEQPACKET as u32];
             filter.call(libc::SYS_socket, &[allow_values(0, &families), allow_masked(1, 0xf, &kinds)].concat_checks());
@@ -205,6 +209,12 @@ fn program(tier: Tier, shares_uid: bool) -> Vec<sock_filter> {
             for call in REFUSED_IN_VIEW {
                 filter.call(*call, &[refuse(libc::EPERM)]);
             }
+        }
+    }
+    if tier == Tier::Gvisor {
+        // The helper, which nothing else there keeps from the signals of its own user.
+        for call in SIGNALS {
+            filter.call(*call, &refuse_values(0, &[1]));
         }
     }
     if shares_uid {

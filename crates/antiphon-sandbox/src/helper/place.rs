@@ -38,7 +38,8 @@ fn place_one(top: &OwnedFd, path: &Path, bytes: &[u8]) -> std::io::Result<(i64, 
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let mut file = File::from(rustix::fs::openat2(&parent, name, flags, mode, folder::BENEATH)?);
+    let name = CString::new(name.as_encoded_bytes())?;
+    let mut file = File::from(folder::open_name(&parent, &name, flags, mode)?);
     file.write_all(bytes)?;
     let about = rustix::fs::fstat(&file)?;
     Ok((about.st_ctime, u32::try_from(about.st_ctime_nsec).unwrap_or(0)))

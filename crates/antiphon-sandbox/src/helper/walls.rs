@@ -18,11 +18,15 @@ const WHOLE: ABI = ABI::V6;
 
 /// The helper's own domain, and with it the program's.
 pub(super) fn raise(order: &Order) -> Result<(), String> {
+    if order.tier == Tier::Gvisor {
+        // It has no Landlock. Nothing of the machine is there to be touched.
+        return Ok(());
+    }
     let failed = |error: &dyn std::fmt::Display| format!("Landlock cannot be set up: {error}");
     let level = match order.tier {
         Tier::Landlock => CompatLevel::HardRequirement,
         // Here it stands behind the namespaces, and takes what the kernel has.
-        Tier::Bwrap => CompatLevel::BestEffort,
+        Tier::Bwrap | Tier::Gvisor => CompatLevel::BestEffort,
     };
     let mut ruleset = Ruleset::default().set_compatibility(level);
     ruleset = ruleset.handle_access(AccessFs::from_all(WHOLE)).map_err(|error| failed(&error))?;
@@ -42,7 +46,7 @@ pub(super) fn raise(order: &Order) -> Result<(), String> {
     let status = created.restrict_self().map_err(|error| failed(&error))?;
     match (order.tier, status.ruleset) {
         (_, RulesetStatus::FullyEnforced) | (Tier::Bwrap, RulesetStatus::PartiallyEnforced) => Ok(()),
-        (Tier::Landlock, RulesetStatus::PartiallyEnforced) | (_, RulesetStatus::NotEnforced) => {
+        (Tier::Landlock | Tier::Gvisor, RulesetStatus::PartiallyEnforced) | (_, RulesetStatus::NotEnforced) => {
             Err("Landlock does not enforce what was asked of it".to_owned())
         }
     }
@@ -70,7 +74,7 @@ fn allowed(order: &Order) -> Vec<(String, BitFlags<AccessFs>)> {
     rules.extend(launch::system_folders().into_iter().map(|(folder, _)| (folder.to_owned(), read)));
     rules.extend(launch::shown_of_etc().map(|path| (path.to_owned(), only_read)));
     match order.tier {
-        Tier::Bwrap => {
+        Tier::Bwrap | Tier::Gvisor => {
             rules.extend([("/tmp".to_owned(), work), ("/proc".to_owned(), only_read)]);
             // Of a program that has a network.
             rules.push((CERTIFICATES.to_owned(), only_read));

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Gid, OFlags, Uid};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::Live;
+use super::live::{Control, Live, handle, memory_with_overhead};
 use crate::cgroup::{Group, Groups};
 use crate::finished::Place;
+use crate::gvisor::Bundle;
 use crate::host::Tier;
 use crate::kernel::{self, Birth};
 use crate::launch;
@@ -23,7 +25,7 @@ use crate::limits::Limits;
 use crate::network::Network;
 use crate::order::Order;
 use crate::program::{Language, Work, Workspace};
-use crate::sandbox::Parts;
+use crate::sandbox::{Launcher, Parts};
 use crate::uid::{Identity, Lease};
 use crate::{folder, workspace};
 
@@ -56,8 +58,9 @@ fn lock(workspace: &OwnedFd) -> Result<(), String> {
 /// Sets a sandbox up, all but the program.
 pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Network>) -> Result<Parked, String> {
     let failed = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
-    if network.is_some() && parts.tier != Tier::Bwrap {
-        return Err(format!("in {} programs have no network", parts.tier));
+    let tier = parts.launcher.tier();
+    if network.is_some() && tier != Tier::Bwrap {
+        return Err(format!("in {tier} programs have no network"));
     }
     let (place, path) = match workspace {
         Workspace::Fresh => {
@@ -90,8 +93,7 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Networ
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| format!("no pipe can be made: {error}"));
     let (stdout, stdout_end) = pipe()?;
     let (stderr, stderr_end) = pipe()?;
-    let (status, status_end) = pipe()?;
-    let (control_end, control) = pipe()?;
+    let Talk { control, control_end, status, status_end } = Talk::new(tier).map_err(failed("no pipe can be made"))?;
     for ours in [&stdout, &stderr, &status, &control] {
         rustix::fs::fcntl_setfl(ours, OFlags::NONBLOCK).map_err(|error| format!("a pipe cannot be set: {error}"))?;
     }
@@ -109,40 +111,49 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Networ
     let certificates = certificates.map_err(failed("the certificates cannot be passed"))?;
 
     let helper = parts.helper.as_raw_fd();
-    let mut command = match parts.tier {
-        Tier::Bwrap => {
-            let mut command = Command::new(&parts.bwrap);
+    let door_number = door_end.as_ref().map(AsRawFd::as_raw_fd);
+    let arguments = || launch::helper_arguments(control_end.as_raw_fd(), status_end.as_raw_fd(), door_number);
+    let mut bundle = None;
+    let mut command = match &parts.launcher {
+        Launcher::Bwrap(bwrap) => {
+            let mut command = Command::new(bwrap);
             let certificates = certificates.as_ref().map(AsRawFd::as_raw_fd);
             command.args(launch::bwrap_arguments(&path, certificates)).arg(launch::helper_path(helper));
+            command.args(arguments()).stdin(Stdio::null());
             command
         }
-        Tier::Landlock => Command::new(launch::helper_path(helper)),
+        Launcher::None => {
+            let mut command = Command::new(launch::helper_path(helper));
+            command.args(arguments()).stdin(Stdio::null());
+            command
+        }
+        Launcher::Runsc { runsc, root } => {
+            let new = parts.workspaces.fresh().and_then(|folder| Bundle::new(folder, root, &path, lease.identity()));
+            let new = bundle.insert(new.map_err(failed("gVisor's folder cannot be made"))?);
+            let mut command = Command::new(runsc);
+            command.args(new.arguments().map_err(failed("gVisor's folder cannot be read"))?);
+            let end = control_end.try_clone().map_err(failed("a socket cannot be passed"))?;
+            command.stdin(Stdio::from(end));
+            command
+        }
     };
-    command
-        .args(launch::helper_arguments(
-            control_end.as_raw_fd(),
-            status_end.as_raw_fd(),
-            door_end.as_ref().map(AsRawFd::as_raw_fd),
-        ))
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::from(stdout_end))
-        .stderr(Stdio::from(stderr_end));
+    command.env_clear().current_dir("/").stdout(Stdio::from(stdout_end)).stderr(Stdio::from(stderr_end));
     let birth = Birth {
         identity: lease.identity(),
         inherits: [Some(helper), Some(control_end.as_raw_fd()), Some(status_end.as_raw_fd())]
             .into_iter()
+            .filter(|_| tier != Tier::Gvisor)
             .chain([&door_end, &certificates].map(|passed| passed.as_ref().map(AsRawFd::as_raw_fd)))
             .flatten()
             .collect(),
         cgroups: entrance.iter().map(OwnedFd::as_raw_fd).collect(),
-        // In tier 2 the helper has to outlive the server for a moment: it ends what would be orphaned.
-        dies_with_parent: parts.tier == Tier::Bwrap,
+        // In tier 2 the helper has to outlive the server for a moment: it ends what would be orphaned. Elsewhere every
+        // process goes with the one above it.
+        dies_with_parent: tier != Tier::Landlock,
     };
     kernel::at_birth(&mut command, birth);
     let mut child = parts.spawner.spawn(command).map_err(failed("the sandbox cannot be started"))?;
-    let process = match super::handle(&child).and_then(|process| runs_as_nobody_special(child.id()).map(|()| process)) {
+    let process = match handle(&child).and_then(|process| runs_as_nobody_special(child.id()).map(|()| process)) {
         Ok(process) => process,
         Err(error) => {
             let _ = child.kill();
@@ -156,13 +167,15 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Networ
         process,
         streams: [Some(stdout), Some(stderr)],
         status: Some(status),
-        control: Some(control),
+        control: Some(Control(control)),
+        tier,
         door,
         order: Vec::new(),
         workspace: top,
         device: about.st_dev,
         group,
         _lease: lease,
+        _bundle: bundle,
     };
     Ok(Parked { live, place, path, identity })
 }
@@ -176,22 +189,50 @@ impl Parked {
 
     /// Gives it its work, whose order is then to be written.
     pub(super) fn go(mut self, parts: &Parts, work: &Work, limits: &Limits) -> Result<(Live, Place), String> {
+        let tier = self.live.tier;
         if let Some(group) = &self.live.group {
-            group.limit(limits.memory).map_err(|error| format!("the memory cannot be limited: {error}"))?;
+            group
+                .limit(memory_with_overhead(tier, limits))
+                .map_err(|error| format!("the memory cannot be limited: {error}"))?;
         }
-        let inside = match parts.tier {
-            Tier::Bwrap => launch::WORKSPACE.into(),
+        let inside = match tier {
+            Tier::Bwrap | Tier::Gvisor => launch::WORKSPACE.into(),
             Tier::Landlock => self.path,
         };
         let interpreter = |language| match language {
             Language::Python => parts.python.clone(),
             Language::Bash => parts.bash.clone(),
         };
-        let mut order = Order::new(parts.tier, inside, work, interpreter, limits);
-        order.shares_uid = parts.tier == Tier::Landlock && self.identity == Identity::Own;
-        order.processes = limits.processes.saturating_add(beside(parts.tier, self.identity));
+        let mut order = Order::new(tier, inside, work, interpreter, limits);
+        order.shares_uid = tier == Tier::Landlock && self.identity == Identity::Own;
+        order.processes = limits.processes.saturating_add(beside(tier, self.identity));
         self.live.order = order.encode().map_err(|error| format!("the order cannot be written: {error}"))?;
         Ok((self.live, self.place))
+    }
+}
+
+/// How the warden and the helper talk: by two pipes, or where only the standard descriptors are passed on by one socket.
+struct Talk {
+    control: OwnedFd,
+    control_end: OwnedFd,
+    status: OwnedFd,
+    status_end: OwnedFd,
+}
+
+impl Talk {
+    fn new(tier: Tier) -> std::io::Result<Self> {
+        match tier {
+            Tier::Bwrap | Tier::Landlock => {
+                let (status, status_end) = pipe_with(PipeFlags::CLOEXEC)?;
+                let (control_end, control) = pipe_with(PipeFlags::CLOEXEC)?;
+                Ok(Self { control, control_end, status, status_end })
+            }
+            Tier::Gvisor => {
+                let (control, control_end) =
+                    rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+                Ok(Self { status: control.try_clone()?, status_end: control_end.try_clone()?, control, control_end })
+            }
+        }
     }
 }
 
@@ -210,7 +251,8 @@ fn beside(tier: Tier, identity: Identity) -> u32 {
     match (tier, identity) {
         // They are counted in the namespace of the run: its first process, and the helper.
         (Tier::Bwrap, _) => 2,
-        (Tier::Landlock, Identity::Reserved(_)) => 1,
+        // The helper alone.
+        (Tier::Gvisor, _) | (Tier::Landlock, Identity::Reserved(_)) => 1,
         // They are counted with everything else that the user runs, now.
         (Tier::Landlock, Identity::Own) => threads_of_this_user().saturating_add(1),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,9 @@ use std::sync::OnceLock;
 
 use antiphon_sandbox::{
     End, Exit, Finished, Frame, Host, Language, Limits, Options, Program, Reason, Running, Sandbox, Stream, Tier,
+    Workspace,
 };
+use rustix::fs::{CWD, FileType, Mode};
 use serde_json::Value;
 
 pub(crate) const PROBE: &str = include_str!("probe.py");
@@ -91,7 +94,11 @@ pub(crate) fn sandbox(tier: Tier, workspaces: &Path) -> Sandbox {
 
 /// This executable as a server that runs one program and says when the program is there.
 pub(crate) fn server(tier: Tier, workspaces: &Path, marker: &str) -> Child {
-    let tier = if tier == Tier::Bwrap { "1" } else { "2" };
+    let tier = match tier {
+        Tier::Bwrap => "1",
+        Tier::Landlock => "2",
+        Tier::Gvisor => "gvisor",
+    };
     Command::new("/proc/self/exe")
         .args(["--serve", tier, workspaces.to_str().unwrap(), marker, "--helper", helper().to_str().unwrap()])
         .stdin(Stdio::null())
@@ -102,7 +109,11 @@ pub(crate) fn server(tier: Tier, workspaces: &Path, marker: &str) -> Child {
 
 /// What that executable does. It is killed in the middle of it.
 pub(crate) fn serve(tier: &str, workspaces: &str, marker: &str) {
-    let tier = if tier == "1" { Tier::Bwrap } else { Tier::Landlock };
+    let tier = match tier {
+        "1" => Tier::Bwrap,
+        "2" => Tier::Landlock,
+        _ => Tier::Gvisor,
+    };
     let sandbox = sandbox(tier, Path::new(workspaces));
     let mut running = sandbox.run(probe(&format!("wait({marker:?})")), Limits::default()).unwrap();
     until(&mut running, "ready");
@@ -132,8 +143,11 @@ pub(crate) fn impossible(tier: Tier) -> Option<&'static str> {
         command.stderr(Stdio::null()).current_dir("/").status().is_ok_and(|status| status.success())
     };
     match tier {
-        Tier::Bwrap if !NAMESPACES.get_or_init(makes_namespaces) => Some("bwrap makes no namespaces here"),
-        Tier::Bwrap => None,
+        Tier::Bwrap | Tier::Gvisor if !NAMESPACES.get_or_init(makes_namespaces) => {
+            Some("bwrap makes no namespaces here")
+        }
+        Tier::Gvisor if Host::detect().runsc.is_err() => Some("`runsc` is not installed"),
+        Tier::Bwrap | Tier::Gvisor => None,
         Tier::Landlock => (Host::detect().landlock < 6).then_some("this kernel's Landlock is older"),
     }
 }
@@ -159,6 +173,67 @@ impl Ground {
         let folder = folder();
         let sandbox = sandbox(tier, &folder.path().join("workspaces"));
         Self { tier, sandbox, folder }
+    }
+
+    /// Whether a program sees a root of its own.
+    pub(crate) fn has_view(&self) -> bool {
+        match self.tier {
+            Tier::Bwrap | Tier::Gvisor => true,
+            Tier::Landlock => false,
+        }
+    }
+
+    /// A program that waits, and whose processes have this word where they can be told by one.
+    pub(crate) fn waiting(&self, marker: &str) -> Program {
+        self.alone(probe(&format!("wait({marker:?})")))
+    }
+
+    /// In gVisor the processes of a program cannot be told from those of the sandbox that is set up in advance, but by
+    /// their number: so the program gets a workspace that is there, for which the other one is not taken.
+    pub(crate) fn alone(&self, program: Program) -> Program {
+        if self.tier != Tier::Gvisor {
+            return program;
+        }
+        until_true(|| !self.kernels().is_empty());
+        let folder = self.folder.path().join("alone");
+        fs::create_dir_all(&folder).unwrap();
+        program.workspace(Workspace::Given(folder))
+    }
+
+    /// The machine's processes of the program that has this word.
+    pub(crate) fn alive(&self, marker: &str) -> Vec<u32> {
+        match self.tier {
+            Tier::Bwrap | Tier::Landlock => processes_with(marker),
+            Tier::Gvisor => self.kernels().into_iter().skip(1).collect(),
+        }
+    }
+
+    /// One process for each sandbox of this ground with a kernel of its own.
+    fn kernels(&self) -> Vec<u32> {
+        let own = processes_with(self.folder.path().to_str().unwrap()).into_iter();
+        let is_kernel = |process: &u32| {
+            fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| line.starts_with(b"runsc-sandbox"))
+        };
+        own.filter(is_kernel).collect()
+    }
+
+    /// Python that waits for what [`Ground::answer`] says, and prints it: at a queue, or in gVisor, which shares none with
+    /// the machine, for a file.
+    pub(crate) fn listening(&self, folder: &Path) -> &'static str {
+        if self.tier == Tier::Gvisor {
+            return "import os, time\nwhile not os.path.exists('answer'): time.sleep(0.01)\nprint(open('answer').read())";
+        }
+        rustix::fs::mknodat(CWD, folder.join("queue"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        "print(open('queue').read())"
+    }
+
+    pub(crate) fn answer(&self, folder: &Path, words: &str) {
+        if self.tier == Tier::Gvisor {
+            fs::write(folder.join("unfinished"), words).unwrap();
+            fs::rename(folder.join("unfinished"), folder.join("answer")).unwrap();
+        } else {
+            fs::File::options().write(true).open(folder.join("queue")).unwrap().write_all(words.as_bytes()).unwrap();
+        }
     }
 
     /// Tier 2 under an ordinary user: the program has the uid of everything else of that user.
@@ -246,6 +321,13 @@ pub(crate) fn until(running: &mut Running, word: &str) {
             }
         }
     });
+}
+
+/// Waits for what another thread is about to do; the runner ends a test that hangs.
+pub(crate) fn until_true(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        std::thread::yield_now();
+    }
 }
 
 /// Processes on this machine whose command line holds a word.

@@ -10,8 +10,9 @@ use crate::ground::{self, PROBE, outcome};
 
 type Trial = (&'static str, fn());
 
-pub(crate) const TRIALS: [Trial; 5] = [
+pub(crate) const TRIALS: [Trial; 6] = [
     ("c50_without_bwrap_and_landlock_everything_is_refused", without_anything),
+    ("gvisor_is_had_whole_or_not_at_all", gvisor),
     ("less_than_the_minimum_is_refused", minimum),
     ("what_is_missing_is_named", missing),
     ("a_helper_that_is_replaced_is_not_run", replaced_helper),
@@ -19,7 +20,12 @@ pub(crate) const TRIALS: [Trial; 5] = [
 ];
 
 fn nothing() -> Host {
-    Host { bwrap: Err("`bwrap` is not installed".to_owned()), landlock: 0, ..Host::detect() }
+    Host {
+        bwrap: Err("`bwrap` is not installed".to_owned()),
+        runsc: Err("`runsc` is not installed".to_owned()),
+        landlock: 0,
+        ..Host::detect()
+    }
 }
 
 #[track_caller]
@@ -39,6 +45,15 @@ fn without_anything() {
         "no sandbox for programs: tier 1 (bwrap): `bwrap` is not installed; tier 2 (Landlock): this kernel has no \
          Landlock, or it is switched off",
     );
+}
+
+fn gvisor() {
+    let named = "no sandbox for programs: gVisor (runsc): `runsc` is not installed";
+    refused(&Host { bwrap: Host::detect().bwrap, landlock: 7, ..nothing() }, Tier::Gvisor, named);
+    // Nothing else takes its place.
+    let named = "no sandbox for programs: gVisor (runsc): for files tier 1 (bwrap) is needed as well: `bwrap` is not \
+                 installed";
+    refused(&Host { runsc: Ok("/usr/bin/false".into()), landlock: 7, ..nothing() }, Tier::Gvisor, named);
 }
 
 fn minimum() {
@@ -72,6 +87,11 @@ fn missing() {
     // What is there and does not work is not taken on trust.
     let broken = Host { bwrap: Ok("/usr/bin/false".into()), landlock: 1, ..Host::detect() };
     check(&broken, &options, "tier 1 (bwrap): the sandbox ended with code 1: it said nothing");
+    if ground::impossible(Tier::Bwrap).is_none() {
+        let broken = Host { runsc: Ok("/usr/bin/false".into()), ..Host::detect() };
+        let options = antiphon_sandbox::Options { minimum: Tier::Gvisor, ..options };
+        check(&broken, &options, "gVisor (runsc): the sandbox ended with code 1: it said nothing");
+    }
 }
 
 fn replaced_helper() {

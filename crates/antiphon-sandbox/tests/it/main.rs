@@ -1,5 +1,5 @@
-//! What a sandbox must keep, tried from inside: every case on both tiers, as a server that is root and as one that is
-//! not.
+//! What a sandbox must keep, tried from inside: every case on both tiers and in gVisor, as a server that is root and as
+//! one that is not.
 //!
 //! The suite as root runs each case of an ordinary user by executing itself as uid 1000. Where there is no root, the
 //! cases of that leg are listed as ignored, and so are those of a tier that the machine cannot have whatever we do:
@@ -84,7 +84,7 @@ fn trials() -> Vec<Trial> {
         trials.push(Trial { name: format!("machine::{name}"), leg: Leg::Any, tier: None, run: Box::new(run) });
     }
     for (leg, leg_name) in [(Leg::Root, "as_root"), (Leg::User, "as_user")] {
-        for (tier, tier_name) in [(Tier::Bwrap, "tier_1"), (Tier::Landlock, "tier_2")] {
+        for (tier, tier_name) in [(Tier::Bwrap, "tier_1"), (Tier::Landlock, "tier_2"), (Tier::Gvisor, "gvisor")] {
             for (name, run) in cases::CASES.iter().chain(files::CASES).chain(network::CASES) {
                 trials.push(Trial {
                     name: format!("{leg_name}::{tier_name}::{name}"),

@@ -180,6 +180,8 @@ pub(crate) enum SandboxMode {
     Auto,
     /// Tier 1 or none.
     Bwrap,
+    /// Programs in gVisor's kernel, and files in tier 1, or none.
+    Runsc,
     Off,
 }
 

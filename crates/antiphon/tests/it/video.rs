@@ -9,16 +9,18 @@ use antiphon_video::{BROKEN, Container, Decoded, Decoder, Film};
 use pretty_assertions::assert_eq;
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use crate::server::executable;
+
 /// What a program says and how it ends that is started in the place of `ffmpeg`.
 fn decode(program: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    let mut command = Command::new(executable());
     command.args(["decode-video", "--"]).args(program).output().unwrap()
 }
 
 /// A video that is decoded by the program at this path.
 async fn film(ffmpeg: &str) -> Film {
     let decoder = Decoder {
-        executable: env!("CARGO_BIN_EXE_antiphon").into(),
+        executable: executable(),
         arguments: vec!["decode-video".to_owned(), "--".to_owned()],
         ffmpeg: ffmpeg.into(),
     };
@@ -40,7 +42,7 @@ fn what_decodes_gets_at_its_input_and_at_no_other_file() {
     std::fs::write(&file, "secret").unwrap();
     let mut video = std::fs::File::from(memfd_create("video", MemfdFlags::CLOEXEC).unwrap());
     video.write_all(b"video ").unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+    let mut command = Command::new(executable());
     command.args(["decode-video", "--", "/bin/cat", "/dev/stdin"]).arg(&file).stdin(video);
     let shown = command.output().unwrap().stdout;
     // Only a kernel without Landlock has nothing against it.

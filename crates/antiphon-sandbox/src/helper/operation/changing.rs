@@ -332,8 +332,9 @@ mod tests {
         symlink(outside.path(), ground.folder.path().join("link")).unwrap();
         ground.write("a/b/c", "x").unwrap();
         symlink(outside.path(), ground.folder.path().join("a/link")).unwrap();
-        fs::set_permissions(ground.folder.path().join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
         ground.write("f", "x").unwrap();
+        // From now on an ordinary user's workspace counts as full, for what is hidden cannot be counted.
+        fs::set_permissions(ground.folder.path().join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
         let delete = |path: &str| delete(&ground.top, &at(path));
         check(&delete("."), Err("the workspace itself cannot be deleted"));
         check(&delete("a/.."), Err("the workspace itself cannot be deleted"));
