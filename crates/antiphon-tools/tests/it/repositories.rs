@@ -73,7 +73,7 @@ impl World {
     async fn kind(&self, id: &EnvironmentId, path: &str) -> String {
         let path = WorkspacePath::parse(path).unwrap();
         let listed = self.site.environments.files(PROJECT, id, &path, false, None, 10).await.unwrap();
-        serde_json::to_value(&listed.items[0].kind).unwrap().as_str().unwrap().to_owned()
+        serde_json::to_value(listed.items[0].kind).unwrap().as_str().unwrap().to_owned()
     }
 }
 
