@@ -2,7 +2,7 @@
 //!
 //! It is a backend over the model's own, so that a drawing is a run like any other. Nothing is said
 //! before there is a picture: a run that is cut before is drawn again, and one picture is all that
-//! can come. What cannot be shown is told to the model, which may draw once more. There is no
+//! can come. What cannot be shown is told to the model, which may draw it twice more. There is no
 //! picture but what it has drawn.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use antiphon_drawing::{Drawing, View, captioned_grammar, ended, grammar};
 use antiphon_engine::{
     Backend, BackendError, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
-    ModelStream, ModelTurn, Part, Prepared, Signature,
+    ModelStream, Part, Prepared, Signature,
 };
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -25,7 +25,7 @@ pub(crate) use painter::Unpainted;
 pub use painter::{FAULT, Painter};
 
 /// How often the model may draw for one answer.
-const TRIES: u64 = 2;
+const TRIES: u64 = 3;
 
 /// The tokens of one drawing: more take a small model minutes, and make it no better.
 const DRAWING_TOKENS: u32 = 500;
@@ -123,7 +123,7 @@ impl Inner {
         mut prepared: Prepared,
         mut stream: ModelStream,
     ) -> Vec<Result<ModelEvent, BackendError>> {
-        let most = call.max_output_tokens;
+        let (most, messages) = (call.max_output_tokens, call.messages.clone());
         let (mut cost, mut name, mut faults) = (Cost::default(), self.name.clone(), Vec::new());
         for attempt in 1.. {
             cost.input += prepared.input_tokens;
@@ -145,8 +145,11 @@ impl Inner {
                 break;
             }
             call.seed = call.seed.wrapping_add(1);
-            call.messages.push(Message::Model(ModelTurn::text(answer)));
-            call.messages.push(Message::user(again(faults.last().map_or("", String::as_str))));
+            // What it has drawn before it is not shown again: a small model would draw the same.
+            call.messages.clone_from(&messages);
+            if let Some(Message::User(parts)) = call.messages.last_mut() {
+                parts.push(Part::Text(again(faults.last().map_or("", String::as_str))));
+            }
             match self.begin(&call).await {
                 Ok(begun) => (prepared, stream) = begun,
                 // There was no room for a second one.
@@ -292,7 +295,7 @@ fn instruction(View { width, height }: View) -> String {
 }
 
 fn again(fault: &str) -> String {
-    format!("That drawing cannot be shown: {fault}. Draw the whole picture again as one <svg>, otherwise.")
+    format!("An earlier drawing could not be shown: {fault}. Draw it otherwise.")
 }
 
 /// What the thought says of a picture.

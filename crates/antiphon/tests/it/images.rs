@@ -104,15 +104,15 @@ fn a_blank_drawing_is_drawn_again_and_both_are_counted() {
 }
 
 #[test]
-fn what_cannot_be_shown_twice_is_no_image() {
+fn what_can_never_be_shown_is_no_image() {
     let site = Site::scripted(&script());
     let server = site.serve(&[]);
     for (input, reason) in [("Show me a file", "the element `<image>`"), ("Say no", "there is no whole `<svg>`")] {
         let answer = ask(&server, json!({ "input": input }));
         assert_eq!((&answer["status"], &answer["error"]["code"]), (&json!("failed"), &json!("no_image")), "{answer}");
         let message = answer["error"]["message"].as_str().unwrap();
-        assert!(message.contains("`scripted` drew 2 times") && message.contains(reason), "{message}");
-        assert_eq!((&answer["steps"], &answer["usage"]["total_output_tokens"]), (&json!([]), &json!(2)));
+        assert!(message.contains("`scripted` drew 3 times") && message.contains(reason), "{message}");
+        assert_eq!((&answer["steps"], &answer["usage"]["total_output_tokens"]), (&json!([]), &json!(3)));
     }
 }
 
