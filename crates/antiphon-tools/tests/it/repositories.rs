@@ -267,8 +267,8 @@ async fn what_is_too_large_is_ended_and_leaves_nothing() {
     world.refused("zeros", Code::ContentTooLarge, "more than 8").await;
     let mut noise = vec![0_u8; 12 << 20];
     fill(&mut noise);
-    world.server.repository("noise").write("noise", noise).commit("first");
-    world.refused("noise", Code::ContentTooLarge, "more than 8").await;
+    world.server.repository("random").write("random", noise).commit("first");
+    world.refused("random", Code::ContentTooLarge, "more than 8").await;
     let many = world.server.repository("many");
     for at in 0..2000 {
         many.write(&format!("{}/{at}", at % 7), "x");
