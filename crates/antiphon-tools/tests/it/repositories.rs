@@ -120,13 +120,12 @@ async fn a_repository_is_a_folder_with_its_last_commit() {
     // Programs have a whole repository, and still no network.
     world.site.define(json!({"tools": [{"type": "code_execution"}], "base_environment": id.as_str()})).await;
     let look = "cd birds/heron && git status --short && git log --format=%s && ls .git/hooks; bash src/wait.sh; \
-                git ls-remote 2>&1 | tail -n 1; echo changed > README.md; git commit -qam third; git log --format=%s";
+                git ls-remote 2>&1 | tail -n 1; echo changed > README.md";
     let run = world.site.run(json!({ "input": bash(look) })).await.unwrap();
     assert_eq!(run.status, Status::Completed, "{:?}", run.error);
     let steps = serde_json::to_string(&run.steps).unwrap();
-    let said = ["second\\nls: cannot access '.git/hooks'", "waited\\n", "Could not resolve host", "third\\nsecond\\n"];
-    for words in said {
-        assert!(steps.contains(words) || words.starts_with("third"), "{words}: {steps}");
+    for words in ["second\\nls: cannot access '.git/hooks'", "waited\\n", "Could not resolve host"] {
+        assert!(steps.contains(words), "{words}: {steps}");
     }
     // It was a copy that they changed.
     let copy = run.environment_id.unwrap();
@@ -267,8 +266,8 @@ async fn what_is_too_large_is_ended_and_leaves_nothing() {
     world.refused("zeros", Code::ContentTooLarge, "more than 8").await;
     let mut noise = vec![0_u8; 12 << 20];
     fill(&mut noise);
-    world.server.repository("noise").write("noise", noise).commit("first");
-    world.refused("noise", Code::ContentTooLarge, "more than 8").await;
+    world.server.repository("random").write("random", noise).commit("first");
+    world.refused("random", Code::ContentTooLarge, "more than 8").await;
     let many = world.server.repository("many");
     for at in 0..2000 {
         many.write(&format!("{}/{at}", at % 7), "x");
