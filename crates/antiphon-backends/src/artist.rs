@@ -109,21 +109,22 @@ impl Backend for Artist {
         let call = asked(&request);
         // The first drawing begins at once.
         let first = self.inner.model.generate(call.clone(), prepared.clone()).await?;
-        let inner = Arc::clone(&self.inner);
-        let events = stream::once(async move { stream::iter(inner.draw(call, prepared, first).await) });
+        let (inner, most) = (Arc::clone(&self.inner), request.max_output_tokens);
+        let events = stream::once(async move { stream::iter(inner.draw(call, most, prepared, first).await) });
         Ok(events.flatten().boxed())
     }
 }
 
 impl Inner {
-    /// All that comes of a request, at its end.
+    /// All that comes of a request, at its end; `most` tokens are for all tries.
     async fn draw(
         &self,
         mut call: ModelRequest,
+        most: u32,
         mut prepared: Prepared,
         mut stream: ModelStream,
     ) -> Vec<Result<ModelEvent, BackendError>> {
-        let (most, messages) = (call.max_output_tokens, call.messages.clone());
+        let messages = call.messages.clone();
         let (mut cost, mut name, mut faults) = (Cost::default(), self.name.clone(), Vec::new());
         for attempt in 1.. {
             cost.input += prepared.input_tokens;
