@@ -118,9 +118,8 @@ impl Environments {
         if let Some(network) = &spec.network {
             self.inner.network.check(network, "environment.network")?;
         }
-        let mut lease = self.lease_soon(project, id).await?;
-        lease.update(spec).await?;
-        Ok(lease.end().await?)
+        let lease = self.lease_soon(project, id).await?;
+        Ok(lease.update(spec).await?.end().await?)
     }
 
     /// As [`Environments::lease`], for requests that wait a moment.
@@ -158,10 +157,11 @@ impl Lease {
     ///
     /// # Errors
     /// `failed_precondition` when something is in the way or does not fit; also, `invalid_request`
-    /// and `content_too_large` for a repository that cannot be had. Then nothing has changed.
-    pub async fn update(&mut self, spec: &EnvironmentSpec) -> Result<(), Error> {
+    /// and `content_too_large` for a repository that cannot be had. Then nothing has changed, and
+    /// the environment is given back.
+    pub async fn update(mut self, spec: &EnvironmentSpec) -> Result<Self, Error> {
         if spec.sources.is_empty() && spec.env.is_empty() && spec.network.is_none() {
-            return Ok(());
+            return Ok(self);
         }
         let environments = self.held.environments.clone();
         let (sources, home) = (spec.sources.clone(), environments.home(self.id()));
@@ -172,6 +172,7 @@ impl Lease {
         }
         let fetching = environments.fetching(self.project, &sources, &row.network, SOURCES).await?;
         let (fetching, _guard) = fetching.unzip();
+        // The lease goes along: whoever leaves meanwhile gives it back once nothing is at work there.
         let updated = blocking(move || {
             if !sources.is_empty() {
                 let mut stage = Stage::begin(&home, environments.inner.limits, environments.inner.faults.clone())?;
@@ -183,24 +184,29 @@ impl Lease {
                 row.add_sources(&sources);
             }
             environments.inner.rows.describe(&row)?;
-            Ok(row)
+            self.row = row;
+            Ok(self)
         });
-        self.row = updated.await?;
-        Ok(())
+        Ok(updated.await?)
     }
 
-    /// Writes files into the workspace, all of them or none, and answers what was placed.
+    /// Writes files into the workspace, all of them or none, and answers what was placed. Whoever
+    /// leaves meanwhile gives the lease back afterwards.
     pub(crate) async fn write(
-        &self,
+        self,
         overwrite: bool,
         fill: impl FnOnce(&mut Stage) -> Outcome<()> + Send + 'static,
-    ) -> Outcome<Vec<WorkspacePath>> {
+    ) -> Outcome<(Self, Outcome<Vec<WorkspacePath>>)> {
         let environments = self.held.environments.clone();
         let home: Home = environments.home(self.id());
-        blocking(move || {
+        let write = move || {
             let mut stage = Stage::begin(&home, environments.inner.limits, environments.inner.faults.clone())?;
             fill(&mut stage)?;
             stage.commit(&home, &Inside::open(&home.workspace())?, overwrite)
+        };
+        blocking(move || {
+            let written = write();
+            Ok((self, written))
         })
         .await
     }

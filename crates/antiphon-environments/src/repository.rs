@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::place::{self, Home};
 use crate::staged::Stage;
 use crate::{EnvironmentLimits, Environments};
@@ -132,7 +132,7 @@ impl Fetching {
     /// Fetches them one after the other, and places each. It holds its thread up.
     ///
     /// # Errors
-    /// By the place in the request of the one that cannot be had.
+    /// By the place in the request of the one that cannot be had; `cancelled` when nobody waits any more.
     pub(crate) fn place(&self, home: &Home, stage: &mut Stage) -> Outcome<()> {
         let until = Instant::now() + self.limits.fetching;
         let folder = home.fetched();
@@ -147,7 +147,8 @@ impl Fetching {
             let Wanted { path, address, .. } = wanted;
             placed.map_err(|failure| failure.led_by(&format!("`{path}`: `{address}` cannot be had")))?;
         }
-        Ok(())
+        // What comes next is for good.
+        if self.is_given_up.is_cancelled() { Err(given_up()) } else { Ok(()) }
     }
 
     fn fetch(&self, wanted: &Wanted, folder: PathBuf, stage: &Stage, until: Instant) -> Outcome<()> {
@@ -169,7 +170,11 @@ impl Fetching {
                 let message = format!("it took longer than {} s", self.limits.fetching.as_secs_f32());
                 Err(Error::new(Code::InvalidRequest, message).into())
             }
-            None => Err(Error::new(Code::Cancelled, "the request was given up").into()),
+            None => Err(given_up()),
         }
     }
+}
+
+fn given_up() -> Failure {
+    Error::new(Code::Cancelled, "the request was given up").into()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use antiphon_environments::{EnvironmentLimits, Fetch, Repositories};
@@ -12,6 +12,7 @@ use antiphon_wire::{Code, CreateEnvironment, EnvironmentChoice, EnvironmentId, E
 use async_trait::async_trait;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::support::{PROJECT, Site, tree};
 
@@ -21,6 +22,25 @@ struct Fetcher {
     seen: Mutex<Vec<Fetch>>,
     now: AtomicUsize,
     most_at_once: AtomicUsize,
+    /// A word for each that waits.
+    came: Mutex<Option<UnboundedSender<()>>>,
+    /// What one that does not listen waits for.
+    gate: Mutex<Option<mpsc::Receiver<()>>>,
+}
+
+impl Fetcher {
+    /// Words for those that wait from now on.
+    fn listen(&self) -> UnboundedReceiver<()> {
+        let (came, words) = unbounded_channel();
+        *self.came.lock().unwrap() = Some(came);
+        words
+    }
+
+    fn tell(&self) {
+        if let Some(came) = &*self.came.lock().unwrap() {
+            let _ = came.send(());
+        }
+    }
 }
 
 #[async_trait]
@@ -39,7 +59,16 @@ impl Repositories for Fetcher {
                 symlink("../../..", place.join("up")).unwrap();
             }
             "refused" => return Err(Error::new(Code::InvalidRequest, "it is closed today")),
-            "slow" => std::future::pending().await,
+            "slow" => {
+                self.tell();
+                std::future::pending().await
+            }
+            "deaf" => {
+                self.tell();
+                // Its thread too.
+                let gate = self.gate.lock().unwrap().take().unwrap();
+                let _ = gate.recv();
+            }
             "counted" => {
                 let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
                 self.most_at_once.fetch_max(now, Ordering::SeqCst);
@@ -149,6 +178,30 @@ async fn one_that_cannot_be_had_leaves_nothing() {
     let error = create(&site, json!({ "sources": many })).await.unwrap_err();
     assert_eq!(error.message, "`sources`: expected at most 8 repositories, got 9");
     assert_eq!(fetcher.seen.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_it_is_changed_leaves_it_as_it_was() {
+    let (site, fetcher) = site(EnvironmentLimits::default()).await;
+    let id = create(&site, json!({"sources": [inline("kept.txt")]})).await.unwrap();
+    let before = tree(&site.home(&id));
+    let (go_on, gate) = mpsc::channel();
+    *fetcher.gate.lock().unwrap() = Some(gate);
+    let mut came = fetcher.listen();
+    for name in ["slow", "deaf"] {
+        tokio::select! {
+            updated = update(&site, &id, json!([inline("a.txt"), repository(name)])) => panic!("{updated:?}"),
+            _ = came.recv() => {}
+        }
+        if name == "deaf" {
+            go_on.send(()).unwrap();
+        }
+        // Whoever gets it next finds nobody at work there.
+        let lease = site.environments.lease(PROJECT, &id).await.unwrap();
+        assert_eq!(tree(&site.home(&id)), before, "{name}");
+        drop(lease);
+        assert_eq!(site.environments.get(PROJECT, &id).await.unwrap().sources.len(), 1);
+    }
 }
 
 #[tokio::test]
