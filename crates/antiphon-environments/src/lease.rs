@@ -16,6 +16,7 @@ use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
 use crate::making::SOURCES;
 use crate::place::{self, Home};
+use crate::repository::Fetching;
 use crate::rows::Row;
 use crate::staged::{self, Stage};
 use crate::{Environments, absent};
@@ -174,15 +175,8 @@ impl Lease {
         let (fetching, _guard) = fetching.unzip();
         // The lease goes along: whoever leaves meanwhile gives it back once nothing is at work there.
         let updated = blocking(move || {
-            if !sources.is_empty() {
-                let mut stage = Stage::begin(&home, environments.inner.limits, environments.inner.faults.clone())?;
-                place_files(&mut stage, &sources)?;
-                if let Some(fetching) = fetching {
-                    fetching.place(&home, &mut stage)?;
-                }
-                stage.commit(&home, &Inside::open(&home.workspace())?, true)?;
-                row.add_sources(&sources);
-            }
+            environments.place(&home, &sources, fetching.as_ref())?;
+            row.add_sources(&sources);
             environments.inner.rows.describe(&row)?;
             self.row = row;
             Ok(self)
@@ -234,6 +228,20 @@ pub(crate) fn in_use(id: &EnvironmentId) -> Failure {
 }
 
 impl Environments {
+    /// Places sources in a workspace that may have anything in it, and that nobody else has.
+    pub(crate) fn place(&self, home: &Home, sources: &[Source], fetching: Option<&Fetching>) -> Outcome<()> {
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let mut stage = Stage::begin(home, self.inner.limits, self.inner.faults.clone())?;
+        place_files(&mut stage, sources)?;
+        if let Some(fetching) = fetching {
+            fetching.place(home, &mut stage)?;
+        }
+        stage.commit(home, &Inside::open(&home.workspace())?, true)?;
+        Ok(())
+    }
+
     /// A row of an environment that can be used.
     pub(crate) fn alive_row(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<Row> {
         let row = self.inner.rows.find(project, id)?;

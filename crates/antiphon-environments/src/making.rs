@@ -2,7 +2,7 @@
 
 use antiphon_engine::ProjectId;
 use antiphon_wire::{
-    CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error, Network,
+    CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error,
 };
 use rustix::fs::syncfs;
 use tokio::time::timeout;
@@ -32,7 +32,7 @@ impl Environments {
             self.inner.network.check(network, "network")?;
         }
         match from_environment {
-            Some(from) => self.copy(project, &from, network).await,
+            Some(from) => self.copy(project, &from, EnvironmentSpec { network, ..EnvironmentSpec::default() }).await,
             None => {
                 let spec = EnvironmentSpec { sources, network, env, ..EnvironmentSpec::default() };
                 self.make(project, spec, "sources").await
@@ -67,27 +67,11 @@ impl Environments {
             EnvironmentChoice::Described(spec) => spec.clone(),
             EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) => EnvironmentSpec::default(),
         };
-        match &spec.from_environment {
-            Some(from) => self.derive(project, from, &spec).await,
-            None => Ok(self.make(project, spec, SOURCES).await?.id),
-        }
-    }
-
-    /// A copy of an environment that is changed before anybody sees it.
-    async fn derive(
-        &self,
-        project: ProjectId,
-        from: &EnvironmentId,
-        spec: &EnvironmentSpec,
-    ) -> Result<EnvironmentId, Error> {
-        let id = self.fork(project, from).await?.id;
-        if let Err(refused) = self.update(project, &id, spec).await {
-            if let Err(error) = self.delete(project, &id).await {
-                warn!(%error, "A copy that could not be changed cannot be removed");
-            }
-            return Err(refused);
-        }
-        Ok(id)
+        let made = match spec.from_environment.clone() {
+            Some(from) => self.copy(project, &from, spec).await,
+            None => self.make(project, spec, SOURCES).await,
+        };
+        Ok(made?.id)
     }
 
     /// `path` is where its sources stand in the request.
@@ -114,27 +98,32 @@ impl Environments {
     /// `not_found`; `failed_precondition` when a run has it for longer than a moment, or the
     /// project as many as it may.
     pub async fn fork(&self, project: ProjectId, from: &EnvironmentId) -> Result<Environment, Error> {
-        self.copy(project, from, None).await
+        self.copy(project, from, EnvironmentSpec::default()).await
     }
 
+    /// A copy that is changed before anybody sees it.
     async fn copy(
         &self,
         project: ProjectId,
         from: &EnvironmentId,
-        network: Option<Network>,
+        changes: EnvironmentSpec,
     ) -> Result<Environment, Error> {
         self.alive(project, from).await?;
-        let _looking = self.wake(from).await?;
+        let looking = self.wake(from).await?;
         let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
         let found = self.alive(project, from).await?;
         let mut row = Row::new(self.mint(), self.now());
         (row.variables, row.sources) = (found.variables, found.sources);
-        row.network = network.unwrap_or(found.network);
+        row.variables.extend(changes.env);
+        row.add_sources(&changes.sources);
+        row.network = changes.network.unwrap_or(found.network);
         self.inner.network.check(&row.network, "network")?;
+        let fetching = self.fetching(project, &changes.sources, &row.network, SOURCES).await?;
+        let (fetching, _guard) = fetching.unzip();
         let (environments, from, limits) = (self.clone(), from.clone(), self.inner.limits);
         let fill = move |home: &Home| {
-            // Nobody writes in it meanwhile.
-            let _turn = turn;
+            // Nobody writes in it meanwhile, and others may as soon as it is copied.
+            let held = (turn, looking);
             environments.inner.rows.access(&from, environments.now())?;
             let inside = Inside::open(&environments.home(&from).workspace())?;
             // A workspace may have grown over its bounds before its program was ended; twice is another matter.
@@ -143,7 +132,9 @@ impl Environments {
                 let message = format!("`environments/{from}` has more in it than is copied");
                 return Err(Error::precondition(message).into());
             }
-            copy::copy(&inside, &home.workspace())
+            copy::copy(&inside, &home.workspace())?;
+            drop(held);
+            environments.place(home, &changes.sources, fetching.as_ref())
         };
         self.add(project, row, fill).await
     }

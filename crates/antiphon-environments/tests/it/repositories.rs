@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use antiphon_environments::{EnvironmentLimits, Fetch, Repositories};
-use antiphon_wire::{Code, CreateEnvironment, EnvironmentChoice, EnvironmentId, Error};
+use antiphon_wire::{Code, CreateEnvironment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
 use async_trait::async_trait;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
@@ -202,6 +203,59 @@ async fn a_client_that_leaves_while_it_is_changed_leaves_it_as_it_was() {
         drop(lease);
         assert_eq!(site.environments.get(PROJECT, &id).await.unwrap().sources.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_copy_with_repositories_is_none_before_they_are_there() {
+    let (mut site, fetcher) = site(EnvironmentLimits::default()).await;
+    let request = json!({"sources": [inline("kept.txt"), inline("b.txt")], "env": {"A": "1", "B": "2"}});
+    let base = create(&site, request).await.unwrap();
+    let choice = |name: &str| {
+        let sources = json!([inline("b.txt"), repository(name)]);
+        let choice = json!({"type": "remote", "sources": sources, "env": {"B": "3"}});
+        let EnvironmentChoice::Described(spec) = EnvironmentChoice::read(choice, "environment").unwrap() else {
+            unreachable!("it is an object")
+        };
+        EnvironmentChoice::Described(EnvironmentSpec { from_environment: Some(base.clone()), ..spec })
+    };
+    let id = site.environments.choose(PROJECT, &choice("good")).await.unwrap();
+    let lease = site.environments.lease(PROJECT, &id).await.unwrap();
+    assert_eq!(serde_json::to_value(lease.env()).unwrap(), json!({"A": "1", "B": "3"}));
+    let found = tree(lease.workspace()).into_keys().collect::<Vec<_>>();
+    assert_eq!(found, ["b.txt", "good", "good/half", "kept.txt"]);
+    assert_eq!(site.environments.get(PROJECT, &id).await.unwrap().sources.len(), 3);
+    drop(lease);
+    site.environments.delete(PROJECT, &id).await.unwrap();
+    let error = site.environments.choose(PROJECT, &choice("refused")).await.unwrap_err();
+    assert!(error.message.starts_with("`environment.sources[1].source`: "), "{error}");
+    while homes(&site) > 1 {
+        tokio::task::yield_now().await;
+    }
+
+    let (environments, slow, mut came) = (site.environments.clone(), choice("slow"), fetcher.listen());
+    {
+        let mut choosing = pin!(environments.choose(PROJECT, &slow));
+        tokio::select! {
+            chosen = &mut choosing => panic!("{chosen:?}"),
+            _ = came.recv() => {}
+        }
+        // Others may work in what was copied.
+        drop(environments.lease(PROJECT, &base).await.unwrap());
+        assert_eq!(environments.list(PROJECT, None, 10).await.unwrap().items.len(), 1);
+        assert_eq!(homes(&site), 2);
+    }
+    // Its client has left.
+    while homes(&site) > 1 {
+        tokio::task::yield_now().await;
+    }
+    let mut choosing = Box::pin(environments.choose(PROJECT, &slow));
+    tokio::select! {
+        chosen = &mut choosing => panic!("{chosen:?}"),
+        _ = came.recv() => {}
+    }
+    site.die().await;
+    assert_eq!(homes(&site), 1);
+    assert_eq!(site.environments.list(PROJECT, None, 10).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]
