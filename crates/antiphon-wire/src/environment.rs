@@ -301,6 +301,7 @@ pub const ENVIRONMENT_FIELDS: &[RequestField] = &[
     honoured("sources", r#"[{"type":"repository","source":"https://example.com/a/b"}]"#, "its target is its name: `b`"),
     refused("sources[0].source", r#"[{"type":"repository","source":"ssh://example.com/a","target":"a"}]"#, "not https"),
     refused("sources[0].source", r#"[{"type":"repository","source":"https://10.0.0.1/a"}]"#, "an address"),
+    refused("sources[0].target", r#"[{"type":"repository","source":"https://example.com/a","target":"a/.Git"}]"#, ""),
     refused("sources[0].content", r#"[{"type":"repository","source":"https://example.com/a","content":""}]"#, ""),
     refused("sources[0].type", r#"[{"type":"gcs","source":"gs://a/b"}]"#, "needs a network"),
     refused("sources[0].type", r#"[{"type":"skill_registry","source":"a"}]"#, "needs a network"),

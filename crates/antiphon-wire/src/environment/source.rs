@@ -208,7 +208,8 @@ impl Source {
         let address = address.map_err(|why| Error::invalid(&fields.path_of("source"), why))?;
         // As git calls it.
         let target = fields.string("target")?.unwrap_or_else(|| address.name().to_owned());
-        let target = read_target(&target).map_err(|why| Error::invalid(&fields.path_of("target"), why))?;
+        let target = read_target(&target).and_then(no_git);
+        let target = target.map_err(|why| Error::invalid(&fields.path_of("target"), why))?;
         fields.finish()?;
         Ok(Self { target, content: SourceContent::Repository(address), path })
     }
@@ -250,6 +251,14 @@ impl Source {
                 }
             },
         }
+    }
+}
+
+/// In a folder of this name `git` would take a repository's own files for its settings.
+fn no_git(target: WorkspacePath) -> Result<WorkspacePath, String> {
+    match target.as_str().split('/').find(|name| name.eq_ignore_ascii_case(".git")) {
+        Some(name) => Err(format!("expected a path without the name `.git`, got one with `{name}`")),
+        None => Ok(target),
     }
 }
 

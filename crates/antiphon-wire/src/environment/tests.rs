@@ -170,9 +170,10 @@ fn a_repository_has_a_place_of_its_own() {
         let message = read(sources).unwrap_err().message;
         assert!(message.starts_with(&format!("`{path}`: ")), "{message}");
     };
-    for target in ["/", "/workspace", "..", "a/../b", "/etc", ""] {
+    for target in ["/", "/workspace", "..", "a/../b", "/etc", "", ".git", "/workspace/.GIT", "a/.Git/b"] {
         check(json!([repository(json!({ "target": target }))]), "sources[0].target");
     }
+    check(json!([repository(json!({"source": "https://git.test/.git"}))]), "sources[0].target");
     check(json!([repository(json!({"source": "https://git.test/.."}))]), "sources[0].source");
     check(json!([repository(json!({"source": null}))]), "sources[0].source");
     check(json!([repository(json!({"content": "x"}))]), "sources[0].content");
