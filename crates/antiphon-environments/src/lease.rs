@@ -14,7 +14,6 @@ use tracing::warn;
 
 use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
-use crate::making::SOURCES;
 use crate::place::{self, Home};
 use crate::repository::Fetching;
 use crate::rows::Row;
@@ -48,7 +47,6 @@ impl Turns {
 #[derive(Debug)]
 pub struct Lease {
     held: Held,
-    project: ProjectId,
     workspace: PathBuf,
     row: Row,
 }
@@ -104,23 +102,29 @@ impl Environments {
             place::wait_for_programs(&home.workspace())?;
             environments.inner.rows.begin_lease(&id, environments.now())?;
             staged::recover(&home)?;
-            Ok(Lease { held, project, workspace: home.workspace(), row })
+            Ok(Lease { held, workspace: home.workspace(), row })
         });
         Ok(lease.await?)
     }
 
-    /// Changes an environment as a request wants it before its run: places sources, which
-    /// replace what has their names, takes further variables, and another network.
+    /// Changes an environment as a request wants it before its run: places sources, which replace
+    /// what has their names, repositories apart, which replace nothing; takes further variables,
+    /// and another network in the place of the one it has.
     ///
     /// # Errors
-    /// `failed_precondition` when a run has it, or something does not fit; also, and
-    /// `invalid_request`, for a network that the operator does not allow. Then nothing has changed.
+    /// `failed_precondition` when a run has it, or something is in the way or does not fit; also,
+    /// and `invalid_request`, for a network that the operator does not allow; these and
+    /// `content_too_large` for a repository that cannot be had. Then nothing has changed.
     pub async fn update(&self, project: ProjectId, id: &EnvironmentId, spec: &EnvironmentSpec) -> Result<(), Error> {
         if let Some(network) = &spec.network {
             self.inner.network.check(network, "environment.network")?;
         }
+        self.alive(project, id).await?;
+        let fetching = self.fetching(project, &spec.sources).await?;
+        // Whoever leaves meanwhile gives up what is fetched.
+        let (fetching, _guard) = fetching.unzip();
         let lease = self.lease_soon(project, id).await?;
-        Ok(lease.update(spec).await?.end().await?)
+        Ok(lease.change(spec, fetching).await?.end().await?)
     }
 
     /// As [`Environments::lease`], for requests that wait a moment.
@@ -153,14 +157,8 @@ impl Lease {
         &self.row.network
     }
 
-    /// Places sources, which replace what has their names, repositories apart, which replace
-    /// nothing; takes further variables, and another network in the place of the one it has.
-    ///
-    /// # Errors
-    /// `failed_precondition` when something is in the way or does not fit; also, `invalid_request`
-    /// and `content_too_large` for a repository that cannot be had. Then nothing has changed, and
-    /// the environment is given back.
-    pub async fn update(mut self, spec: &EnvironmentSpec) -> Result<Self, Error> {
+    /// As [`Environments::update`]. After an error the environment is given back.
+    async fn change(mut self, spec: &EnvironmentSpec, fetching: Option<Fetching>) -> Outcome<Self> {
         if spec.sources.is_empty() && spec.env.is_empty() && spec.network.is_none() {
             return Ok(self);
         }
@@ -171,17 +169,15 @@ impl Lease {
         if let Some(network) = &spec.network {
             row.network = network.clone();
         }
-        let fetching = environments.fetching(self.project, &sources, &row.network, SOURCES).await?;
-        let (fetching, _guard) = fetching.unzip();
         // The lease goes along: whoever leaves meanwhile gives it back once nothing is at work there.
-        let updated = blocking(move || {
-            environments.place(&home, &sources, fetching.as_ref())?;
+        blocking(move || {
+            environments.place(&home, &sources, &row.network, fetching.as_ref())?;
             row.add_sources(&sources);
             environments.inner.rows.describe(&row)?;
             self.row = row;
             Ok(self)
-        });
-        Ok(updated.await?)
+        })
+        .await
     }
 
     /// Writes files into the workspace, all of them or none, and answers what was placed. Whoever
@@ -229,16 +225,29 @@ pub(crate) fn in_use(id: &EnvironmentId) -> Failure {
 
 impl Environments {
     /// Places sources in a workspace that may have anything in it, and that nobody else has.
-    pub(crate) fn place(&self, home: &Home, sources: &[Source], fetching: Option<&Fetching>) -> Outcome<()> {
+    ///
+    /// # Errors
+    /// As [`Environments::update`].
+    pub(crate) fn place(
+        &self,
+        home: &Home,
+        sources: &[Source],
+        network: &Network,
+        fetching: Option<&Fetching>,
+    ) -> Outcome<()> {
         if sources.is_empty() {
             return Ok(());
         }
         let mut stage = Stage::begin(home, self.inner.limits, self.inner.faults.clone())?;
         place_files(&mut stage, sources)?;
+        let inside = Inside::open(&home.workspace())?;
         if let Some(fetching) = fetching {
-            fetching.place(home, &mut stage)?;
+            // What is in the way is told before anything is fetched.
+            stage.check(&inside, true)?;
+            fetching.check_targets(&inside)?;
+            fetching.place(home, &mut stage, network)?;
         }
-        stage.commit(home, &Inside::open(&home.workspace())?, true)?;
+        stage.commit(home, &inside, true)?;
         Ok(())
     }
 

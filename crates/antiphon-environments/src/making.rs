@@ -16,9 +16,6 @@ use crate::rows::Row;
 use crate::staged::Stage;
 use crate::{Environments, Inner, copy};
 
-/// Where interactions name sources.
-pub(crate) const SOURCES: &str = "environment.sources";
-
 impl Environments {
     /// Makes an environment, or copies one. It is durable when this returns.
     ///
@@ -35,14 +32,14 @@ impl Environments {
             Some(from) => self.copy(project, &from, EnvironmentSpec { network, ..EnvironmentSpec::default() }).await,
             None => {
                 let spec = EnvironmentSpec { sources, network, env, ..EnvironmentSpec::default() };
-                self.make(project, spec, "sources").await
+                self.make(project, spec).await
             }
         }
     }
 
     /// The environment that an interaction is to work in: a new one, which may begin as a copy, or
     /// the one that it names. What is to be different in the latter is the matter of
-    /// [`Lease::update`](crate::Lease::update).
+    /// [`Environments::update`].
     ///
     /// # Errors
     /// `not_found` for one that is not there, is another project's or has expired;
@@ -69,25 +66,25 @@ impl Environments {
         };
         let made = match spec.from_environment.clone() {
             Some(from) => self.copy(project, &from, spec).await,
-            None => self.make(project, spec, SOURCES).await,
+            None => self.make(project, spec).await,
         };
         Ok(made?.id)
     }
 
-    /// `path` is where its sources stand in the request.
-    async fn make(&self, project: ProjectId, spec: EnvironmentSpec, path: &str) -> Result<Environment, Error> {
+    async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> Result<Environment, Error> {
         let mut row = Row::new(self.mint(), self.now());
         row.variables = spec.env;
         row.network = spec.network.unwrap_or_else(|| self.inner.network.default.clone());
         row.add_sources(&spec.sources);
         let limits = self.inner.limits;
-        let fetching = self.fetching(project, &spec.sources, &row.network, path).await?;
+        let fetching = self.fetching(project, &spec.sources).await?;
         // Whoever leaves meanwhile gives up what is fetched.
         let (fetching, _guard) = fetching.unzip();
+        let network = row.network.clone();
         let fill = move |home: &Home| {
             let mut stage = Stage::at(home.workspace(), limits);
             place_files(&mut stage, &spec.sources)?;
-            fetching.map_or(Ok(()), |fetching| fetching.place(home, &mut stage))
+            fetching.map_or(Ok(()), |fetching| fetching.place(home, &mut stage, &network))
         };
         self.add(project, row, fill).await
     }
@@ -109,6 +106,8 @@ impl Environments {
         changes: EnvironmentSpec,
     ) -> Result<Environment, Error> {
         self.alive(project, from).await?;
+        let fetching = self.fetching(project, &changes.sources).await?;
+        let (fetching, _guard) = fetching.unzip();
         let looking = self.wake(from).await?;
         let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
         let found = self.alive(project, from).await?;
@@ -118,8 +117,7 @@ impl Environments {
         row.add_sources(&changes.sources);
         row.network = changes.network.unwrap_or(found.network);
         self.inner.network.check(&row.network, "network")?;
-        let fetching = self.fetching(project, &changes.sources, &row.network, SOURCES).await?;
-        let (fetching, _guard) = fetching.unzip();
+        let network = row.network.clone();
         let (environments, from, limits) = (self.clone(), from.clone(), self.inner.limits);
         let fill = move |home: &Home| {
             // Nobody writes in it meanwhile, and others may as soon as it is copied.
@@ -134,7 +132,7 @@ impl Environments {
             }
             copy::copy(&inside, &home.workspace())?;
             drop(held);
-            environments.place(home, &changes.sources, fetching.as_ref())
+            environments.place(home, &changes.sources, &network, fetching.as_ref())
         };
         self.add(project, row, fill).await
     }

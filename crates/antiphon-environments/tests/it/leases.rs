@@ -139,18 +139,14 @@ async fn a_description_changes_what_it_names() {
         .create(json!({"env": {"A": "1", "B": "2"}, "sources":
         [{"type": "inline", "target": "a/one.txt", "content": "old"}]}))
         .await;
-    let lease = site.environments.lease(PROJECT, &id).await.unwrap();
-    let lease = lease
-        .update(&spec(json!({"type": "remote", "environment_id": id, "env": {"B": "3"}, "sources": [
+    let wanted = spec(json!({"type": "remote", "environment_id": id, "env": {"B": "3"}, "sources": [
         {"type": "inline", "target": "a/one.txt", "content": "new"},
-        {"type": "inline", "target": "b/two.txt", "content": "two"}]})))
-        .await
-        .unwrap();
+        {"type": "inline", "target": "b/two.txt", "content": "two"}]}));
+    site.environments.update(PROJECT, &id, &wanted).await.unwrap();
     let variables = |lease: &antiphon_environments::Lease| serde_json::to_value(lease.env()).unwrap();
+    let lease = site.environments.lease(PROJECT, &id).await.unwrap();
     assert_eq!(variables(&lease), json!({"A": "1", "B": "3"}));
     drop(lease);
-    let lease = site.environments.lease(PROJECT, &id).await.unwrap();
-    assert_eq!(variables(&lease), json!({"A": "1", "B": "3"}));
     assert_eq!(site.download(&id, "a/one.txt").await.unwrap(), b"new");
     let shown = site.environments.get(PROJECT, &id).await.unwrap();
     assert_eq!((shown.file_count, shown.sources.len()), (2, 2));
@@ -159,7 +155,8 @@ async fn a_description_changes_what_it_names() {
     let blocked = spec(json!({"type": "remote", "env": {"B": "4"}, "sources": [
         {"type": "inline", "target": "b", "content": "a folder is there"},
         {"type": "inline", "target": "a/one.txt", "content": "newest"}]}));
-    assert_eq!(lease.update(&blocked).await.unwrap_err().code, Code::FailedPrecondition);
+    let error = site.environments.update(PROJECT, &id, &blocked).await.unwrap_err();
+    assert_eq!(error.code, Code::FailedPrecondition);
     let lease = site.environments.lease(PROJECT, &id).await.unwrap();
     assert_eq!(variables(&lease), json!({"A": "1", "B": "3"}));
     assert_eq!(site.download(&id, "a/one.txt").await.unwrap(), b"new");
