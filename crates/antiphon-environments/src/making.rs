@@ -1,9 +1,7 @@
 //! How environments begin: new, or as a copy of another.
 
 use antiphon_engine::ProjectId;
-use antiphon_wire::{
-    CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error,
-};
+use antiphon_wire::{CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
 use rustix::fs::syncfs;
 use tokio::time::timeout;
 use tracing::warn;

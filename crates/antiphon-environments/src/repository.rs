@@ -43,7 +43,7 @@ pub trait Repositories: Send + Sync {
     /// # Errors
     /// Why it cannot be had, for the caller, who knows its address: `invalid_request`,
     /// `content_too_large` for more than there is room for, `failed_precondition` for what this
-    /// machine lacks.
+    /// machine lacks, `service_unavailable` for what is wrong with it.
     async fn fetch(&self, fetch: Fetch) -> Result<(), Error>;
 }
 
