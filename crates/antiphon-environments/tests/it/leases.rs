@@ -178,7 +178,7 @@ async fn who_leaves_while_it_is_changed_gives_it_back_when_that_is_done() {
     let id = site.create(json!({})).await;
     let wanted = spec(json!({"type": "remote", "env": {"A": "1"},
         "sources": [{"type": "inline", "target": "a.txt", "content": "update"}]}));
-    let update = async { site.environments.update(PROJECT, &id, &wanted).await.map(drop) };
+    let update = site.environments.update(PROJECT, &id, &wanted);
     let upload = async { site.upload(&id, "a.txt", b"upload", (true, false)).await.map(drop) };
     for (changing, content) in [(update.boxed_local(), "update"), (upload.boxed_local(), "upload")] {
         tokio::select! {
