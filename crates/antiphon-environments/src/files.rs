@@ -134,10 +134,10 @@ impl Environments {
         self.check_upload(project, id, upload).await?;
         let lease = self.lease_soon(project, id).await?;
         let Upload { path, overwrite, extract } = upload.clone();
-        let placed = lease.write(overwrite, move |stage| {
+        let written = lease.write(overwrite, move |stage| {
             if extract { archive::unpack(bytes, &path, stage) } else { stage.file(&path, 0o644, bytes) }
         });
-        let placed = placed.await;
+        let (lease, placed) = written.await?;
         lease.end().await?;
         let mut placed = placed?;
         placed.truncate(MOST_SHOWN);

@@ -14,8 +14,8 @@ use tracing::warn;
 
 use crate::failure::{Failure, Outcome, blocking};
 use crate::inside::Inside;
-use crate::making::SOURCES;
 use crate::place::{self, Home};
+use crate::repository::Fetching;
 use crate::rows::Row;
 use crate::staged::{self, Stage};
 use crate::{Environments, absent};
@@ -47,7 +47,6 @@ impl Turns {
 #[derive(Debug)]
 pub struct Lease {
     held: Held,
-    project: ProjectId,
     workspace: PathBuf,
     row: Row,
 }
@@ -103,24 +102,29 @@ impl Environments {
             place::wait_for_programs(&home.workspace())?;
             environments.inner.rows.begin_lease(&id, environments.now())?;
             staged::recover(&home)?;
-            Ok(Lease { held, project, workspace: home.workspace(), row })
+            Ok(Lease { held, workspace: home.workspace(), row })
         });
         Ok(lease.await?)
     }
 
-    /// Changes an environment as a request wants it before its run: places sources, which
-    /// replace what has their names, takes further variables, and another network.
+    /// Changes an environment as a request wants it before its run: places sources, which replace
+    /// what has their names, repositories apart, which replace nothing; takes further variables,
+    /// and another network in the place of the one it has.
     ///
     /// # Errors
-    /// `failed_precondition` when a run has it, or something does not fit; also, and
-    /// `invalid_request`, for a network that the operator does not allow. Then nothing has changed.
+    /// `failed_precondition` when a run has it, or something is in the way or does not fit; also,
+    /// and `invalid_request`, for a network that the operator does not allow; these and
+    /// `content_too_large` for a repository that cannot be had. Then nothing has changed.
     pub async fn update(&self, project: ProjectId, id: &EnvironmentId, spec: &EnvironmentSpec) -> Result<(), Error> {
         if let Some(network) = &spec.network {
             self.inner.network.check(network, "environment.network")?;
         }
-        let mut lease = self.lease_soon(project, id).await?;
-        lease.update(spec).await?;
-        Ok(lease.end().await?)
+        self.alive(project, id).await?;
+        let fetching = self.fetching(project, &spec.sources).await?;
+        // Whoever leaves meanwhile gives up what is fetched.
+        let (fetching, _guard) = fetching.unzip();
+        let lease = self.lease_soon(project, id).await?;
+        Ok(lease.change(spec, fetching).await?.end().await?)
     }
 
     /// As [`Environments::lease`], for requests that wait a moment.
@@ -153,15 +157,10 @@ impl Lease {
         &self.row.network
     }
 
-    /// Places sources, which replace what has their names, repositories apart, which replace
-    /// nothing; takes further variables, and another network in the place of the one it has.
-    ///
-    /// # Errors
-    /// `failed_precondition` when something is in the way or does not fit; also, `invalid_request`
-    /// and `content_too_large` for a repository that cannot be had. Then nothing has changed.
-    pub async fn update(&mut self, spec: &EnvironmentSpec) -> Result<(), Error> {
+    /// As [`Environments::update`]. After an error the environment is given back.
+    async fn change(mut self, spec: &EnvironmentSpec, fetching: Option<Fetching>) -> Outcome<Self> {
         if spec.sources.is_empty() && spec.env.is_empty() && spec.network.is_none() {
-            return Ok(());
+            return Ok(self);
         }
         let environments = self.held.environments.clone();
         let (sources, home) = (spec.sources.clone(), environments.home(self.id()));
@@ -170,37 +169,34 @@ impl Lease {
         if let Some(network) = &spec.network {
             row.network = network.clone();
         }
-        let fetching = environments.fetching(self.project, &sources, &row.network, SOURCES).await?;
-        let (fetching, _guard) = fetching.unzip();
-        let updated = blocking(move || {
-            if !sources.is_empty() {
-                let mut stage = Stage::begin(&home, environments.inner.limits, environments.inner.faults.clone())?;
-                place_files(&mut stage, &sources)?;
-                if let Some(fetching) = fetching {
-                    fetching.place(&home, &mut stage)?;
-                }
-                stage.commit(&home, &Inside::open(&home.workspace())?, true)?;
-                row.add_sources(&sources);
-            }
+        // The lease goes along: whoever leaves meanwhile gives it back once nothing is at work there.
+        blocking(move || {
+            environments.place(&home, &sources, &row.network, fetching.as_ref())?;
+            row.add_sources(&sources);
             environments.inner.rows.describe(&row)?;
-            Ok(row)
-        });
-        self.row = updated.await?;
-        Ok(())
+            self.row = row;
+            Ok(self)
+        })
+        .await
     }
 
-    /// Writes files into the workspace, all of them or none, and answers what was placed.
+    /// Writes files into the workspace, all of them or none, and answers what was placed. Whoever
+    /// leaves meanwhile gives the lease back afterwards.
     pub(crate) async fn write(
-        &self,
+        self,
         overwrite: bool,
         fill: impl FnOnce(&mut Stage) -> Outcome<()> + Send + 'static,
-    ) -> Outcome<Vec<WorkspacePath>> {
+    ) -> Outcome<(Self, Outcome<Vec<WorkspacePath>>)> {
         let environments = self.held.environments.clone();
         let home: Home = environments.home(self.id());
-        blocking(move || {
+        let write = move || {
             let mut stage = Stage::begin(&home, environments.inner.limits, environments.inner.faults.clone())?;
             fill(&mut stage)?;
             stage.commit(&home, &Inside::open(&home.workspace())?, overwrite)
+        };
+        blocking(move || {
+            let written = write();
+            Ok((self, written))
         })
         .await
     }
@@ -228,6 +224,33 @@ pub(crate) fn in_use(id: &EnvironmentId) -> Failure {
 }
 
 impl Environments {
+    /// Places sources in a workspace that may have anything in it, and that nobody else has.
+    ///
+    /// # Errors
+    /// As [`Environments::update`].
+    pub(crate) fn place(
+        &self,
+        home: &Home,
+        sources: &[Source],
+        network: &Network,
+        fetching: Option<&Fetching>,
+    ) -> Outcome<()> {
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let mut stage = Stage::begin(home, self.inner.limits, self.inner.faults.clone())?;
+        place_files(&mut stage, sources)?;
+        let inside = Inside::open(&home.workspace())?;
+        if let Some(fetching) = fetching {
+            // What is in the way is told before anything is fetched.
+            stage.check(&inside, true)?;
+            fetching.check_targets(&inside)?;
+            fetching.place(home, &mut stage, network)?;
+        }
+        stage.commit(home, &inside, true)?;
+        Ok(())
+    }
+
     /// A row of an environment that can be used.
     pub(crate) fn alive_row(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<Row> {
         let row = self.inner.rows.find(project, id)?;

@@ -52,6 +52,7 @@ use crate::fault::Faults;
 use crate::inside::Inside;
 use crate::lease::Turns;
 use crate::place::{Home, Place};
+use crate::repository::Fetches;
 use crate::rows::Rows;
 
 pub use fault::{FaultHook, FaultPoint};
@@ -118,8 +119,7 @@ struct Inner {
     limits: EnvironmentLimits,
     network: NetworkPolicy,
     repositories: Option<Arc<dyn Repositories>>,
-    /// Requests whose repositories may be fetched at one time.
-    fetches: Arc<Semaphore>,
+    fetches: Fetches,
     ambient: Arc<dyn Ambient>,
     turns: Turns,
     /// Who looks into which.
@@ -140,7 +140,6 @@ impl std::fmt::Debug for Environments {
 }
 
 const SENT_AT_ONCE: usize = 32;
-const FETCHED_AT_ONCE: usize = 4;
 
 /// What has expired is still shown for so long.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(60 * 24);
@@ -171,7 +170,7 @@ impl Environments {
                 limits,
                 network,
                 repositories,
-                fetches: Arc::new(Semaphore::new(FETCHED_AT_ONCE)),
+                fetches: Fetches::default(),
                 ambient,
                 turns: Turns::default(),
                 looks: Turns::default(),

@@ -1,9 +1,7 @@
 //! How environments begin: new, or as a copy of another.
 
 use antiphon_engine::ProjectId;
-use antiphon_wire::{
-    CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error, Network,
-};
+use antiphon_wire::{CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
 use rustix::fs::syncfs;
 use tokio::time::timeout;
 use tracing::warn;
@@ -15,9 +13,6 @@ use crate::place::Home;
 use crate::rows::Row;
 use crate::staged::Stage;
 use crate::{Environments, Inner, copy};
-
-/// Where interactions name sources.
-pub(crate) const SOURCES: &str = "environment.sources";
 
 impl Environments {
     /// Makes an environment, or copies one. It is durable when this returns.
@@ -32,17 +27,17 @@ impl Environments {
             self.inner.network.check(network, "network")?;
         }
         match from_environment {
-            Some(from) => self.copy(project, &from, network).await,
+            Some(from) => self.copy(project, &from, EnvironmentSpec { network, ..EnvironmentSpec::default() }).await,
             None => {
                 let spec = EnvironmentSpec { sources, network, env, ..EnvironmentSpec::default() };
-                self.make(project, spec, "sources").await
+                self.make(project, spec).await
             }
         }
     }
 
     /// The environment that an interaction is to work in: a new one, which may begin as a copy, or
     /// the one that it names. What is to be different in the latter is the matter of
-    /// [`Lease::update`](crate::Lease::update).
+    /// [`Environments::update`].
     ///
     /// # Errors
     /// `not_found` for one that is not there, is another project's or has expired;
@@ -67,43 +62,27 @@ impl Environments {
             EnvironmentChoice::Described(spec) => spec.clone(),
             EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) => EnvironmentSpec::default(),
         };
-        match &spec.from_environment {
-            Some(from) => self.derive(project, from, &spec).await,
-            None => Ok(self.make(project, spec, SOURCES).await?.id),
-        }
+        let made = match spec.from_environment.clone() {
+            Some(from) => self.copy(project, &from, spec).await,
+            None => self.make(project, spec).await,
+        };
+        Ok(made?.id)
     }
 
-    /// A copy of an environment that is changed before anybody sees it.
-    async fn derive(
-        &self,
-        project: ProjectId,
-        from: &EnvironmentId,
-        spec: &EnvironmentSpec,
-    ) -> Result<EnvironmentId, Error> {
-        let id = self.fork(project, from).await?.id;
-        if let Err(refused) = self.update(project, &id, spec).await {
-            if let Err(error) = self.delete(project, &id).await {
-                warn!(%error, "A copy that could not be changed cannot be removed");
-            }
-            return Err(refused);
-        }
-        Ok(id)
-    }
-
-    /// `path` is where its sources stand in the request.
-    async fn make(&self, project: ProjectId, spec: EnvironmentSpec, path: &str) -> Result<Environment, Error> {
+    async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> Result<Environment, Error> {
         let mut row = Row::new(self.mint(), self.now());
         row.variables = spec.env;
         row.network = spec.network.unwrap_or_else(|| self.inner.network.default.clone());
         row.add_sources(&spec.sources);
         let limits = self.inner.limits;
-        let fetching = self.fetching(project, &spec.sources, &row.network, path).await?;
+        let fetching = self.fetching(project, &spec.sources).await?;
         // Whoever leaves meanwhile gives up what is fetched.
         let (fetching, _guard) = fetching.unzip();
+        let network = row.network.clone();
         let fill = move |home: &Home| {
             let mut stage = Stage::at(home.workspace(), limits);
             place_files(&mut stage, &spec.sources)?;
-            fetching.map_or(Ok(()), |fetching| fetching.place(home, &mut stage))
+            fetching.map_or(Ok(()), |fetching| fetching.place(home, &mut stage, &network))
         };
         self.add(project, row, fill).await
     }
@@ -114,27 +93,33 @@ impl Environments {
     /// `not_found`; `failed_precondition` when a run has it for longer than a moment, or the
     /// project as many as it may.
     pub async fn fork(&self, project: ProjectId, from: &EnvironmentId) -> Result<Environment, Error> {
-        self.copy(project, from, None).await
+        self.copy(project, from, EnvironmentSpec::default()).await
     }
 
+    /// A copy that is changed before anybody sees it.
     async fn copy(
         &self,
         project: ProjectId,
         from: &EnvironmentId,
-        network: Option<Network>,
+        changes: EnvironmentSpec,
     ) -> Result<Environment, Error> {
         self.alive(project, from).await?;
-        let _looking = self.wake(from).await?;
+        let fetching = self.fetching(project, &changes.sources).await?;
+        let (fetching, _guard) = fetching.unzip();
+        let looking = self.wake(from).await?;
         let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
         let found = self.alive(project, from).await?;
         let mut row = Row::new(self.mint(), self.now());
         (row.variables, row.sources) = (found.variables, found.sources);
-        row.network = network.unwrap_or(found.network);
+        row.variables.extend(changes.env);
+        row.add_sources(&changes.sources);
+        row.network = changes.network.unwrap_or(found.network);
         self.inner.network.check(&row.network, "network")?;
+        let network = row.network.clone();
         let (environments, from, limits) = (self.clone(), from.clone(), self.inner.limits);
         let fill = move |home: &Home| {
-            // Nobody writes in it meanwhile.
-            let _turn = turn;
+            // Nobody writes in it meanwhile, and others may as soon as it is copied.
+            let held = (turn, looking);
             environments.inner.rows.access(&from, environments.now())?;
             let inside = Inside::open(&environments.home(&from).workspace())?;
             // A workspace may have grown over its bounds before its program was ended; twice is another matter.
@@ -143,7 +128,9 @@ impl Environments {
                 let message = format!("`environments/{from}` has more in it than is copied");
                 return Err(Error::precondition(message).into());
             }
-            copy::copy(&inside, &home.workspace())
+            copy::copy(&inside, &home.workspace())?;
+            drop(held);
+            environments.place(home, &changes.sources, &network, fetching.as_ref())
         };
         self.add(project, row, fill).await
     }

@@ -112,6 +112,14 @@ impl Stage {
         Ok(())
     }
 
+    /// Whether everything here can be visited where it will be: how deep a folder is, and how long its
+    /// path, counts from the top of the workspace.
+    pub(crate) fn is_whole(&self) -> Outcome<bool> {
+        let mut walk = Walk::below(place::open(&self.folder)?, Path::new(""))?;
+        while walk.next()?.is_some() {}
+        Ok(walk.check_whole().is_ok())
+    }
+
     /// Writes a file, and makes the folders above it. One that is there is replaced.
     ///
     /// # Errors
@@ -170,7 +178,11 @@ impl Stage {
         Ok(placed)
     }
 
-    fn check(&self, inside: &Inside, overwrite: bool) -> Outcome<Vec<WorkspacePath>> {
+    /// What [`Stage::commit`] would place now.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn check(&self, inside: &Inside, overwrite: bool) -> Outcome<Vec<WorkspacePath>> {
         let mut placed = Vec::new();
         let mut walk = Walk::below(place::open(&self.folder)?, Path::new(""))?;
         while let Some(entry) = walk.next()? {
@@ -262,7 +274,7 @@ fn merge(home: &Home, inside: &Inside, faults: &Faults) -> Outcome<()> {
     Ok(place::remove(&from)?)
 }
 
-fn path_of(path: &Path) -> Outcome<WorkspacePath> {
+pub(crate) fn path_of(path: &Path) -> Outcome<WorkspacePath> {
     WorkspacePath::parse(&path.to_string_lossy()).map_err(Failure::broken)
 }
 

@@ -5,6 +5,8 @@
 //! but those below, no way to run anything of the repository's, and no secret, since what proves
 //! somebody is put into its requests on their way out.
 
+use std::time::Duration;
+
 use antiphon_egress::{Egress, Rules};
 use antiphon_environments::{Fetch, Repositories};
 use antiphon_sandbox::{End, Exit, Frame, Language, Limits, Program, Reason, Sandbox, Stream, Workspace};
@@ -23,6 +25,14 @@ const TOLD_CHARACTERS: usize = 300;
 const NOT_FOUND: i32 = 127;
 /// What `git` says of a file that is larger than it may be: while it unpacks, and in the end.
 const TOO_LARGE: [&str; 2] = ["fatal: write error: File too large", "error: unable to write file "];
+
+/// And at the end of a line where the server's own disk has no room.
+const DISK_FULL: [&str; 2] = [": No space left on device", ": Disk quota exceeded"];
+/// What another server says is told so by `git`.
+const REMOTE: &str = "fatal: remote error: ";
+
+/// Whoever waits for a fetch ends it when its time is over; so much later `git` would be ended without them.
+const SPARE: Duration = Duration::from_secs(30);
 
 /// Nothing of the machine's settings; none of the protocols but https, redirects included; no
 /// question to a person or a helper. One commit, without submodules and hooks. What files become
@@ -70,7 +80,7 @@ impl Repositories for Git {
         let (network, reach) = Reach::through(&passage);
         let program = program.workspace(Workspace::Given(fetch.folder)).network(network);
         let limits = Limits {
-            wall: fetch.time,
+            wall: fetch.time.saturating_add(SPARE),
             file_bytes: fetch.bytes,
             workspace_bytes: fetch.bytes,
             workspace_entries: u32::try_from(fetch.entries).unwrap_or(u32::MAX),
@@ -86,6 +96,9 @@ impl Repositories for Git {
                 Frame::Exit(exit) => {
                     if let Reason::Failed(why) = &exit.reason {
                         return Err(broken(why));
+                    }
+                    if is_disk_full(&exit, &said) {
+                        return Err(broken(&"the disk has no room"));
                     }
                     let refused = reach.refused();
                     return judge(&exit, &said, &refused, fetch.bytes, fetch.entries);
@@ -106,6 +119,17 @@ fn only(network: &Network, host: &Host) -> AllowedHost {
     allowed
 }
 
+/// Whether `git` has failed for want of room on the server's disk, which no client can mend.
+fn is_disk_full(exit: &Exit, said: &str) -> bool {
+    let has_failed = matches!((&exit.reason, exit.end), (Reason::Exited, End::Code(code)) if code != 0);
+    let mut own = said.lines().filter(|line| told_by_git(line) && !line.starts_with(REMOTE));
+    has_failed && own.any(|line| DISK_FULL.iter().any(|words| line.ends_with(words)))
+}
+
+fn told_by_git(line: &str) -> bool {
+    line.starts_with("error: ") || line.starts_with("fatal: ")
+}
+
 /// What the end of `git` means, by what it said and by what the network refused it.
 fn judge(exit: &Exit, said: &str, refused: &[String], bytes: u64, entries: u64) -> Result<(), Error> {
     let too_large = || {
@@ -123,8 +147,9 @@ fn judge(exit: &Exit, said: &str, refused: &[String], bytes: u64, entries: u64) 
             return Err(too_large());
         }
         (Reason::OutOfMemory, _) => "to unpack it takes more memory than a program may have".to_owned(),
-        (Reason::TimedOut, _) => format!("it took longer than {} s", exit.wall.as_secs()),
-        (Reason::OutputLimit | Reason::Cancelled | Reason::Failed(_), _) => "`git` was ended".to_owned(),
+        (Reason::TimedOut | Reason::OutputLimit | Reason::Cancelled | Reason::Failed(_), _) => {
+            "`git` was ended".to_owned()
+        }
         (Reason::Exited, End::Code(_) | End::Signal(_) | End::Unknown) => match refused.first() {
             Some(refused) => refused.clone(),
             None => told(said),
@@ -141,7 +166,7 @@ fn told(said: &str) -> String {
             .to_owned();
     }
     // The first of them is the cause, and the next ones are what came of it.
-    let line = said.lines().find(|line| line.starts_with("error: ") || line.starts_with("fatal: "));
+    let line = said.lines().find(|line| told_by_git(line));
     let line = line.or_else(|| said.lines().last()).unwrap_or_default();
     let words: String = line.trim().chars().filter(|c| !c.is_control()).take(TOLD_CHARACTERS).collect();
     if words.is_empty() { "`git` has failed and says nothing".to_owned() } else { format!("`git` says: {words}") }
@@ -149,8 +174,6 @@ fn told(said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use pretty_assertions::assert_eq;
     use serde_json::json;
 
@@ -171,7 +194,7 @@ mod tests {
         check(Reason::DiskFull, End::Signal(9), "", &[], large);
         check(Reason::Exited, failed, "error: unable to write file a\nfatal: unable to checkout", &[], large);
         check(Reason::Exited, failed, "fatal: the end\nfatal: write error: File too large\n", &[], large);
-        check(Reason::TimedOut, End::Signal(9), "", &[], (invalid, "it took longer than 3 s"));
+        check(Reason::TimedOut, End::Signal(9), "", &[], (invalid, "`git` was ended"));
         check(Reason::OutOfMemory, End::Signal(9), "fatal: x", &[], (invalid, "to unpack it takes more memory"));
         check(Reason::Exited, failed, "fatal: x", &["`a.test` is not allowed"], (invalid, "`a.test` is not allowed"));
         let said = "remote: nothing here\nerror: the \u{1b}[31mcause\nfatal: the end\n";
@@ -180,6 +203,27 @@ mod tests {
         check(Reason::Exited, failed, "", &[], (invalid, "`git` has failed and says nothing"));
         let asks = "fatal: could not read Username for 'https://a.test': terminal prompts disabled";
         check(Reason::Exited, failed, asks, &[], (invalid, "it is not there, or private"));
+    }
+
+    #[test]
+    fn a_full_disk_of_the_server_is_not_the_clients() {
+        let check = |reason: Reason, end: End, said: &str, expected: bool| {
+            let exit = Exit { reason, end, discarded: 0, wall: Duration::ZERO };
+            assert_eq!(is_disk_full(&exit, said), expected, "{said}");
+        };
+        let failed = End::Code(128);
+        for line in
+            ["fatal: write error: No space left on device", "error: unable to write file a: Disk quota exceeded"]
+        {
+            let said = format!("remote: x\n{line}\nfatal: fetch-pack: invalid index-pack output\n");
+            check(Reason::Exited, failed, &said, true);
+            check(Reason::Exited, End::Code(0), &said, false);
+            check(Reason::DiskFull, End::Signal(9), &said, false);
+        }
+        let theirs = "remote: fatal: write error: No space left on device\n\
+                      fatal: remote error: upload-pack: No space left on device\n";
+        check(Reason::Exited, failed, theirs, false);
+        check(Reason::Exited, failed, "fatal: No space left on device: not at the end", false);
     }
 
     #[test]

@@ -121,7 +121,8 @@ impl Agent {
     /// needed no more. What the request says itself goes before the definition.
     ///
     /// # Errors
-    /// `invalid_request` for an `agent_config`, which is the definition's alone.
+    /// `invalid_request` for an `agent_config`, which is the definition's alone, and for a source
+    /// that one of the definition's is in the way of.
     pub fn complete(self, mut request: CreateInteraction) -> Result<CreateInteraction, Error> {
         if request.agent_config.is_some() {
             let message = format!("the agent `{}` has its own, which a request does not change", self.id);
@@ -134,17 +135,23 @@ impl Agent {
         if request.tools.is_empty() {
             request.tools = self.tools;
         }
-        request.environment = workplace(self.base_environment, request.environment);
+        request.environment = workplace(self.base_environment, request.environment)?;
         Ok(request)
     }
 }
 
 /// What a request names when it names an environment; else a copy of the agent's, with what the
 /// request says differently.
-fn workplace(base: Option<EnvironmentChoice>, wanted: Option<EnvironmentChoice>) -> Option<EnvironmentChoice> {
-    let Some(base) = base else { return wanted };
+///
+/// # Errors
+/// `invalid_request` when two sources want one place.
+fn workplace(
+    base: Option<EnvironmentChoice>,
+    wanted: Option<EnvironmentChoice>,
+) -> Result<Option<EnvironmentChoice>, Error> {
+    let Some(base) = base else { return Ok(wanted) };
     if wanted.as_ref().is_some_and(|choice| choice.existing().is_some()) {
-        return wanted;
+        return Ok(wanted);
     }
     let mut spec = match base {
         EnvironmentChoice::Remote => EnvironmentSpec::default(),
@@ -156,11 +163,12 @@ fn workplace(base: Option<EnvironmentChoice>, wanted: Option<EnvironmentChoice>)
     };
     if let Some(EnvironmentChoice::Described(wanted)) = wanted {
         spec.sources.retain(|source| wanted.sources.iter().all(|other| other.target != source.target));
+        wanted.sources.iter().try_for_each(|source| source.check_beside(&spec.sources))?;
         spec.sources.extend(wanted.sources);
         spec.network = wanted.network.or(spec.network);
         spec.env.extend(wanted.env);
     }
-    Some(EnvironmentChoice::Described(spec))
+    Ok(Some(EnvironmentChoice::Described(spec)))
 }
 
 fn check_id(id: &str) -> Result<(), Error> {

@@ -272,7 +272,14 @@ fn check_research(request: &CreateInteraction) -> Result<(), Error> {
         return Err(Error::invalid("environment", "an agent that researches works in none"));
     }
     // A research does not stop to wait for its client.
-    let is_clients = |tool: &Tool| matches!(tool, Tool::Function(_) | Tool::ToolSearch(_));
+    let is_clients = |tool: &Tool| match tool {
+        Tool::Function(_) | Tool::ToolSearch(_) => true,
+        Tool::GoogleSearch {}
+        | Tool::UrlContext {}
+        | Tool::CodeExecution {}
+        | Tool::FileSearch(_)
+        | Tool::McpServer(_) => false,
+    };
     if let Some(at) = request.tools.iter().position(is_clients) {
         let message = "an agent that researches takes `google_search`, `url_context`, `file_search`, `mcp_server` and \
                        `code_execution`";

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex, mpsc};
 
+use antiphon_environments::FaultPoint;
 use antiphon_wire::{Code, EnvironmentChoice, EnvironmentId, EnvironmentSpec, EnvironmentStatus};
 use futures_util::FutureExt as _;
 use jiff::SignedDuration;
@@ -137,18 +139,14 @@ async fn a_description_changes_what_it_names() {
         .create(json!({"env": {"A": "1", "B": "2"}, "sources":
         [{"type": "inline", "target": "a/one.txt", "content": "old"}]}))
         .await;
-    let mut lease = site.environments.lease(PROJECT, &id).await.unwrap();
-    lease
-        .update(&spec(json!({"type": "remote", "environment_id": id, "env": {"B": "3"}, "sources": [
+    let wanted = spec(json!({"type": "remote", "environment_id": id, "env": {"B": "3"}, "sources": [
         {"type": "inline", "target": "a/one.txt", "content": "new"},
-        {"type": "inline", "target": "b/two.txt", "content": "two"}]})))
-        .await
-        .unwrap();
+        {"type": "inline", "target": "b/two.txt", "content": "two"}]}));
+    site.environments.update(PROJECT, &id, &wanted).await.unwrap();
     let variables = |lease: &antiphon_environments::Lease| serde_json::to_value(lease.env()).unwrap();
+    let lease = site.environments.lease(PROJECT, &id).await.unwrap();
     assert_eq!(variables(&lease), json!({"A": "1", "B": "3"}));
     drop(lease);
-    let mut lease = site.environments.lease(PROJECT, &id).await.unwrap();
-    assert_eq!(variables(&lease), json!({"A": "1", "B": "3"}));
     assert_eq!(site.download(&id, "a/one.txt").await.unwrap(), b"new");
     let shown = site.environments.get(PROJECT, &id).await.unwrap();
     assert_eq!((shown.file_count, shown.sources.len()), (2, 2));
@@ -157,9 +155,49 @@ async fn a_description_changes_what_it_names() {
     let blocked = spec(json!({"type": "remote", "env": {"B": "4"}, "sources": [
         {"type": "inline", "target": "b", "content": "a folder is there"},
         {"type": "inline", "target": "a/one.txt", "content": "newest"}]}));
-    assert_eq!(lease.update(&blocked).await.unwrap_err().code, Code::FailedPrecondition);
+    let error = site.environments.update(PROJECT, &id, &blocked).await.unwrap_err();
+    assert_eq!(error.code, Code::FailedPrecondition);
+    let lease = site.environments.lease(PROJECT, &id).await.unwrap();
     assert_eq!(variables(&lease), json!({"A": "1", "B": "3"}));
     assert_eq!(site.download(&id, "a/one.txt").await.unwrap(), b"new");
+}
+
+#[tokio::test]
+async fn who_leaves_while_it_is_changed_gives_it_back_when_that_is_done() {
+    let (passed, mut staged) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let site = Site::watched(Arc::new(move |point| {
+        if point == FaultPoint::Staged {
+            let _ = passed.send(());
+            // Until the test lets it go on, or has ended.
+            let _ = gate.lock().unwrap().recv();
+        }
+    }))
+    .await;
+    let id = site.create(json!({})).await;
+    let wanted = spec(json!({"type": "remote", "env": {"A": "1"},
+        "sources": [{"type": "inline", "target": "a.txt", "content": "update"}]}));
+    let update = site.environments.update(PROJECT, &id, &wanted);
+    let upload = async { site.upload(&id, "a.txt", b"upload", (true, false)).await.map(drop) };
+    for (changing, content) in [(update.boxed_local(), "update"), (upload.boxed_local(), "upload")] {
+        tokio::select! {
+            changed = changing => panic!("it waits for the test: {changed:?}"),
+            _ = staged.recv() => {}
+        }
+        let mut waiting = JoinSet::new();
+        let (environments, other) = (site.environments.clone(), id.clone());
+        waiting.spawn(async move { environments.lease(PROJECT, &other).await });
+        for _ in 0..20 {
+            site.environments.get(PROJECT, &id).await.unwrap();
+        }
+        assert!(waiting.try_join_next().is_none(), "nobody is let in while files come in");
+        go_on.send(()).unwrap();
+        let lease = waiting.join_next().await.unwrap().unwrap().unwrap();
+        assert_eq!(fs::read_to_string(lease.workspace().join("a.txt")).unwrap(), content);
+        assert_eq!(serde_json::to_value(lease.env()).unwrap(), json!({"A": "1"}));
+    }
+    assert_eq!(site.environments.get(PROJECT, &id).await.unwrap().sources.len(), 1);
 }
 
 /// A server that is root gives workspaces to the users of its sandboxes.

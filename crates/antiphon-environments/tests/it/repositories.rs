@@ -1,26 +1,86 @@
 //! Repositories as sources, whoever fetches them: what comes is taken over as it is, whole or not at all.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use antiphon_engine::ProjectId;
 use antiphon_environments::{EnvironmentLimits, Fetch, Repositories};
-use antiphon_wire::{Code, CreateEnvironment, EnvironmentChoice, EnvironmentId, Error};
+use antiphon_wire::{Code, CreateEnvironment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
 use async_trait::async_trait;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::support::{PROJECT, Site, tree};
 
-/// Makes of each address what its name says.
+/// How many were fetched at one time, in all and of each project.
 #[derive(Default)]
+struct Counted {
+    now: usize,
+    most: usize,
+    now_of: HashMap<ProjectId, usize>,
+    most_of: HashMap<ProjectId, usize>,
+}
+
+impl Counted {
+    fn come(&mut self, project: ProjectId) {
+        self.now += 1;
+        self.most = self.most.max(self.now);
+        let now = self.now_of.entry(project).or_default();
+        *now += 1;
+        let most = self.most_of.entry(project).or_default();
+        *most = (*most).max(*now);
+    }
+
+    fn go(&mut self, project: ProjectId) {
+        self.now -= 1;
+        *self.now_of.entry(project).or_default() -= 1;
+    }
+}
+
+/// Makes of each address what its name says.
 struct Fetcher {
     seen: Mutex<Vec<Fetch>>,
-    now: AtomicUsize,
-    most_at_once: AtomicUsize,
+    counted: Mutex<Counted>,
+    /// One for each that may go on.
+    open: Semaphore,
+    /// A word for each that waits.
+    came: Mutex<Option<UnboundedSender<()>>>,
+    /// What one that does not listen waits for.
+    gate: Mutex<Option<mpsc::Receiver<()>>>,
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self {
+            seen: Mutex::default(),
+            counted: Mutex::default(),
+            open: Semaphore::new(0),
+            came: Mutex::default(),
+            gate: Mutex::default(),
+        }
+    }
+}
+
+impl Fetcher {
+    /// Words for those that wait from now on.
+    fn listen(&self) -> UnboundedReceiver<()> {
+        let (came, words) = unbounded_channel();
+        *self.came.lock().unwrap() = Some(came);
+        words
+    }
+
+    fn tell(&self) {
+        if let Some(came) = &*self.came.lock().unwrap() {
+            let _ = came.send(());
+        }
+    }
 }
 
 #[async_trait]
@@ -28,6 +88,7 @@ impl Repositories for Fetcher {
     async fn fetch(&self, fetch: Fetch) -> Result<(), Error> {
         assert_eq!(fs::read_dir(&fetch.folder).unwrap().count(), 0);
         let (name, place) = (fetch.address.name().to_owned(), fetch.folder.join(fetch.name));
+        let project = fetch.project;
         self.seen.lock().unwrap().push(fetch);
         fs::create_dir(&place).unwrap();
         fs::write(place.join("half"), "half").unwrap();
@@ -39,15 +100,23 @@ impl Repositories for Fetcher {
                 symlink("../../..", place.join("up")).unwrap();
             }
             "refused" => return Err(Error::new(Code::InvalidRequest, "it is closed today")),
-            "slow" => std::future::pending().await,
+            "slow" => {
+                self.tell();
+                std::future::pending().await
+            }
+            "deaf" => {
+                self.tell();
+                // Its thread too.
+                let gate = self.gate.lock().unwrap().take().unwrap();
+                let _ = gate.recv();
+            }
+            "deep" => fs::create_dir_all(place.join(vec!["d"; 115].join("/"))).unwrap(),
+            "long" => fs::create_dir_all(place.join(vec!["d".repeat(250); 14].join("/"))).unwrap(),
             "counted" => {
-                let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-                self.most_at_once.fetch_max(now, Ordering::SeqCst);
-                // Until whoever else may come has come.
-                for _ in 0..100 {
-                    tokio::task::yield_now().await;
-                }
-                self.now.fetch_sub(1, Ordering::SeqCst);
+                self.counted.lock().unwrap().come(project);
+                self.tell();
+                self.open.acquire().await.unwrap().forget();
+                self.counted.lock().unwrap().go(project);
             }
             _ => {}
         }
@@ -128,7 +197,11 @@ async fn one_that_cannot_be_had_leaves_nothing() {
     let (before, told) = (tree(&site.home(&id)), site.environments.get(PROJECT, &id).await.unwrap());
     for (name, code, why) in [
         ("refused", Code::InvalidRequest, "`https://git.test/refused` cannot be had: it is closed today"),
-        ("slow", Code::InvalidRequest, "`https://git.test/slow` cannot be had: it took longer than 0.05 s"),
+        (
+            "slow",
+            Code::InvalidRequest,
+            "`https://git.test/slow` cannot be had: it takes too long: the repositories of one request have 0.05 s",
+        ),
         (
             "large",
             Code::ContentTooLarge,
@@ -147,40 +220,175 @@ async fn one_that_cannot_be_had_leaves_nothing() {
     let many: Vec<_> = (0..9).map(|at| repository(&format!("r{at}"))).collect();
     fetcher.seen.lock().unwrap().clear();
     let error = create(&site, json!({ "sources": many })).await.unwrap_err();
-    assert_eq!(error.message, "`sources`: expected at most 8 repositories, got 9");
+    assert_eq!(error.message, "`sources[8]`: expected at most 8 repositories, got 9");
     assert_eq!(fetcher.seen.lock().unwrap().len(), 0);
 }
 
 #[tokio::test]
-async fn a_few_requests_fetch_at_a_time() {
+async fn a_client_that_leaves_while_it_is_changed_leaves_it_as_it_was() {
     let (site, fetcher) = site(EnvironmentLimits::default()).await;
-    let made = (0..12).map(|_| create(&site, json!({"sources": [repository("counted")]})));
-    for made in futures_util::future::join_all(made).await {
+    let id = create(&site, json!({"sources": [inline("kept.txt")]})).await.unwrap();
+    let before = tree(&site.home(&id));
+    let (go_on, gate) = mpsc::channel();
+    *fetcher.gate.lock().unwrap() = Some(gate);
+    let mut came = fetcher.listen();
+    for name in ["slow", "deaf"] {
+        tokio::select! {
+            updated = update(&site, &id, json!([inline("a.txt"), repository(name)])) => panic!("{updated:?}"),
+            _ = came.recv() => {}
+        }
+        if name == "deaf" {
+            go_on.send(()).unwrap();
+        }
+        // Whoever gets it next finds nobody at work there.
+        let lease = site.environments.lease(PROJECT, &id).await.unwrap();
+        assert_eq!(tree(&site.home(&id)), before, "{name}");
+        drop(lease);
+        assert_eq!(site.environments.get(PROJECT, &id).await.unwrap().sources.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_with_repositories_is_none_before_they_are_there() {
+    let (mut site, fetcher) = site(EnvironmentLimits::default()).await;
+    let request = json!({"sources": [inline("kept.txt"), inline("b.txt")], "env": {"A": "1", "B": "2"}});
+    let base = create(&site, request).await.unwrap();
+    let choice = |name: &str| {
+        let sources = json!([inline("b.txt"), repository(name)]);
+        let choice = json!({"type": "remote", "sources": sources, "env": {"B": "3"}});
+        let EnvironmentChoice::Described(spec) = EnvironmentChoice::read(choice, "environment").unwrap() else {
+            unreachable!("it is an object")
+        };
+        EnvironmentChoice::Described(EnvironmentSpec { from_environment: Some(base.clone()), ..spec })
+    };
+    let id = site.environments.choose(PROJECT, &choice("good")).await.unwrap();
+    let lease = site.environments.lease(PROJECT, &id).await.unwrap();
+    assert_eq!(serde_json::to_value(lease.env()).unwrap(), json!({"A": "1", "B": "3"}));
+    let found = tree(lease.workspace()).into_keys().collect::<Vec<_>>();
+    assert_eq!(found, ["b.txt", "good", "good/half", "kept.txt"]);
+    assert_eq!(site.environments.get(PROJECT, &id).await.unwrap().sources.len(), 3);
+    drop(lease);
+    site.environments.delete(PROJECT, &id).await.unwrap();
+    let error = site.environments.choose(PROJECT, &choice("refused")).await.unwrap_err();
+    assert!(error.message.starts_with("`environment.sources[1].source`: "), "{error}");
+    while homes(&site) > 1 {
+        tokio::task::yield_now().await;
+    }
+
+    let (environments, slow, mut came) = (site.environments.clone(), choice("slow"), fetcher.listen());
+    {
+        let mut choosing = pin!(environments.choose(PROJECT, &slow));
+        tokio::select! {
+            chosen = &mut choosing => panic!("{chosen:?}"),
+            _ = came.recv() => {}
+        }
+        // Others may work in what was copied.
+        drop(environments.lease(PROJECT, &base).await.unwrap());
+        assert_eq!(environments.list(PROJECT, None, 10).await.unwrap().items.len(), 1);
+        assert_eq!(homes(&site), 2);
+    }
+    // Its client has left.
+    while homes(&site) > 1 {
+        tokio::task::yield_now().await;
+    }
+    let mut choosing = Box::pin(environments.choose(PROJECT, &slow));
+    tokio::select! {
+        chosen = &mut choosing => panic!("{chosen:?}"),
+        _ = came.recv() => {}
+    }
+    site.die().await;
+    assert_eq!(homes(&site), 1);
+    assert_eq!(site.environments.list(PROJECT, None, 10).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_few_requests_fetch_at_a_time_and_fewer_of_one_project() {
+    let (site, fetcher) = site(EnvironmentLimits::default()).await;
+    let mut came = fetcher.listen();
+    let request = CreateEnvironment::read(json!({"sources": [repository("counted")]})).unwrap();
+    // The first project asks for more than there is before anybody else does.
+    let projects = [1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3].map(ProjectId);
+    let made = projects.map(|project| site.environments.create(project, request.clone()));
+    let watch = async {
+        for _ in 0..4 {
+            came.recv().await.unwrap();
+        }
+        fetcher.open.add_permits(projects.len());
+    };
+    let (made, ()) = tokio::join!(futures_util::future::join_all(made), watch);
+    for made in made {
         made.unwrap();
     }
-    let most = fetcher.most_at_once.load(Ordering::SeqCst);
-    assert!((1..=4).contains(&most), "{most}");
+    let counted = fetcher.counted.lock().unwrap();
+    let most_of = |project| counted.most_of[&ProjectId(project)];
+    assert_eq!((counted.most, most_of(1), most_of(2)), (4, 2, 2));
+    assert!(most_of(3) <= 2);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_turn_holds_no_environment() {
+    let (site, fetcher) = site(EnvironmentLimits::default()).await;
+    let id = create(&site, json!({})).await.unwrap();
+    let mut came = fetcher.listen();
+    let slow = || create(&site, json!({"sources": [repository("slow")]}));
+    let (mut one, mut other) = (pin!(slow()), pin!(slow()));
+    for _ in 0..2 {
+        tokio::select! {
+            made = &mut one => panic!("{made:?}"),
+            made = &mut other => panic!("{made:?}"),
+            _ = came.recv() => {}
+        }
+    }
+    let mut waiting = pin!(update(&site, &id, json!([repository("good")])));
+    for _ in 0..20 {
+        tokio::select! {
+            updated = &mut waiting => panic!("{updated:?}"),
+            lease = site.environments.lease_soon(PROJECT, &id) => drop(lease.unwrap()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn how_deep_a_repository_is_counts_from_the_top_of_the_workspace() {
+    let (site, _) = site(EnvironmentLimits::default()).await;
+    let above = vec!["a"; 20].join("/");
+    let long = vec!["b".repeat(250); 2].join("/");
+    for (name, target) in [("deep", format!("{above}/x")), ("long", format!("{long}/x"))] {
+        let id = create(&site, json!({"sources": [repository(name)]})).await.unwrap();
+        let before = tree(&site.home(&id)).len();
+        let sources = json!([{"type": "repository", "source": format!("https://git.test/{name}"), "target": target}]);
+        let error = create(&site, json!({ "sources": sources })).await.unwrap_err();
+        assert!(error.message.starts_with("`sources[0].target`: there it would have"), "{error}");
+        let error = update(&site, &id, sources).await.unwrap_err();
+        assert!(error.message.starts_with("`environment.sources[0].target`: there it would have"), "{error}");
+        assert_eq!(tree(&site.home(&id)).len(), before);
+    }
 }
 
 #[tokio::test]
 async fn what_is_there_is_not_replaced() {
-    let (site, _) = site(EnvironmentLimits::default()).await;
+    let (site, fetcher) = site(EnvironmentLimits::default()).await;
     let id = create(&site, json!({"sources": [repository("good"), inline("file"), inline("folder/a")]})).await.unwrap();
     let before = tree(&site.home(&id));
-    for target in ["good", "file", "folder", "good/below"] {
-        let sources = json!([{"type": "repository", "source": "https://git.test/new", "target": target}, inline("b")]);
-        let refused = update(&site, &id, sources).await;
-        if target == "good/below" {
-            // Programs have that folder, and it is one as any other.
-            refused.unwrap();
-            assert!(site.workspace(&id).join("good/below/half").is_file());
-        } else {
-            let error = refused.unwrap_err();
-            let told = format!("`{target}`: it is there already, and a repository replaces nothing");
-            assert_eq!((error.code, error.message), (Code::FailedPrecondition, told));
-            assert_eq!(tree(&site.home(&id)), before);
-        }
+    fetcher.seen.lock().unwrap().clear();
+    let to = |target: &str| json!({"type": "repository", "source": "https://git.test/new", "target": target});
+    for (target, why) in [
+        ("good", "`good` is there already, and a repository replaces nothing"),
+        ("file", "`file` is there already, and a repository replaces nothing"),
+        ("folder", "`folder` is there already, and a repository replaces nothing"),
+        ("folder/a/b/c", "`folder/a` is there, and is no folder"),
+    ] {
+        let error = update(&site, &id, json!([inline("b"), to(target)])).await.unwrap_err();
+        let told = format!("`environment.sources[1].target`: {why}");
+        assert_eq!((error.code, error.message), (Code::FailedPrecondition, told));
+        assert_eq!(tree(&site.home(&id)), before);
     }
+    let error = update(&site, &id, json!([to("new"), inline("folder")])).await.unwrap_err();
+    assert_eq!(error.code, Code::FailedPrecondition, "{error}");
+    assert_eq!(fetcher.seen.lock().unwrap().len(), 0, "all that is known before anything is fetched");
+    // Programs have that folder, and it is one as any other.
+    update(&site, &id, json!([to("good/below")])).await.unwrap();
+    assert!(site.workspace(&id).join("good/below/half").is_file());
 }
 
 #[tokio::test]

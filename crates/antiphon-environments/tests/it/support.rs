@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use antiphon_engine::{Ambient, ProjectId};
 use antiphon_environments::{
-    ByteStream, EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy, Repositories, Upload,
+    ByteStream, EnvironmentLimits, Environments, EnvironmentsOptions, FaultHook, NetworkPolicy, Repositories, Upload,
 };
 use antiphon_testkit::FixedAmbient;
 use antiphon_wire::{CreateEnvironment, EnvironmentFile, EnvironmentId, Error, WorkspacePath};
@@ -45,7 +45,16 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedAmbient::default());
         let network = NetworkPolicy::default();
-        let environments = open_with(network, Some(repositories), folder.path(), limits, &clock).await;
+        let environments = open_with(network, Some(repositories), folder.path(), limits, &clock, None).await;
+        Self { folder, clock, environments, limits }
+    }
+
+    /// One where a test is told how far files are on their way in.
+    pub(crate) async fn watched(hook: FaultHook) -> Self {
+        let (folder, limits) = (tempfile::tempdir().unwrap(), EnvironmentLimits::default());
+        let clock = Arc::new(FixedAmbient::default());
+        let network = NetworkPolicy::default();
+        let environments = open_with(network, None, folder.path(), limits, &clock, Some(hook)).await;
         Self { folder, clock, environments, limits }
     }
 
@@ -144,7 +153,7 @@ async fn open_under(
     limits: EnvironmentLimits,
     clock: &Arc<FixedAmbient>,
 ) -> Environments {
-    open_with(network, None, folder, limits, clock).await
+    open_with(network, None, folder, limits, clock, None).await
 }
 
 async fn open_with(
@@ -153,11 +162,12 @@ async fn open_with(
     folder: &Path,
     limits: EnvironmentLimits,
     clock: &Arc<FixedAmbient>,
+    fault: Option<FaultHook>,
 ) -> Environments {
     let ambient = Arc::clone(clock) as Arc<dyn Ambient>;
     let folder = folder.join("environments");
     let options = EnvironmentsOptions { workspaces: folder.clone(), folder, limits, network, repositories, ambient };
-    Environments::open(options).await.unwrap()
+    Environments::open_with_faults(options, fault).await.unwrap()
 }
 
 pub(crate) fn file(bytes: &[u8]) -> File {

@@ -120,11 +120,13 @@ async fn a_repository_is_a_folder_with_its_last_commit() {
     // Programs have a whole repository, and still no network.
     world.site.define(json!({"tools": [{"type": "code_execution"}], "base_environment": id.as_str()})).await;
     let look = "cd birds/heron && git status --short && git log --format=%s && ls .git/hooks; bash src/wait.sh; \
-                git ls-remote 2>&1 | tail -n 1; echo changed > README.md";
+                git ls-remote 2>&1 | tail -n 1; echo changed > README.md; \
+                git -c user.name=Heron -c user.email=heron@birds.test commit -qam third; git log --format=%s";
     let run = world.site.run(json!({ "input": bash(look) })).await.unwrap();
     assert_eq!(run.status, Status::Completed, "{:?}", run.error);
     let steps = serde_json::to_string(&run.steps).unwrap();
-    for words in ["second\\nls: cannot access '.git/hooks'", "waited\\n", "Could not resolve host"] {
+    let said = ["second\\nls: cannot access '.git/hooks'", "waited\\n", "Could not resolve host", "third\\nsecond\\n"];
+    for words in said {
         assert!(steps.contains(words), "{words}: {steps}");
     }
     // It was a copy that they changed.
@@ -154,7 +156,8 @@ async fn repositories_come_into_an_environment_that_is_there_and_with_an_agent()
     // What is there is not replaced, and what comes with it does not come either.
     let error = change(json!([repository("heron"), inline("c.txt")])).unwrap_err();
     assert_eq!(error.code, Code::FailedPrecondition, "{error}");
-    assert!(error.message.starts_with("`heron`: it is there already"), "{error}");
+    let told = "`environment.sources[0].target`: `heron` is there already, and a repository replaces nothing";
+    assert_eq!(error.message, told);
     let error = change(json!([inline("c.txt"), repository("nobody")])).unwrap_err();
     assert!(error.message.starts_with("`environment.sources[1].source`: `https://git.test/nobody` cannot"), "{error}");
     let top = world.site.environments.files(PROJECT, &id, &WorkspacePath::default(), false, None, 10).await.unwrap();
@@ -171,7 +174,8 @@ async fn repositories_come_into_an_environment_that_is_there_and_with_an_agent()
     // A definition and a request can want two things of one place.
     let inside = json!({"type": "remote", "sources": [inline("heron/b.txt")]});
     let error = world.site.run(json!({ "environment": inside })).await.unwrap_err();
-    assert_eq!(error.code, Code::InvalidRequest, "{error}");
+    let told = "`environment.sources[0].target`: `heron/b.txt` is in the way of another source's `heron`";
+    assert_eq!((error.code, error.message.as_str()), (Code::InvalidRequest, told));
     let theirs = world.site.run_as(OTHER, json!({"environment": id.as_str()})).await.unwrap_err();
     assert_eq!(theirs.code, Code::NotFound);
 }
@@ -299,8 +303,8 @@ async fn what_is_not_there_or_leads_elsewhere_is_refused() {
     let Some(world) = World::new().await else { return };
     world.refused("nobody", Code::InvalidRequest, "not found").await;
     world.refused("away", Code::InvalidRequest, "`inner.test` is not allowed").await;
-    world.refused("down", Code::InvalidRequest, "").await;
-    world.refused("file", Code::InvalidRequest, "").await;
+    world.refused("down", Code::InvalidRequest, "Protocol \"http\" ").await;
+    world.refused("file", Code::InvalidRequest, "Protocol \"file\" ").await;
     world.refused("noise", Code::InvalidRequest, "`git` says: ").await;
     // What is in a private network reads as what is nowhere.
     let told = |host: &str| {
@@ -336,7 +340,8 @@ async fn what_proves_somebody_goes_to_the_server_and_nowhere_else() {
 async fn a_silent_server_is_given_up() {
     let limits = EnvironmentLimits { fetching: Duration::from_secs(3), ..EnvironmentLimits::default() };
     let Some(mut world) = World::within(limits).await else { return };
-    world.refused("silent", Code::InvalidRequest, "it took longer than 3 s").await;
+    let told = "the repositories of one request have 3 s together";
+    world.refused("silent", Code::InvalidRequest, told).await;
     assert_eq!([world.server.silent.recv().await, world.server.silent.recv().await], [Some("came"), Some("went")]);
 }
 
@@ -367,7 +372,7 @@ async fn there_are_no_repositories_where_there_is_no_network() {
     assert_eq!((error.code, error.message.as_str()), (Code::FailedPrecondition, told));
     site.define(json!({"base_environment": {"type": "remote", "sources": [repository("heron")]}})).await;
     let error = site.run(json!({})).await.unwrap_err();
-    let told = "`environment.sources[0].source`: repositories are not fetched on this server: the test gives none";
+    let told = "`base_environment.sources[0].source`: repositories are not fetched on this server: the test gives none";
     assert_eq!((error.code, error.message.as_str()), (Code::FailedPrecondition, told));
     assert!(!Path::exists(&site.folder.path().join("workspaces")));
 }

@@ -135,6 +135,13 @@ fn a_run_has_a_copy_of_the_environment_unless_it_names_one() {
     let placed: Vec<_> = mixed.sources.iter().map(|source| (source.target.as_str(), source.content.clone())).collect();
     let inline = |content: &str| SourceContent::Inline(content.into());
     assert_eq!(placed, [("a", inline("1")), ("b", inline("3")), ("c", inline("4"))]);
+    // Each is told of by where it was read.
+    let paths: Vec<_> = mixed.sources.iter().map(|source| source.path.as_str()).collect();
+    assert_eq!(paths, ["base_environment.sources[0]", "environment.sources[0]", "environment.sources[1]"]);
+    let base = agent(&json!({"base_environment": {"sources": [source("a", "1")]}}));
+    let inside = json!({"environment": {"type": "remote", "sources": [source("b", "2"), source("a/b", "3")]}});
+    let error = completed(&base, &inside).unwrap_err();
+    assert_eq!(error.message, "`environment.sources[1].target`: `a/b` is in the way of another source's `a`");
     assert_eq!(Vec::from_iter(mixed.env), [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "3".to_owned())]);
 
     let closed = json!({"network": {"allowlist": [{"domain": "example.com"}]}});

@@ -21,14 +21,16 @@ pub struct RepositoryAddress {
 
 impl RepositoryAddress {
     /// # Errors
-    /// What is wrong with it. A name and a password in it are not repeated.
+    /// What is wrong with it. A name and a password in it are not repeated, nor what is behind `?` or `#`.
     pub fn parse(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected `https://`, the name of a host, and the path of a git repository there";
         if text.contains('@') {
             let credentials = "what a private one needs is said by `transform` or `credential` of `network.allowlist`";
             return Err(format!("{EXPECTED}, without `@`; {credentials}"));
         }
-        let wrong = || format!("{EXPECTED}, got `{}`", excerpt(text).escape_debug());
+        // What is behind the path of others' addresses may be somebody's key.
+        let told = text.split(['?', '#']).next().unwrap_or_default();
+        let wrong = || format!("{EXPECTED}, got `{}`", excerpt(told).escape_debug());
         if text.len() > LONGEST {
             return Err(format!("expected an address of at most {LONGEST} bytes, got {}", text.len()));
         }
@@ -160,6 +162,10 @@ mod tests {
         for text in ["https://me:secret@git.test/a", "http://secret@git.test/a", "git@git.test:secret/a"] {
             let why = RepositoryAddress::parse(text).unwrap_err();
             assert!(why.contains("`credential` of `network.allowlist`") && !why.contains("secret"), "{why}");
+        }
+        for text in ["https://git.test/a?token=secret", "https://git.test/a#secret", "http://git.test?secret"] {
+            let why = RepositoryAddress::parse(text).unwrap_err();
+            assert!(why.contains("git.test") && !why.contains("secret"), "{why}");
         }
     }
 }

@@ -109,6 +109,8 @@ pub struct Source {
     /// Never the top.
     pub target: WorkspacePath,
     pub content: SourceContent,
+    /// Where it was read, for errors: `environment.sources[0]`.
+    pub path: String,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -140,11 +142,8 @@ impl Source {
         let mut sources: Vec<Self> = Vec::new();
         for (at, item) in items.into_iter().enumerate() {
             let place = format!("{path}[{at}]");
-            let source = Self::read(item, &place)?;
-            if let Some(other) = sources.iter().find(|other| source.collides(other)) {
-                let message = format!("`{}` is in the way of another source's `{}`", source.target, other.target);
-                return Err(Error::invalid(&format!("{place}.target"), message));
-            }
+            let source = Self::read(item, place)?;
+            source.check_beside(&sources)?;
             sources.push(source);
         }
         let bytes: usize = sources.iter().filter_map(Self::bytes).map(<[u8]>::len).sum();
@@ -155,12 +154,25 @@ impl Source {
         Ok(sources)
     }
 
-    fn read(value: Value, path: &str) -> Result<Self, Error> {
-        let mut fields = Fields::new(value, path)?;
+    /// # Errors
+    /// `invalid_request` when its target and that of another would have to be a folder and a file.
+    pub(crate) fn check_beside(&self, others: &[Self]) -> Result<(), Error> {
+        let Some(other) = others.iter().find(|other| self.collides(other)) else { return Ok(()) };
+        let message = format!("`{}` is in the way of another source's `{}`", self.target, other.target);
+        Err(Error::invalid(&self.path_of("target"), message))
+    }
+
+    /// Where a field of it was read.
+    pub fn path_of(&self, name: &str) -> String {
+        format!("{}.{name}", self.path)
+    }
+
+    fn read(value: Value, path: String) -> Result<Self, Error> {
+        let mut fields = Fields::new(value, &path)?;
         let kind = fields.text("type")?;
         let missing = match kind.as_str() {
-            "inline" => return Self::read_inline(fields),
-            "repository" => return Self::read_repository(fields),
+            "inline" => return Self::read_inline(fields, path),
+            "repository" => return Self::read_repository(fields, path),
             "gcs" => "Cloud Storage is not read by this server yet",
             "skill_registry" => "this server knows no registry of skills",
             _ => "expected `inline`, `repository`, `gcs` or `skill_registry`",
@@ -168,7 +180,7 @@ impl Source {
         Err(Error::invalid(&fields.path_of("type"), format!("{missing}, got `{}`", excerpt(&kind))))
     }
 
-    fn read_inline(mut fields: Fields) -> Result<Self, Error> {
+    fn read_inline(mut fields: Fields, path: String) -> Result<Self, Error> {
         fields.refuse("source", "an inline source has its `content` here")?;
         let place = fields.path_of("content");
         let Some(content) = fields.string("content")? else {
@@ -185,10 +197,10 @@ impl Source {
         let target = fields.text("target")?;
         let target = read_target(&target).map_err(|why| Error::invalid(&fields.path_of("target"), why))?;
         fields.finish()?;
-        Ok(Self { target, content: SourceContent::Inline(content) })
+        Ok(Self { target, content: SourceContent::Inline(content), path })
     }
 
-    fn read_repository(mut fields: Fields) -> Result<Self, Error> {
+    fn read_repository(mut fields: Fields, path: String) -> Result<Self, Error> {
         for name in ["content", "encoding"] {
             fields.refuse(name, "a repository is where its `source` says")?;
         }
@@ -196,9 +208,10 @@ impl Source {
         let address = address.map_err(|why| Error::invalid(&fields.path_of("source"), why))?;
         // As git calls it.
         let target = fields.string("target")?.unwrap_or_else(|| address.name().to_owned());
-        let target = read_target(&target).map_err(|why| Error::invalid(&fields.path_of("target"), why))?;
+        let target = read_target(&target).and_then(no_git);
+        let target = target.map_err(|why| Error::invalid(&fields.path_of("target"), why))?;
         fields.finish()?;
-        Ok(Self { target, content: SourceContent::Repository(address) })
+        Ok(Self { target, content: SourceContent::Repository(address), path })
     }
 
     fn bytes(&self) -> Option<&[u8]> {
@@ -238,6 +251,14 @@ impl Source {
                 }
             },
         }
+    }
+}
+
+/// In a folder of this name `git` would take a repository's own files for its settings.
+fn no_git(target: WorkspacePath) -> Result<WorkspacePath, String> {
+    match target.as_str().split('/').find(|name| name.eq_ignore_ascii_case(".git")) {
+        Some(name) => Err(format!("expected a path without the name `.git`, got one with `{name}`")),
+        None => Ok(target),
     }
 }
 

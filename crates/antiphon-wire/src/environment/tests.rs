@@ -56,16 +56,19 @@ fn every_form_of_the_field_is_read_and_written_as_it_came() {
         ],
         "env": {"LEVEL": "3"},
     }));
-    let source = |target, content| Source { target: WorkspacePath::parse(target).unwrap(), content };
-    let inline = |target, content: &[u8]| source(target, SourceContent::Inline(content.to_vec()));
+    let source = |at, target, content| {
+        let path = format!("environment.sources[{at}]");
+        Source { target: WorkspacePath::parse(target).unwrap(), content, path }
+    };
+    let inline = |at, target, content: &[u8]| source(at, target, SourceContent::Inline(content.to_vec()));
     let heron = RepositoryAddress::parse("https://git.test/birds/heron").unwrap();
     let expected = EnvironmentSpec {
         environment_id: Some(id.clone()),
         from_environment: None,
         sources: vec![
-            inline(".agents/AGENTS.md", b"Be brief"),
-            inline("a/b.bin", b"\xff"),
-            source("a/heron", SourceContent::Repository(heron)),
+            inline(0, ".agents/AGENTS.md", b"Be brief"),
+            inline(1, "a/b.bin", b"\xff"),
+            source(2, "a/heron", SourceContent::Repository(heron)),
         ],
         network: Some(Network::Disabled),
         env: BTreeMap::from([("LEVEL".to_owned(), "3".to_owned())]),
@@ -167,9 +170,10 @@ fn a_repository_has_a_place_of_its_own() {
         let message = read(sources).unwrap_err().message;
         assert!(message.starts_with(&format!("`{path}`: ")), "{message}");
     };
-    for target in ["/", "/workspace", "..", "a/../b", "/etc", ""] {
+    for target in ["/", "/workspace", "..", "a/../b", "/etc", "", ".git", "/workspace/.GIT", "a/.Git/b"] {
         check(json!([repository(json!({ "target": target }))]), "sources[0].target");
     }
+    check(json!([repository(json!({"source": "https://git.test/.git"}))]), "sources[0].target");
     check(json!([repository(json!({"source": "https://git.test/.."}))]), "sources[0].source");
     check(json!([repository(json!({"source": null}))]), "sources[0].source");
     check(json!([repository(json!({"content": "x"}))]), "sources[0].content");
