@@ -1,9 +1,10 @@
 //! Bytes in an object store, an object for each.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub struct Remote {
     /// Where bytes are while somebody reads them.
     scratch: PathBuf,
     most: u64,
+    /// Their removal was asked for, and nobody knows what became of it: it may still come.
+    uncertain: Arc<Mutex<HashSet<Name>>>,
 }
 
 impl Remote {
@@ -38,7 +41,23 @@ impl Remote {
     /// without names in the folder `scratch`, and has no more than `most` bytes.
     pub fn new(address: Address, space: &str, scratch: PathBuf, most: u64) -> Self {
         let Address { store, folder } = address;
-        Self { store, folder: folder.join(space), scratch, most }
+        Self { store, folder: folder.join(space), scratch, most, uncertain: Arc::default() }
+    }
+
+    fn uncertain(&self) -> MutexGuard<'_, HashSet<Name>> {
+        self.uncertain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether bytes of this name and size are there, and stay.
+    async fn has(&self, name: &Name, size: u64) -> io::Result<bool> {
+        if self.uncertain().contains(name) {
+            return Ok(false);
+        }
+        match self.store.head(&self.place(name)).await {
+            Ok(there) => Ok(there.size == size),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn place(&self, name: &Name) -> Place {
@@ -86,20 +105,20 @@ impl Blobs for Remote {
             Ok((file, size))
         });
         let (file, size) = opened.await?;
-        match self.store.head(&place).await {
-            Ok(there) if there.size == size => return Ok(()),
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
+        if self.has(name, size).await? {
+            return Ok(());
         }
         if size > PART {
-            return self.put_parts(&place, file).await;
+            self.put_parts(&place, file).await?;
+        } else {
+            let bytes = blocking(move || {
+                let mut bytes = Vec::new();
+                file.take(PART).read_to_end(&mut bytes)?;
+                Ok(bytes)
+            });
+            self.store.put(&place, bytes.await?.into()).await?;
         }
-        let bytes = blocking(move || {
-            let mut bytes = Vec::new();
-            file.take(PART).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        });
-        self.store.put(&place, bytes.await?.into()).await?;
+        self.uncertain().remove(name);
         Ok(())
     }
 
@@ -114,10 +133,14 @@ impl Blobs for Remote {
     }
 
     async fn remove(&self, name: &Name) -> io::Result<()> {
+        // Also when nobody waits for the answer.
+        self.uncertain().insert(*name);
         match self.store.delete(&self.place(name)).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
-            removed => Ok(removed?),
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
+        self.uncertain().remove(name);
+        Ok(())
     }
 
     async fn list(&self) -> io::Result<Vec<Name>> {

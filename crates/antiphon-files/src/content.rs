@@ -84,12 +84,18 @@ impl Files {
 
     /// Removes bytes that are no file's any more.
     pub(crate) async fn forget(&self, project: ProjectId, sha256: &str) -> io::Result<()> {
-        let turn = self.inner.contents.turn_of(project).acquire_many_owned(TOGETHER).await;
-        let _turn = turn.map_err(io::Error::other)?;
-        if self.needed(project).await?.contains(sha256) {
-            return Ok(());
-        }
-        self.inner.contents.blobs.remove(&named(project, sha256)?).await
+        let (files, sha256) = (self.clone(), sha256.to_owned());
+        // Goes on when nobody waits for it any more, and so does its turn: a removal that has begun cannot be called
+        // back, and whoever put equal bytes meanwhile would lose them.
+        let forgotten = self.inner.tasks.spawn(async move {
+            let turn = files.inner.contents.turn_of(project).acquire_many_owned(TOGETHER).await;
+            let _turn = turn.map_err(io::Error::other)?;
+            if files.needed(project).await?.contains(&sha256) {
+                return Ok(());
+            }
+            files.inner.contents.blobs.remove(&named(project, &sha256)?).await
+        });
+        forgotten.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// The hashes of the files that a project has.
@@ -147,3 +153,6 @@ impl Files {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,24 @@ async fn many_bytes_are_sent_in_parts_and_few_at_once() {
 }
 
 #[tokio::test]
+async fn bytes_whose_removal_may_still_come_are_sent_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let lookalike = Lookalike::start().await;
+    let blobs = remote(&lookalike, scratch.path(), "one");
+    let name = put(&blobs, scratch.path(), 1, b"heron").await.unwrap();
+    put(&blobs, scratch.path(), 1, b"stork").await.unwrap();
+    lookalike.kept().is_closed = true;
+    blobs.remove(&name).await.unwrap_err();
+    lookalike.kept().is_closed = false;
+    put(&blobs, scratch.path(), 1, b"stork").await.unwrap();
+    assert_eq!(lookalike.kept().came.len(), 2, "nobody wanted to remove it");
+    put(&blobs, scratch.path(), 1, b"heron").await.unwrap();
+    assert_eq!(lookalike.kept().came.len(), 3);
+    put(&blobs, scratch.path(), 1, b"heron").await.unwrap();
+    assert_eq!(lookalike.kept().came.len(), 3, "what was sent after it is there");
+}
+
+#[tokio::test]
 async fn an_upload_that_fails_leaves_no_parts() {
     let scratch = tempfile::tempdir().unwrap();
     let lookalike = Lookalike::start().await;

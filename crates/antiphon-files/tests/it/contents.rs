@@ -65,15 +65,14 @@ async fn equal_bytes_are_kept_once_and_go_with_the_last_of_their_files() {
 async fn files_that_are_made_and_deleted_together_keep_their_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let files = open(&folder, 0).await;
-    let first = keep(&files, b"the heron waits").await;
-    for _ in 0..8 {
+    // The one that is deleted is the only other that has them.
+    for _ in 0..16 {
         let before = keep(&files, b"the heron waits").await;
         let (kept, deleted) = tokio::join!(keep(&files, b"the heron waits"), files.delete_file(PROJECT, &before));
         deleted.unwrap();
         assert_eq!(content(&files, &kept).await, Ok(b"the heron waits".to_vec()));
         files.delete_file(PROJECT, &kept).await.unwrap();
     }
-    assert_eq!(content(&files, &first).await, Ok(b"the heron waits".to_vec()));
 }
 
 #[tokio::test]
