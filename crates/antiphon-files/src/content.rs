@@ -141,10 +141,14 @@ impl Files {
             let mut found = Vec::new();
             for entry in std::fs::read_dir(folder)? {
                 let path = entry?.path();
-                let about = || disk::read_json::<About>(&path.with_extension("json")).ok();
                 match path.extension().and_then(|end| end.to_str()) {
                     Some("json" | DELETED) => {}
-                    Some("bytes") => found.push((path.clone(), about().map(|about| about.sha256))),
+                    Some("bytes") => match disk::read_json::<About>(&path.with_extension("json")) {
+                        Ok(about) => found.push((path, Some(about.sha256))),
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => found.push((path, None)),
+                        // Whose they are may be known again once somebody has mended it.
+                        Err(error) => warn!(%error, ?path, "What is said of a file cannot be read, its bytes stay"),
+                    },
                     _ => found.push((path, None)),
                 }
             }

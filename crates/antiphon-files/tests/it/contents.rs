@@ -92,6 +92,34 @@ async fn bytes_that_lie_beside_their_files_are_brought_along() {
 }
 
 #[tokio::test]
+async fn bytes_stay_when_nobody_can_read_whose_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let (beside, apart) = (keep(&files, b"the heron waits").await, keep(&files, b"the stork").await);
+    drop(files);
+    // One is as an earlier version has left it.
+    let content_of = |words: &str| {
+        let contents = fs::read_dir(folder.path().join("files/contents/1")).unwrap();
+        let mut places = contents.map(|entry| entry.unwrap().path());
+        places.find(|place| fs::read(place).unwrap() == words.as_bytes()).unwrap()
+    };
+    let said = |id: &str| folder.path().join(format!("files/files-1/{id}.json"));
+    fs::rename(content_of("the heron waits"), said(&beside).with_extension("bytes")).unwrap();
+    let whole = [&beside, &apart].map(|id| (said(id), fs::read(said(id)).unwrap()));
+    for (place, bytes) in &whole {
+        fs::write(place, &bytes[..20]).unwrap();
+    }
+    drop(open(&folder, 0).await);
+
+    for (place, bytes) in &whole {
+        fs::write(place, bytes).unwrap();
+    }
+    let files = open(&folder, 0).await;
+    assert_eq!(content(&files, &beside).await, Ok(b"the heron waits".to_vec()));
+    assert_eq!(content(&files, &apart).await, Ok(b"the stork".to_vec()));
+}
+
+#[tokio::test]
 async fn an_object_store_has_the_bytes_and_this_machine_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let lookalike = Lookalike::start().await;
