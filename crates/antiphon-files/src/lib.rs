@@ -113,6 +113,9 @@ struct Inner {
 }
 
 impl Files {
+    /// Asks nothing of an object store, which may be slow or away: [`recover`](Self::recover) and
+    /// [`sweep`](Self::sweep) do, beside what is served.
+    ///
     /// # Errors
     /// When the folder cannot be made or read.
     pub async fn open(options: FilesOptions) -> std::io::Result<Self> {
@@ -137,9 +140,16 @@ impl Files {
             tasks: TaskTracker::new(),
         };
         let files = Self { inner: Arc::new(inner) };
-        files.sweep().await;
-        files.sweep_contents().await;
+        files.sweep_uploads().await;
+        files.clear_halves().await;
         Ok(files)
+    }
+
+    /// Does what is done once after a start: brings bytes that earlier versions kept elsewhere to where they are kept
+    /// now, and removes those that are no file's: of uploads that never became one. What cannot be done now is done
+    /// after the next start.
+    pub async fn recover(&self) {
+        self.recover_contents().await;
     }
 
     /// Removes the uploads and files whose time is over.
