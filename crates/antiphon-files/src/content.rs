@@ -107,7 +107,10 @@ impl Files {
         disk::blocking(move || Ok(kept(&folder, now)?.into_iter().map(|(_, about)| about.sha256).collect())).await
     }
 
-    pub(crate) async fn recover_contents(&self) {
+    /// Does what is done once after a start: brings bytes that earlier versions kept beside their files to where they
+    /// are kept now, and removes those that are no file's: of uploads that never became one. What cannot be done now is
+    /// done after the next start.
+    pub async fn recover(&self) {
         let brought = self.bring_contents().await;
         if let Err(error) = brought.and(self.forget_strangers().await) {
             warn!(%error, "Bytes that are no file's could not be looked for");

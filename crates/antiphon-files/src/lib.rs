@@ -145,13 +145,6 @@ impl Files {
         Ok(files)
     }
 
-    /// Does what is done once after a start: brings bytes that earlier versions kept elsewhere to where they are kept
-    /// now, and removes those that are no file's: of uploads that never became one. What cannot be done now is done
-    /// after the next start.
-    pub async fn recover(&self) {
-        self.recover_contents().await;
-    }
-
     /// Removes the uploads and files whose time is over.
     pub async fn sweep(&self) {
         self.sweep_uploads().await;
