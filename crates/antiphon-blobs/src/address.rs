@@ -1,5 +1,6 @@
 //! Which object store it is, and how it is reached.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use reqwest::{Client, redirect};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use url::Url;
 
+/// What addresses begin with. The library knows more, some of which carry keys.
+const SCHEMES: [&str; 3] = ["s3", "gs", "az"];
+
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -23,9 +27,10 @@ const SILENCE: Duration = Duration::from_secs(30);
 const TRIES: usize = 3;
 const TRYING: Duration = Duration::from_secs(30);
 
-/// A folder of an object store.
+/// A folder of an object store; it is written as it was read.
 #[derive(Clone, Debug)]
 pub struct Address {
+    text: String,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) folder: Path,
 }
@@ -33,8 +38,12 @@ pub struct Address {
 /// What is no address of an object store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("expected an address as `s3://bucket/folder`, `gs://bucket/folder` or `az://container/folder`, got `{0}`")]
-    Address(String),
+    /// What came instead is not repeated: people write keys into addresses.
+    #[error(
+        "expected an address as `s3://bucket/folder`, `gs://bucket/folder` or `az://container/folder`, with no key or \
+         anything else in it"
+    )]
+    Address,
     /// The address, or one of the variables.
     #[error("{0}")]
     Settings(String),
@@ -48,9 +57,12 @@ impl Address {
     /// # Errors
     /// [`AddressError`].
     pub fn read(address: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, AddressError> {
-        let wrong = || AddressError::Address(address.to_owned());
-        let url = Url::parse(address).map_err(|_| wrong())?;
-        let (scheme, folder) = ObjectStoreScheme::parse(&url).map_err(|_| wrong())?;
+        let url = Url::parse(address).map_err(|_| AddressError::Address)?;
+        let has_more = !url.username().is_empty() || url.password().is_some() || url.port().is_some();
+        if has_more || url.query().is_some() || url.fragment().is_some() || !SCHEMES.contains(&url.scheme()) {
+            return Err(AddressError::Address);
+        }
+        let (scheme, folder) = ObjectStoreScheme::parse(&url).map_err(|_| AddressError::Address)?;
         // Every builder has these methods, and no trait has them.
         macro_rules! built {
             ($builder:expr, $prefix:literal) => {{
@@ -71,9 +83,15 @@ impl Address {
             ObjectStoreScheme::AmazonS3 => built!(AmazonS3Builder::new().with_disable_bulk_delete(true), "AWS_"),
             ObjectStoreScheme::GoogleCloudStorage => built!(GoogleCloudStorageBuilder::new(), "GOOGLE_"),
             ObjectStoreScheme::MicrosoftAzure => built!(MicrosoftAzureBuilder::new(), "AZURE_"),
-            _ => return Err(wrong()),
+            _ => return Err(AddressError::Address),
         };
-        Ok(Self { store, folder })
+        Ok(Self { text: address.to_owned(), store, folder })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
     }
 }
 
@@ -129,9 +147,39 @@ mod tests {
 
     #[test]
     fn what_is_no_object_store_is_refused() {
-        for address in ["", "bucket", "/var/blobs", "file:///var/blobs", "memory:///", "http://host/a", "ftp://host/a"]
-        {
-            assert_eq!(read(address), Err(AddressError::Address(address.to_owned())));
+        for address in [
+            "",
+            "bucket",
+            "s3:bucket",
+            "s3:///folder",
+            "s3a://bucket/a",
+            "abfs://container/a",
+            "https://bucket.s3.amazonaws.com/a",
+            "/var/blobs",
+            "file:///var/blobs",
+            "memory:///",
+            "http://host/a",
+            "ftp://host/a",
+        ] {
+            assert_eq!(read(address), Err(AddressError::Address), "{address}");
+        }
+    }
+
+    #[test]
+    fn addresses_with_keys_are_refused_and_not_repeated() {
+        for address in [
+            "s3://secret@bucket/a",
+            "s3://id:secret@bucket/a",
+            "s3://:secret@bucket/a",
+            "s3://bucket/a?key=secret",
+            "az://container/a?sv=1&sig=secret",
+            "gs://bucket/a#secret",
+            "https://me.blob.core.windows.net/container?sig=secret",
+            "s3://secret:secret:secret@bucket:port",
+        ] {
+            let refused = read(address).unwrap_err();
+            assert_eq!(refused, AddressError::Address);
+            assert!(!refused.to_string().contains("secret"), "{refused}");
         }
     }
 }

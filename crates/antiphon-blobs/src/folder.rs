@@ -38,7 +38,8 @@ impl Blobs for Folder {
             let source = File::open(&file)?;
             source.sync_all()?;
             match fs::metadata(&place) {
-                Ok(there) if there.len() == source.metadata()?.len() => return Ok(()),
+                // Whoever made it may have died before it was durable.
+                Ok(there) if there.len() == source.metadata()?.len() => return sync(parent),
                 // A file was written to after all that had two names.
                 Ok(_) => fs::remove_file(&place)?,
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -94,9 +95,11 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn make(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        made => made.and_then(|()| folder.parent().map_or(Ok(()), sync)),
+        // Nor need it be durable, when somebody has just made it.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => made?,
     }
+    folder.parent().map_or(Ok(()), sync)
 }
 
 fn sync(folder: &Path) -> io::Result<()> {

@@ -19,8 +19,11 @@ use crate::session::Hold;
 use crate::stores::{Incoming, Listing};
 use crate::{Files, OperationKind, disk, unavailable};
 
+/// What the folder of a project's files is called, before the project.
+pub(crate) const FILES_OF: &str = "files-";
+
 /// How what is said of a file ends, and of one that was deleted and whose bytes may be there still.
-const SAID: &str = "json";
+pub(crate) const SAID: &str = "json";
 pub(crate) const DELETED: &str = "deleted";
 
 pub(crate) const LIFE: SignedDuration = SignedDuration::from_hours(48);
@@ -68,7 +71,7 @@ impl About {
 
 impl Files {
     pub(crate) fn files_of(&self, project: ProjectId) -> PathBuf {
-        self.inner.folder.join(format!("files-{}", project.0))
+        self.inner.folder.join(format!("{FILES_OF}{}", project.0))
     }
 
     /// `base` is what its address begins with.
@@ -158,8 +161,13 @@ impl Files {
     /// What is said of a file, and its bytes.
     pub(crate) async fn opened(&self, project: ProjectId, id: &str) -> Result<(About, fs::File), Error> {
         let about = self.about(project, id).await?;
+        let bytes = self.bytes_of(project, id, &about).await?;
+        Ok((about, bytes))
+    }
+
+    pub(crate) async fn bytes_of(&self, project: ProjectId, id: &str, about: &About) -> Result<fs::File, Error> {
         match self.open_content(project, &about.sha256).await {
-            Ok(bytes) => Ok((about, bytes)),
+            Ok(bytes) => Ok(bytes),
             // It was deleted meanwhile, or whoever has the bytes has lost them.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 warn!(%error, "The bytes of a file are not there");
@@ -184,7 +192,7 @@ impl Files {
             let mut projects = Vec::new();
             for entry in fs::read_dir(folder)? {
                 let name = entry?.file_name();
-                let project = name.to_str().and_then(|name| name.strip_prefix("files-")?.parse().ok());
+                let project = name.to_str().and_then(|name| name.strip_prefix(FILES_OF)?.parse().ok());
                 projects.extend(project.map(ProjectId));
             }
             Ok(projects)
@@ -192,7 +200,8 @@ impl Files {
         .await
     }
 
-    async fn about(&self, project: ProjectId, id: &str) -> Result<About, Error> {
+    /// What is said of a file.
+    pub(crate) async fn about(&self, project: ProjectId, id: &str) -> Result<About, Error> {
         if !is_id(id) {
             return Err(absent(id));
         }
@@ -226,23 +235,25 @@ pub(crate) fn alive(place: &Path, now: Timestamp) -> io::Result<Option<About>> {
 
 /// The files of a project that have not expired, by their ids.
 pub(crate) fn kept(folder: &Path, now: Timestamp) -> io::Result<Vec<(String, About)>> {
-    let alive = all(folder, SAID)?.into_iter().filter(|(_, about)| about.is_alive(now));
+    let said = all(folder, SAID)?.into_iter().collect::<io::Result<Vec<_>>>()?;
+    let alive = said.into_iter().filter(|(_, about)| about.is_alive(now));
     let named = alive.filter_map(|(place, about)| Some((place.file_stem()?.to_str()?.to_owned(), about)));
     let mut found: Vec<_> = named.collect();
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
 }
 
-/// What is left of the files of a project that have expired or were deleted, and where it is said.
-pub(crate) fn over(folder: &Path, now: Timestamp) -> io::Result<Vec<(PathBuf, About)>> {
+/// What is left of the files of a project that have expired or were deleted, and where it is said. What cannot be read
+/// is an error among the others.
+pub(crate) fn over(folder: &Path, now: Timestamp) -> io::Result<Vec<io::Result<(PathBuf, About)>>> {
     let mut found = all(folder, SAID)?;
-    found.retain(|(_, about)| !about.is_alive(now));
+    found.retain(|said| said.as_ref().map_or(true, |(_, about)| !about.is_alive(now)));
     found.extend(all(folder, DELETED)?);
     Ok(found)
 }
 
 /// What is said of files, where that ends so.
-fn all(folder: &Path, ending: &str) -> io::Result<Vec<(PathBuf, About)>> {
+fn all(folder: &Path, ending: &str) -> io::Result<Vec<io::Result<(PathBuf, About)>>> {
     let mut found = Vec::new();
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -255,7 +266,7 @@ fn all(folder: &Path, ending: &str) -> io::Result<Vec<(PathBuf, About)>> {
             match disk::read_json::<About>(&path) {
                 // It was removed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                about => found.push((path, about?)),
+                about => found.push(about.map(|about| (path, about))),
             }
         }
     }

@@ -8,7 +8,7 @@
 //!   environment; `session`: the uploads that have begun.
 //! * `file`: files, kept for two days; `keeping`: how they come and go; `generated`: those that
 //!   models made; `content`: the bytes of all of them, by their hashes, so that equal ones are kept
-//!   once.
+//!   once; `place`: where these were the last time.
 //! * `spool`: bytes of media on their way, out of memory.
 //! * `document`: from the bytes of a file to the text that is searched.
 //! * `name`: how all of these are called.
@@ -20,6 +20,7 @@ mod file;
 mod generated;
 mod keeping;
 mod name;
+mod place;
 mod search;
 mod session;
 mod spool;
@@ -113,6 +114,9 @@ struct Inner {
 }
 
 impl Files {
+    /// Asks nothing of an object store, which may be slow or away: [`recover`](Self::recover) and
+    /// [`sweep`](Self::sweep) do, beside what is served.
+    ///
     /// # Errors
     /// When the folder cannot be made or read.
     pub async fn open(options: FilesOptions) -> std::io::Result<Self> {
@@ -137,8 +141,8 @@ impl Files {
             tasks: TaskTracker::new(),
         };
         let files = Self { inner: Arc::new(inner) };
-        files.sweep().await;
-        files.sweep_contents().await;
+        files.sweep_uploads().await;
+        files.clear_halves().await;
         Ok(files)
     }
 

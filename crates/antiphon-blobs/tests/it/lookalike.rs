@@ -38,6 +38,10 @@ pub(crate) struct Kept {
     pub(crate) most_parts: Option<usize>,
     /// A part of this number gets no answer.
     pub(crate) stalls_at: Option<usize>,
+    /// How often anything was asked of it.
+    pub(crate) asked: usize,
+    /// Objects are taken, and whoever sent them is refused.
+    pub(crate) denies_what_it_took: bool,
     /// Nobody is let in.
     pub(crate) is_closed: bool,
     begun: usize,
@@ -73,11 +77,12 @@ impl Lookalike {
 }
 
 async fn answer(State(lookalike): State<Lookalike>, request: Request) -> Response {
+    lookalike.kept().asked += 1;
     let (head, body) = request.into_parts();
     let signed = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_known = signed.starts_with(&format!("AWS4-HMAC-SHA256 Credential={KEY}/"));
     if !is_known || lookalike.kept().is_closed {
-        return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
+        return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code><Was>secret</Was></Error>").into_response();
     }
     let body = to_bytes(body, MOST_BYTES).await.unwrap();
     let query: BTreeMap<_, _> = head
@@ -135,6 +140,9 @@ impl Kept {
             ("PUT", None) => {
                 self.came.push(body.len());
                 self.objects.insert(key, body);
+                if self.denies_what_it_took {
+                    return StatusCode::FORBIDDEN.into_response();
+                }
                 tagged()
             }
             ("POST", Some(id)) => {

@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::lookalike::Lookalike;
-use crate::support::{BASE, PROJECT, begin_file, holding, keep, open, open_at};
+use crate::support::{BASE, PROJECT, begin_file, holding, keep, open, open_at, open_only};
 
 const MOST: u64 = 1 << 20;
 
@@ -31,10 +31,17 @@ fn count(folder: &Path) -> usize {
 }
 
 async fn open_remote(folder: &TempDir, lookalike: &Lookalike, hours: i64) -> Files {
-    let address = Address::read("s3://bucket/kept", lookalike.variables().into_iter()).unwrap();
+    open_at(folder, Some(address_of(lookalike)), FileLimits::default(), clock_at(hours)).await
+}
+
+fn address_of(lookalike: &Lookalike) -> Address {
+    Address::read("s3://bucket/kept", lookalike.variables().into_iter()).unwrap()
+}
+
+fn clock_at(hours: i64) -> Arc<FixedAmbient> {
     let clock = FixedAmbient::default();
     clock.advance(SignedDuration::from_hours(hours));
-    open_at(folder, Some(address), FileLimits::default(), Arc::new(clock)).await
+    Arc::new(clock)
 }
 
 #[tokio::test]
@@ -65,15 +72,14 @@ async fn equal_bytes_are_kept_once_and_go_with_the_last_of_their_files() {
 async fn files_that_are_made_and_deleted_together_keep_their_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let files = open(&folder, 0).await;
-    let first = keep(&files, b"the heron waits").await;
-    for _ in 0..8 {
+    // The one that is deleted is the only other that has them.
+    for _ in 0..16 {
         let before = keep(&files, b"the heron waits").await;
         let (kept, deleted) = tokio::join!(keep(&files, b"the heron waits"), files.delete_file(PROJECT, &before));
         deleted.unwrap();
         assert_eq!(content(&files, &kept).await, Ok(b"the heron waits".to_vec()));
         files.delete_file(PROJECT, &kept).await.unwrap();
     }
-    assert_eq!(content(&files, &first).await, Ok(b"the heron waits".to_vec()));
 }
 
 #[tokio::test]
@@ -93,6 +99,70 @@ async fn bytes_that_lie_beside_their_files_are_brought_along() {
 }
 
 #[tokio::test]
+async fn bytes_stay_when_nobody_can_read_whose_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let (beside, apart) = (keep(&files, b"the heron waits").await, keep(&files, b"the stork").await);
+    drop(files);
+    // One is as an earlier version has left it.
+    let content_of = |words: &str| {
+        let contents = fs::read_dir(folder.path().join("files/contents/1")).unwrap();
+        let mut places = contents.map(|entry| entry.unwrap().path());
+        places.find(|place| fs::read(place).unwrap() == words.as_bytes()).unwrap()
+    };
+    let said = |id: &str| folder.path().join(format!("files/files-1/{id}.json"));
+    fs::rename(content_of("the heron waits"), said(&beside).with_extension("bytes")).unwrap();
+    let whole = [&beside, &apart].map(|id| (said(id), fs::read(said(id)).unwrap()));
+    for (place, bytes) in &whole {
+        fs::write(place, &bytes[..20]).unwrap();
+    }
+    drop(open(&folder, 0).await);
+
+    for (place, bytes) in &whole {
+        fs::write(place, bytes).unwrap();
+    }
+    let files = open(&folder, 0).await;
+    assert_eq!(content(&files, &beside).await, Ok(b"the heron waits".to_vec()));
+    assert_eq!(content(&files, &apart).await, Ok(b"the stork".to_vec()));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_keeps_no_other_from_going() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let stranger = ProjectId(PROJECT.0 + 1);
+    let broken = keep(&files, b"the heron waits").await;
+    let request = CreateFile::read(json!({"file": {"mimeType": "text/plain"}})).unwrap();
+    let upload = files.begin_upload(stranger, Target::File(request), Begun::default()).await.unwrap();
+    files.receive(&upload, 0, b"the stork".to_vec(), true, BASE).await.unwrap();
+    let expired = keep(&files, b"the cormorant").await;
+    fs::write(folder.path().join(format!("files/files-1/{broken}.json")), "{").unwrap();
+    drop(files);
+
+    // Nothing of the same project is removed while somebody's bytes are not known to be nobody's.
+    drop(open(&folder, 49).await);
+    assert_eq!(holding(&folder, "the stork"), 0);
+    assert_eq!((holding(&folder, "the heron"), holding(&folder, "the cormorant")), (1, 1));
+    fs::remove_file(folder.path().join(format!("files/files-1/{broken}.json"))).unwrap();
+    let files = open(&folder, 49).await;
+    assert_eq!(content(&files, &expired).await, Err(Code::NotFound));
+    assert_eq!(count(&folder.path().join("files/contents")), 0);
+}
+
+#[tokio::test]
+async fn bytes_that_could_not_be_kept_whole_leave_nothing_in_the_object_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let lookalike = Lookalike::start().await;
+    let files = open_remote(&folder, &lookalike, 0).await;
+    let upload = begin_file(&files).await;
+    // They get there, and it is not said so.
+    lookalike.kept().denies_what_it_took = true;
+    let refused = files.receive(&upload, 0, b"the heron waits".to_vec(), true, BASE).await.unwrap_err();
+    assert_eq!((refused.error.code, refused.is_active), (Code::ServiceUnavailable, true));
+    assert_eq!(lookalike.kept().objects.len(), 0);
+}
+
+#[tokio::test]
 async fn an_object_store_has_the_bytes_and_this_machine_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let lookalike = Lookalike::start().await;
@@ -103,6 +173,10 @@ async fn an_object_store_has_the_bytes_and_this_machine_has_none() {
     assert_eq!(holding(&folder, "the heron"), 0);
     assert_eq!(lookalike.kept().objects.len(), 2);
     assert_eq!(files.file(PROJECT, &long, BASE).await.unwrap().size_bytes, (9 << 20).to_string());
+    // What is not given back is not fetched.
+    lookalike.kept().is_closed = true;
+    assert_eq!(files.download(PROJECT, &long).await.unwrap_err().code, Code::FailedPrecondition);
+    lookalike.kept().is_closed = false;
     files.delete_file(PROJECT, &one).await.unwrap();
     drop(files);
 
@@ -131,6 +205,20 @@ async fn what_never_became_a_file_is_removed_from_the_object_store_at_the_next_s
     let files = open_remote(&folder, &lookalike, 0).await;
     assert_eq!(lookalike.kept().objects.len(), 2);
     assert_eq!(content(&files, &id).await, Ok(b"the heron waits".to_vec()));
+}
+
+#[tokio::test]
+async fn the_start_asks_nothing_of_an_object_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let lookalike = Lookalike::start().await;
+    let files = open_remote(&folder, &lookalike, 0).await;
+    keep(&files, b"the heron waits").await;
+    drop(files);
+    let asked = lookalike.kept().asked;
+    let files = open_only(&folder, Some(address_of(&lookalike)), FileLimits::default(), clock_at(49)).await;
+    assert_eq!(lookalike.kept().asked, asked);
+    files.recover().await;
+    assert!(lookalike.kept().asked > asked);
 }
 
 #[tokio::test]
