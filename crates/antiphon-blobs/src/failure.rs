@@ -14,6 +14,7 @@ const MOST: usize = 400;
 const LONGEST_CODE: usize = 64;
 
 /// [`ErrorKind::NotFound`] when the object is not there.
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 pub(crate) fn failed(error: object_store::Error) -> io::Error {
     let kind = match error {
         object_store::Error::NotFound { .. } => ErrorKind::NotFound,
@@ -23,7 +24,7 @@ pub(crate) fn failed(error: object_store::Error) -> io::Error {
 }
 
 fn told(error: &(dyn Error + 'static)) -> String {
-    let chain: Vec<_> = successors(Some(error), |error| error.source()).collect();
+    let chain: Vec<_> = successors(Some(error), |&error| error.source()).collect();
     if let Some(at) = chain.iter().position(|error| error.is::<HttpError>()) {
         let mut causes: Vec<_> = chain[at + 1..].iter().map(ToString::to_string).collect();
         causes.dedup();
