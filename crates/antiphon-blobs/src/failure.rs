@@ -23,7 +23,7 @@ pub(crate) fn failed(error: object_store::Error) -> io::Error {
 }
 
 fn told(error: &(dyn Error + 'static)) -> String {
-    let chain: Vec<_> = successors(Some(error), |error| error.source()).collect();
+    let chain: Vec<_> = successors(Some(error), |&error| error.source()).collect();
     if let Some(at) = chain.iter().position(|error| error.is::<HttpError>()) {
         let mut causes: Vec<_> = chain[at + 1..].iter().map(ToString::to_string).collect();
         causes.dedup();
