@@ -3,11 +3,12 @@
 //! * `name`: what they are called.
 //! * `folder`: a folder of this machine.
 //! * `remote`: an object store (S3, Google Cloud Storage, Azure Blob Storage); `address`: which one, and how it is
-//!   reached.
+//!   reached; `failure`: what is told when it fails.
 //!
 //! Who keeps bytes and who removes them have to agree on the moment: nothing here counts who needs them.
 
 mod address;
+mod failure;
 mod folder;
 mod name;
 mod remote;

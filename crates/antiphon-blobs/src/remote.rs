@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::failure::failed;
 use crate::{Address, Blobs, Name, blocking};
 
 /// In memory at one time, of bytes that are sent; S3 takes no smaller parts than 5 MiB.
@@ -56,7 +57,7 @@ impl Remote {
         match self.store.head(&self.place(name)).await {
             Ok(there) => Ok(there.size == size),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -65,10 +66,10 @@ impl Remote {
     }
 
     async fn put_parts(&self, place: &Place, file: File) -> io::Result<()> {
-        let mut upload = self.store.put_multipart(place).await?;
+        let mut upload = self.store.put_multipart(place).await.map_err(failed)?;
         let sent = send(&mut *upload, file).await;
         if sent.is_err()
-            && let Err(error) = upload.abort().await
+            && let Err(error) = upload.abort().await.map_err(failed)
         {
             warn!(%error, "Parts of an upload that failed stay in the object store");
         }
@@ -89,9 +90,9 @@ async fn send(upload: &mut dyn MultipartUpload, file: File) -> io::Result<()> {
         if part.is_empty() {
             break;
         }
-        upload.put_part(part.into()).await?;
+        upload.put_part(part.into()).await.map_err(failed)?;
     }
-    upload.complete().await?;
+    upload.complete().await.map_err(failed)?;
     Ok(())
 }
 
@@ -116,14 +117,14 @@ impl Blobs for Remote {
                 file.take(PART).read_to_end(&mut bytes)?;
                 Ok(bytes)
             });
-            self.store.put(&place, bytes.await?.into()).await?;
+            self.store.put(&place, bytes.await?.into()).await.map_err(failed)?;
         }
         self.uncertain().remove(name);
         Ok(())
     }
 
     async fn open(&self, name: &Name) -> io::Result<File> {
-        let pieces = self.store.get(&self.place(name)).await?.into_stream();
+        let pieces = self.store.get(&self.place(name)).await.map_err(failed)?.into_stream();
         let (coming, arriving) = mpsc::channel(WAITING);
         let (scratch, sha256) = (self.scratch.clone(), name.sha256);
         let keeping = tokio::task::spawn_blocking(move || keep(&scratch, sha256, arriving));
@@ -137,7 +138,7 @@ impl Blobs for Remote {
         self.uncertain().insert(*name);
         match self.store.delete(&self.place(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(failed(error)),
         }
         self.uncertain().remove(name);
         Ok(())
@@ -147,7 +148,8 @@ impl Blobs for Remote {
         let mut found = self.store.list(Some(&self.folder));
         let mut names = Vec::new();
         while let Some(object) = found.next().await {
-            let parts: Option<Vec<_>> = object?
+            let parts: Option<Vec<_>> = object
+                .map_err(failed)?
                 .location
                 .prefix_match(&self.folder)
                 .map(|parts| parts.map(|part| part.as_ref().to_owned()).collect());
@@ -164,7 +166,7 @@ async fn pass_on(
 ) -> io::Result<()> {
     let mut left = most;
     while let Some(piece) = pieces.next().await {
-        let piece = piece?;
+        let piece = piece.map_err(failed)?;
         left = left.checked_sub(piece.len() as u64).ok_or(ErrorKind::FileTooLarge)?;
         // A disk that takes no more says why with its end.
         if coming.send(piece).await.is_err() {

@@ -77,7 +77,7 @@ async fn answer(State(lookalike): State<Lookalike>, request: Request) -> Respons
     let signed = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_known = signed.starts_with(&format!("AWS4-HMAC-SHA256 Credential={KEY}/"));
     if !is_known || lookalike.kept().is_closed {
-        return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
+        return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code><Was>secret</Was></Error>").into_response();
     }
     let body = to_bytes(body, MOST_BYTES).await.unwrap();
     let query: BTreeMap<_, _> = head

@@ -91,9 +91,33 @@ async fn a_store_that_refuses_or_is_not_there_is_an_error_and_not_an_absence() {
     });
     let address = Address::read("s3://bucket", stranger).unwrap();
     let blobs = Remote::new(address, "one", scratch.path().to_owned(), 100);
-    assert_eq!(blobs.open(&named(1, b"heron")).await.unwrap_err().kind(), ErrorKind::Other);
-    assert!(blobs.list().await.is_err());
-    assert!(put(&blobs, scratch.path(), 1, b"heron").await.is_err());
+    let refused = [
+        blobs.open(&named(1, b"heron")).await.unwrap_err(),
+        blobs.list().await.unwrap_err(),
+        blobs.remove(&named(1, b"heron")).await.unwrap_err(),
+        put(&blobs, scratch.path(), 1, b"heron").await.unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::Other);
+        assert_eq!(error.to_string(), "the object store answered `403 Forbidden`, `AccessDenied`");
+    }
+}
+
+#[tokio::test]
+async fn why_a_store_cannot_be_reached_is_told() {
+    let scratch = tempfile::tempdir().unwrap();
+    // Nobody listens there any more.
+    let closed = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let variables = [
+        ("AWS_ENDPOINT", format!("http://{closed}")),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "id".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+    ];
+    let address = Address::read("s3://bucket", variables.map(|(name, value)| (name.to_owned(), value)).into_iter());
+    let blobs = Remote::new(address.unwrap(), "one", scratch.path().to_owned(), 100);
+    let error = blobs.list().await.unwrap_err().to_string();
+    assert!(error.starts_with("the object store cannot be reached: ") && error.contains("refused"), "{error}");
 }
 
 #[tokio::test]
