@@ -107,31 +107,59 @@ impl Files {
     /// Brings bytes that earlier versions kept beside their files to where they are kept now, and removes those that
     /// are no file's: of uploads that never became one. What cannot be done now is done at the next start.
     pub(crate) async fn sweep_contents(&self) {
-        let swept = async {
-            for project in self.projects().await? {
-                for (bytes, sha256) in self.beside(project).await? {
-                    if let Some(sha256) = sha256 {
-                        self.put_content(project, &sha256, &bytes).await?;
-                    }
-                    disk::blocking(move || disk::remove(&bytes)).await?;
-                }
-            }
-            let mut needed = HashMap::new();
-            for name in self.inner.contents.blobs.list().await? {
-                let (project, sha256) = (ProjectId(name.project), STANDARD.encode(name.sha256));
-                let needed = match needed.entry(project.0) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(unknown) => unknown.insert(self.needed(project).await?),
-                };
-                if !needed.contains(&sha256) {
-                    self.forget(project, &sha256).await?;
-                }
-            }
-            Ok::<_, io::Error>(())
-        };
-        if let Err(error) = swept.await {
+        let brought = self.bring_contents().await;
+        if let Err(error) = brought.and(self.forget_strangers().await) {
             warn!(%error, "Bytes that are no file's could not be looked for");
         }
+    }
+
+    /// The error is the first; it keeps no other bytes.
+    async fn bring_contents(&self) -> io::Result<()> {
+        let mut first = Ok(());
+        for project in self.projects().await? {
+            first = first.and(self.bring_project(project).await);
+        }
+        first
+    }
+
+    async fn bring_project(&self, project: ProjectId) -> io::Result<()> {
+        let mut first = Ok(());
+        for (bytes, sha256) in self.beside(project).await? {
+            let put = match sha256 {
+                Some(sha256) => self.put_content(project, &sha256, &bytes).await,
+                None => Ok(()),
+            };
+            let brought = match put {
+                Ok(()) => disk::blocking(move || disk::remove(&bytes)).await,
+                failed => failed,
+            };
+            first = first.and(brought);
+        }
+        first
+    }
+
+    /// The error is the first; it keeps no other bytes.
+    async fn forget_strangers(&self) -> io::Result<()> {
+        let mut first = Ok(());
+        let mut needed = HashMap::new();
+        for name in self.inner.contents.blobs.list().await? {
+            let (project, sha256) = (ProjectId(name.project), STANDARD.encode(name.sha256));
+            let needed = match needed.entry(project.0) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(match self.needed(project).await {
+                    Ok(needed) => Some(needed),
+                    Err(error) => {
+                        first = first.and(Err(error));
+                        None
+                    }
+                }),
+            };
+            // Of a project whose files cannot be read nothing is known to be nobody's.
+            if needed.as_ref().is_some_and(|needed| !needed.contains(&sha256)) {
+                first = first.and(self.forget(project, &sha256).await);
+            }
+        }
+        first
     }
 
     /// Files beside what is said of files: bytes with their hashes where they are a file's, and what was half written.

@@ -226,23 +226,25 @@ pub(crate) fn alive(place: &Path, now: Timestamp) -> io::Result<Option<About>> {
 
 /// The files of a project that have not expired, by their ids.
 pub(crate) fn kept(folder: &Path, now: Timestamp) -> io::Result<Vec<(String, About)>> {
-    let alive = all(folder, SAID)?.into_iter().filter(|(_, about)| about.is_alive(now));
+    let said = all(folder, SAID)?.into_iter().collect::<io::Result<Vec<_>>>()?;
+    let alive = said.into_iter().filter(|(_, about)| about.is_alive(now));
     let named = alive.filter_map(|(place, about)| Some((place.file_stem()?.to_str()?.to_owned(), about)));
     let mut found: Vec<_> = named.collect();
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(found)
 }
 
-/// What is left of the files of a project that have expired or were deleted, and where it is said.
-pub(crate) fn over(folder: &Path, now: Timestamp) -> io::Result<Vec<(PathBuf, About)>> {
+/// What is left of the files of a project that have expired or were deleted, and where it is said. What cannot be read
+/// is an error among the others.
+pub(crate) fn over(folder: &Path, now: Timestamp) -> io::Result<Vec<io::Result<(PathBuf, About)>>> {
     let mut found = all(folder, SAID)?;
-    found.retain(|(_, about)| !about.is_alive(now));
+    found.retain(|said| said.as_ref().map_or(true, |(_, about)| !about.is_alive(now)));
     found.extend(all(folder, DELETED)?);
     Ok(found)
 }
 
 /// What is said of files, where that ends so.
-fn all(folder: &Path, ending: &str) -> io::Result<Vec<(PathBuf, About)>> {
+fn all(folder: &Path, ending: &str) -> io::Result<Vec<io::Result<(PathBuf, About)>>> {
     let mut found = Vec::new();
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -255,7 +257,7 @@ fn all(folder: &Path, ending: &str) -> io::Result<Vec<(PathBuf, About)>> {
             match disk::read_json::<About>(&path) {
                 // It was removed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                about => found.push((path, about?)),
+                about => found.push(about.map(|about| (path, about))),
             }
         }
     }

@@ -61,8 +61,11 @@ impl Files {
         if let Some(there) = self.check_room(project, id, &about).await? {
             return Ok(there);
         }
-        self.put_content(project, &sha256, &part).await.map_err(|error| unavailable(&error))?;
-        let kept = self.say(project, id, about).await;
+        let kept = match self.put_content(project, &sha256, &part).await {
+            Ok(()) => self.say(project, id, about).await,
+            // They may have got there all the same.
+            Err(error) => Err(unavailable(&error)),
+        };
         drop(adding);
         if kept.is_err()
             && let Err(error) = self.forget(project, &sha256).await
@@ -157,15 +160,28 @@ impl Files {
     }
 
     /// Removes the files that have expired, and what was left of those that were deleted.
+    ///
+    /// # Errors
+    /// The first. It keeps no other file.
     pub(crate) async fn sweep_files(&self) -> io::Result<()> {
-        let now = self.inner.ambient.now();
+        let mut first = Ok(());
         for project in self.projects().await? {
-            let folder = self.files_of(project);
-            for (place, about) in disk::blocking(move || over(&folder, now)).await? {
-                self.remove_file(project, place, about).await?;
-            }
+            first = first.and(self.sweep_project(project).await);
         }
-        Ok(())
+        first
+    }
+
+    async fn sweep_project(&self, project: ProjectId) -> io::Result<()> {
+        let (folder, now) = (self.files_of(project), self.inner.ambient.now());
+        let mut first = Ok(());
+        for said in disk::blocking(move || over(&folder, now)).await? {
+            let removed = match said {
+                Ok((place, about)) => self.remove_file(project, place, about).await,
+                Err(error) => Err(error),
+            };
+            first = first.and(removed);
+        }
+        first
     }
 }
 

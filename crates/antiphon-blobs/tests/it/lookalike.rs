@@ -38,6 +38,8 @@ pub(crate) struct Kept {
     pub(crate) most_parts: Option<usize>,
     /// A part of this number gets no answer.
     pub(crate) stalls_at: Option<usize>,
+    /// Objects are taken, and whoever sent them is refused.
+    pub(crate) denies_what_it_took: bool,
     /// Nobody is let in.
     pub(crate) is_closed: bool,
     begun: usize,
@@ -135,6 +137,9 @@ impl Kept {
             ("PUT", None) => {
                 self.came.push(body.len());
                 self.objects.insert(key, body);
+                if self.denies_what_it_took {
+                    return StatusCode::FORBIDDEN.into_response();
+                }
                 tagged()
             }
             ("POST", Some(id)) => {

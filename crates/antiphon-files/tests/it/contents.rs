@@ -120,6 +120,42 @@ async fn bytes_stay_when_nobody_can_read_whose_they_are() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_keeps_no_other_from_going() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = open(&folder, 0).await;
+    let stranger = ProjectId(PROJECT.0 + 1);
+    let broken = keep(&files, b"the heron waits").await;
+    let request = CreateFile::read(json!({"file": {"mimeType": "text/plain"}})).unwrap();
+    let upload = files.begin_upload(stranger, Target::File(request), Begun::default()).await.unwrap();
+    files.receive(&upload, 0, b"the stork".to_vec(), true, BASE).await.unwrap();
+    let expired = keep(&files, b"the cormorant").await;
+    fs::write(folder.path().join(format!("files/files-1/{broken}.json")), "{").unwrap();
+    drop(files);
+
+    // Nothing of the same project is removed while somebody's bytes are not known to be nobody's.
+    drop(open(&folder, 49).await);
+    assert_eq!(holding(&folder, "the stork"), 0);
+    assert_eq!((holding(&folder, "the heron"), holding(&folder, "the cormorant")), (1, 1));
+    fs::remove_file(folder.path().join(format!("files/files-1/{broken}.json"))).unwrap();
+    let files = open(&folder, 49).await;
+    assert_eq!(content(&files, &expired).await, Err(Code::NotFound));
+    assert_eq!(count(&folder.path().join("files/contents")), 0);
+}
+
+#[tokio::test]
+async fn bytes_that_could_not_be_kept_whole_leave_nothing_in_the_object_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let lookalike = Lookalike::start().await;
+    let files = open_remote(&folder, &lookalike, 0).await;
+    let upload = begin_file(&files).await;
+    // They get there, and it is not said so.
+    lookalike.kept().denies_what_it_took = true;
+    let refused = files.receive(&upload, 0, b"the heron waits".to_vec(), true, BASE).await.unwrap_err();
+    assert_eq!((refused.error.code, refused.is_active), (Code::ServiceUnavailable, true));
+    assert_eq!(lookalike.kept().objects.len(), 0);
+}
+
+#[tokio::test]
 async fn an_object_store_has_the_bytes_and_this_machine_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let lookalike = Lookalike::start().await;
