@@ -158,8 +158,13 @@ impl Files {
     /// What is said of a file, and its bytes.
     pub(crate) async fn opened(&self, project: ProjectId, id: &str) -> Result<(About, fs::File), Error> {
         let about = self.about(project, id).await?;
+        let bytes = self.bytes_of(project, id, &about).await?;
+        Ok((about, bytes))
+    }
+
+    pub(crate) async fn bytes_of(&self, project: ProjectId, id: &str, about: &About) -> Result<fs::File, Error> {
         match self.open_content(project, &about.sha256).await {
-            Ok(bytes) => Ok((about, bytes)),
+            Ok(bytes) => Ok(bytes),
             // It was deleted meanwhile, or whoever has the bytes has lost them.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 warn!(%error, "The bytes of a file are not there");
@@ -192,7 +197,8 @@ impl Files {
         .await
     }
 
-    async fn about(&self, project: ProjectId, id: &str) -> Result<About, Error> {
+    /// What is said of a file.
+    pub(crate) async fn about(&self, project: ProjectId, id: &str) -> Result<About, Error> {
         if !is_id(id) {
             return Err(absent(id));
         }

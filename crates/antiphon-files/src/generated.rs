@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::file::{About, LIFE};
-use crate::name::{FILES, chance, is_id};
+use crate::name::{FILES, chance};
 use crate::{Files, disk, unavailable};
 
 /// Letters of chance in a name.
@@ -69,15 +69,12 @@ impl Files {
     /// `not_found`, also for one that has expired or is another project's; `failed_precondition` for one that was
     /// uploaded.
     pub async fn download(&self, project: ProjectId, id: &str) -> Result<Download, Error> {
-        if !is_id(id) {
-            let shown: String = id.chars().take(64).collect();
-            return Err(Error::not_found(format!("`{FILES}{shown}` not found")));
-        }
-        let (about, file) = self.opened(project, id).await?;
+        let about = self.about(project, id).await?;
         if !about.is_generated {
             let message = format!("`{FILES}{id}`: files that were uploaded are not given back by this server");
             return Err(Error::precondition(message));
         }
+        let file = self.bytes_of(project, id, &about).await?;
         let read = disk::blocking(move || {
             let mut bytes = Vec::new();
             file.take(about.size).read_to_end(&mut bytes)?;

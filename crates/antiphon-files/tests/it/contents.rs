@@ -166,6 +166,10 @@ async fn an_object_store_has_the_bytes_and_this_machine_has_none() {
     assert_eq!(holding(&folder, "the heron"), 0);
     assert_eq!(lookalike.kept().objects.len(), 2);
     assert_eq!(files.file(PROJECT, &long, BASE).await.unwrap().size_bytes, (9 << 20).to_string());
+    // What is not given back is not fetched.
+    lookalike.kept().is_closed = true;
+    assert_eq!(files.download(PROJECT, &long).await.unwrap_err().code, Code::FailedPrecondition);
+    lookalike.kept().is_closed = false;
     files.delete_file(PROJECT, &one).await.unwrap();
     drop(files);
 
