@@ -13,14 +13,17 @@ use futures_util::stream::BoxStream;
 use object_store::path::Path as Place;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 
 use crate::failure::failed;
 use crate::{Address, Blobs, Name, blocking};
 
-/// In memory at one time, of bytes that are sent; S3 takes no smaller parts than 5 MiB.
+/// In memory at one time, of bytes that somebody sends; S3 takes no smaller parts than 5 MiB.
 const PART: u64 = 8 << 20;
+
+/// Parts that are in memory at one time, whoever sends them.
+const PARTS: usize = 8;
 
 /// Pieces that wait for the disk.
 const WAITING: usize = 8;
@@ -33,6 +36,8 @@ pub struct Remote {
     /// Where bytes are while somebody reads them.
     scratch: PathBuf,
     most: u64,
+    /// Held while a part is in memory.
+    parts: Arc<Semaphore>,
     /// Their removal was asked for, and nobody knows what became of it: it may still come.
     uncertain: Arc<Mutex<HashSet<Name>>>,
 }
@@ -42,7 +47,8 @@ impl Remote {
     /// without names in the folder `scratch`, and has no more than `most` bytes.
     pub fn new(address: Address, space: &str, scratch: PathBuf, most: u64) -> Self {
         let Address { store, folder } = address;
-        Self { store, folder: folder.join(space), scratch, most, uncertain: Arc::default() }
+        let parts = Arc::new(Semaphore::new(PARTS));
+        Self { store, folder: folder.join(space), scratch, most, parts, uncertain: Arc::default() }
     }
 
     fn uncertain(&self) -> MutexGuard<'_, HashSet<Name>> {
@@ -67,7 +73,7 @@ impl Remote {
 
     async fn put_parts(&self, place: &Place, file: File) -> io::Result<()> {
         let mut upload = self.store.put_multipart(place).await.map_err(failed)?;
-        let sent = send(&mut *upload, file).await;
+        let sent = send(&mut *upload, file, &self.parts).await;
         if sent.is_err()
             && let Err(error) = upload.abort().await.map_err(failed)
         {
@@ -77,9 +83,10 @@ impl Remote {
     }
 }
 
-async fn send(upload: &mut dyn MultipartUpload, file: File) -> io::Result<()> {
+async fn send(upload: &mut dyn MultipartUpload, file: File, parts: &Semaphore) -> io::Result<()> {
     let file = Arc::new(file);
     loop {
+        let _turn = parts.acquire().await.map_err(io::Error::other)?;
         let part = Arc::clone(&file);
         let part = blocking(move || {
             let mut bytes = Vec::new();
@@ -112,6 +119,7 @@ impl Blobs for Remote {
         if size > PART {
             self.put_parts(&place, file).await?;
         } else {
+            let _turn = self.parts.acquire().await.map_err(io::Error::other)?;
             let bytes = blocking(move || {
                 let mut bytes = Vec::new();
                 file.take(PART).read_to_end(&mut bytes)?;
