@@ -17,12 +17,15 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
-use crate::file::{About, DELETED, kept};
+use crate::file::{About, DELETED, SAID, kept};
 use crate::name::chance;
 use crate::{Files, TURNS, disk, unavailable};
 
 /// Who make files at one time, for each turn.
 const TOGETHER: u32 = 64;
+
+/// How the bytes of a file ended that an earlier version kept beside what is said of it.
+const BESIDE: &str = "bytes";
 
 /// Letters of the name under which this folder is known to an object store that others use, too.
 const SPACE_LETTERS: usize = 20;
@@ -104,12 +107,30 @@ impl Files {
         disk::blocking(move || Ok(kept(&folder, now)?.into_iter().map(|(_, about)| about.sha256).collect())).await
     }
 
-    /// Brings bytes that earlier versions kept beside their files to where they are kept now, and removes those that
-    /// are no file's: of uploads that never became one. What cannot be done now is done at the next start.
-    pub(crate) async fn sweep_contents(&self) {
+    /// Does what is done once after a start: brings bytes that earlier versions kept beside their files to where they
+    /// are kept now, and removes those that are no file's: of uploads that never became one. What cannot be done now is
+    /// done after the next start.
+    pub async fn recover(&self) {
         let brought = self.bring_contents().await;
         if let Err(error) = brought.and(self.forget_strangers().await) {
             warn!(%error, "Bytes that are no file's could not be looked for");
+        }
+    }
+
+    /// Removes what was half written beside what is said of files, before anybody writes there again.
+    pub(crate) async fn clear_halves(&self) {
+        let mut cleared = Ok(());
+        match self.projects().await {
+            Ok(projects) => {
+                for project in projects {
+                    let folder = self.files_of(project);
+                    cleared = cleared.and(disk::blocking(move || clear_halves(&folder)).await);
+                }
+            }
+            Err(error) => cleared = Err(error),
+        }
+        if let Err(error) = cleared {
+            warn!(%error, "What was half written could not be removed");
         }
     }
 
@@ -123,19 +144,19 @@ impl Files {
     }
 
     async fn bring_project(&self, project: ProjectId) -> io::Result<()> {
+        let folder = self.files_of(project);
         let mut first = Ok(());
-        for (bytes, sha256) in self.beside(project).await? {
-            let put = match sha256 {
-                Some(sha256) => self.put_content(project, &sha256, &bytes).await,
-                None => Ok(()),
-            };
-            let brought = match put {
-                Ok(()) => disk::blocking(move || disk::remove(&bytes)).await,
-                failed => failed,
-            };
-            first = first.and(brought);
+        for (bytes, sha256) in disk::blocking(move || beside(&folder)).await? {
+            first = first.and(self.bring(project, bytes, &sha256).await);
         }
         first
+    }
+
+    async fn bring(&self, project: ProjectId, bytes: PathBuf, sha256: &str) -> io::Result<()> {
+        let turn = self.inner.contents.turn_of(project).acquire_owned().await;
+        let _turn = turn.map_err(io::Error::other)?;
+        self.put_content(project, sha256, &bytes).await?;
+        disk::blocking(move || disk::remove(&bytes)).await
     }
 
     /// The error is the first; it keeps no other bytes.
@@ -161,29 +182,47 @@ impl Files {
         }
         first
     }
+}
 
-    /// Files beside what is said of files: bytes with their hashes where they are a file's, and what was half written.
-    async fn beside(&self, project: ProjectId) -> io::Result<Vec<(PathBuf, Option<String>)>> {
-        let folder = self.files_of(project);
-        disk::blocking(move || {
-            let mut found = Vec::new();
-            for entry in std::fs::read_dir(folder)? {
-                let path = entry?.path();
-                match path.extension().and_then(|end| end.to_str()) {
-                    Some("json" | DELETED) => {}
-                    Some("bytes") => match disk::read_json::<About>(&path.with_extension("json")) {
-                        Ok(about) => found.push((path, Some(about.sha256))),
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => found.push((path, None)),
-                        // Whose they are may be known again once somebody has mended it.
-                        Err(error) => warn!(%error, ?path, "What is said of a file cannot be read, its bytes stay"),
-                    },
-                    _ => found.push((path, None)),
-                }
-            }
-            Ok(found)
-        })
-        .await
+/// Bytes that an earlier version has left beside what is said of their file, and their hashes.
+fn beside(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let mut found = Vec::new();
+    for path in disk::entries(folder)? {
+        if path.extension().is_none_or(|end| end != BESIDE) {
+            continue;
+        }
+        match disk::read_json::<About>(&path.with_extension(SAID)) {
+            Ok(about) => found.push((path, about.sha256)),
+            // Deleted meanwhile: its bytes are a half at the next start.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Whose they are may be known again once somebody has mended it.
+            Err(error) => warn!(%error, ?path, "What is said of a file cannot be read, its bytes stay"),
+        }
     }
+    Ok(found)
+}
+
+/// The error is the first; it keeps nothing else.
+fn clear_halves(folder: &Path) -> io::Result<()> {
+    let mut first = Ok(());
+    for path in disk::entries(folder)? {
+        let is_half = match path.extension().and_then(|end| end.to_str()) {
+            Some(SAID | DELETED) => false,
+            Some(BESIDE) => match path.with_extension(SAID).symlink_metadata() {
+                Ok(_) => false,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+                Err(error) => {
+                    first = first.and(Err(error));
+                    false
+                }
+            },
+            _ => true,
+        };
+        if is_half {
+            first = first.and(disk::remove(&path));
+        }
+    }
+    first
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::stores::{Incoming, Listing};
 use crate::{Files, OperationKind, disk, unavailable};
 
 /// How what is said of a file ends, and of one that was deleted and whose bytes may be there still.
-const SAID: &str = "json";
+pub(crate) const SAID: &str = "json";
 pub(crate) const DELETED: &str = "deleted";
 
 pub(crate) const LIFE: SignedDuration = SignedDuration::from_hours(48);

@@ -113,6 +113,9 @@ struct Inner {
 }
 
 impl Files {
+    /// Asks nothing of an object store, which may be slow or away: [`recover`](Self::recover) and
+    /// [`sweep`](Self::sweep) do, beside what is served.
+    ///
     /// # Errors
     /// When the folder cannot be made or read.
     pub async fn open(options: FilesOptions) -> std::io::Result<Self> {
@@ -137,8 +140,8 @@ impl Files {
             tasks: TaskTracker::new(),
         };
         let files = Self { inner: Arc::new(inner) };
-        files.sweep().await;
-        files.sweep_contents().await;
+        files.sweep_uploads().await;
+        files.clear_halves().await;
         Ok(files)
     }
 

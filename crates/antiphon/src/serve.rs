@@ -144,6 +144,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         limits.body_bytes = bytes;
         limits.body_bytes_in_flight = limits.body_bytes_in_flight.max(bytes as usize);
     }
+    engine.tasks().spawn(recover(files.clone(), stop.clone()));
     engine.tasks().spawn(sweep(files.clone(), environments.clone(), stop.clone()));
     engine.tasks().spawn(triggers.clone().keep_time(stop.clone()));
     let keys = data.key_maker();
@@ -151,6 +152,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     antiphon_server::serve(listener, engine.clone(), options, stop).await;
     engine.shut_down(GRACE).await;
     Ok(())
+}
+
+/// Beside what is served: an object store may be slow, or away.
+async fn recover(files: Files, stop: CancellationToken) {
+    stop.run_until_cancelled(files.recover()).await;
 }
 
 /// Removes what has expired and puts to rest what is idle, also when nobody asks for anything.

@@ -38,6 +38,8 @@ pub(crate) struct Kept {
     pub(crate) most_parts: Option<usize>,
     /// A part of this number gets no answer.
     pub(crate) stalls_at: Option<usize>,
+    /// How often anything was asked of it.
+    pub(crate) asked: usize,
     /// Objects are taken, and whoever sent them is refused.
     pub(crate) denies_what_it_took: bool,
     /// Nobody is let in.
@@ -75,6 +77,7 @@ impl Lookalike {
 }
 
 async fn answer(State(lookalike): State<Lookalike>, request: Request) -> Response {
+    lookalike.kept().asked += 1;
     let (head, body) = request.into_parts();
     let signed = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_known = signed.starts_with(&format!("AWS4-HMAC-SHA256 Credential={KEY}/"));

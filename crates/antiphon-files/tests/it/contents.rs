@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::lookalike::Lookalike;
-use crate::support::{BASE, PROJECT, begin_file, holding, keep, open, open_at};
+use crate::support::{BASE, PROJECT, begin_file, holding, keep, open, open_at, open_only};
 
 const MOST: u64 = 1 << 20;
 
@@ -31,10 +31,17 @@ fn count(folder: &Path) -> usize {
 }
 
 async fn open_remote(folder: &TempDir, lookalike: &Lookalike, hours: i64) -> Files {
-    let address = Address::read("s3://bucket/kept", lookalike.variables().into_iter()).unwrap();
+    open_at(folder, Some(address_of(lookalike)), FileLimits::default(), clock_at(hours)).await
+}
+
+fn address_of(lookalike: &Lookalike) -> Address {
+    Address::read("s3://bucket/kept", lookalike.variables().into_iter()).unwrap()
+}
+
+fn clock_at(hours: i64) -> Arc<FixedAmbient> {
     let clock = FixedAmbient::default();
     clock.advance(SignedDuration::from_hours(hours));
-    open_at(folder, Some(address), FileLimits::default(), Arc::new(clock)).await
+    Arc::new(clock)
 }
 
 #[tokio::test]
@@ -198,6 +205,20 @@ async fn what_never_became_a_file_is_removed_from_the_object_store_at_the_next_s
     let files = open_remote(&folder, &lookalike, 0).await;
     assert_eq!(lookalike.kept().objects.len(), 2);
     assert_eq!(content(&files, &id).await, Ok(b"the heron waits".to_vec()));
+}
+
+#[tokio::test]
+async fn the_start_asks_nothing_of_an_object_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let lookalike = Lookalike::start().await;
+    let files = open_remote(&folder, &lookalike, 0).await;
+    keep(&files, b"the heron waits").await;
+    drop(files);
+    let asked = lookalike.kept().asked;
+    let files = open_only(&folder, Some(address_of(&lookalike)), FileLimits::default(), clock_at(49)).await;
+    assert_eq!(lookalike.kept().asked, asked);
+    files.recover().await;
+    assert!(lookalike.kept().asked > asked);
 }
 
 #[tokio::test]

@@ -37,6 +37,20 @@ pub(crate) async fn open_at(
     limits: FileLimits,
     ambient: Arc<dyn Ambient>,
 ) -> Files {
+    let files = open_only(folder, store, limits, ambient).await;
+    // What the server does once it listens.
+    files.recover().await;
+    files.sweep().await;
+    files
+}
+
+/// A place that is open, and nothing else yet.
+pub(crate) async fn open_only(
+    folder: &TempDir,
+    store: Option<Address>,
+    limits: FileLimits,
+    ambient: Arc<dyn Ambient>,
+) -> Files {
     let environments = Environments::open(EnvironmentsOptions {
         // A place of its own each time: a folder has one server.
         folder: tempfile::tempdir_in(folder.path()).unwrap().keep(),

@@ -1,7 +1,7 @@
 //! Files and stores survive the death of the server: what was acknowledged is there.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
@@ -129,4 +129,29 @@ fn an_upload_to_an_object_store_survives_kill_9() {
     assert_eq!(server.call("GET", &format!("/v1/{name}"), None).unwrap().body["sizeBytes"], size);
     assert_eq!(server.call("DELETE", &format!("/v1/{name}"), None).unwrap().status, 200);
     assert!(lookalike.kept().objects.is_empty());
+}
+
+#[test]
+fn an_object_store_that_is_absent_or_silent_does_not_keep_the_server_from_its_start() {
+    let site = Site::scripted_with("[files]\nstore = \"s3://bucket/kept\"\n", SCRIPT);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let variables = |address: SocketAddr| {
+        [
+            ("AWS_ENDPOINT", format!("http://{address}")),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "id".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    };
+    let address = silent.local_addr().unwrap();
+    let server = site.serve_where(&variables(address));
+    // It has asked, and will never be answered.
+    let (asking, _) = silent.accept().unwrap();
+    assert_eq!(server.call("GET", "/v1/files", None).unwrap().status, 200);
+    server.kill();
+    drop((asking, silent));
+
+    let server = site.serve_where(&variables(address));
+    assert_eq!(server.call("GET", "/v1/files", None).unwrap().status, 200);
 }
