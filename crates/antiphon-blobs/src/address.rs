@@ -1,5 +1,6 @@
 //! Which object store it is, and how it is reached.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +27,10 @@ const SILENCE: Duration = Duration::from_secs(30);
 const TRIES: usize = 3;
 const TRYING: Duration = Duration::from_secs(30);
 
-/// A folder of an object store.
+/// A folder of an object store; it is written as it was read.
 #[derive(Clone, Debug)]
 pub struct Address {
+    text: String,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) folder: Path,
 }
@@ -83,7 +85,13 @@ impl Address {
             ObjectStoreScheme::MicrosoftAzure => built!(MicrosoftAzureBuilder::new(), "AZURE_"),
             _ => return Err(AddressError::Address),
         };
-        Ok(Self { store, folder })
+        Ok(Self { text: address.to_owned(), store, folder })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
     }
 }
 

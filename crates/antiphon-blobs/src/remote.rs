@@ -46,7 +46,7 @@ impl Remote {
     /// In a folder of the name `space` at `address`; nobody else may keep anything there. What was opened is in files
     /// without names in the folder `scratch`, and has no more than `most` bytes.
     pub fn new(address: Address, space: &str, scratch: PathBuf, most: u64) -> Self {
-        let Address { store, folder } = address;
+        let Address { store, folder, .. } = address;
         let parts = Arc::new(Semaphore::new(PARTS));
         Self { store, folder: folder.join(space), scratch, most, parts, uncertain: Arc::default() }
     }

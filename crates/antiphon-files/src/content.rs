@@ -15,10 +15,11 @@ use antiphon_wire::Error;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::file::{About, DELETED, SAID, kept};
 use crate::name::chance;
+use crate::place::{self, HERE};
 use crate::{Files, TURNS, disk, unavailable};
 
 /// Who make files at one time, for each turn.
@@ -38,6 +39,15 @@ pub(crate) struct Contents {
 impl Contents {
     /// Waits for the disk.
     pub(crate) fn open(folder: &Path, store: Option<Address>, most: u64, ambient: &dyn Ambient) -> io::Result<Self> {
+        let kept_at = store.as_ref().map_or_else(|| HERE.to_owned(), ToString::to_string);
+        if let Some(left) = place::changed(folder, &kept_at)? {
+            error!(
+                %left,
+                %kept_at,
+                "`files.store` was changed while there are files: the bytes of those are where they were, and cannot be \
+                 read before it is changed back"
+            );
+        }
         let blobs: Arc<dyn Blobs> = match store {
             None => Arc::new(Folder::new(folder.join("contents"))),
             Some(address) => Arc::new(Remote::new(address, &space(folder, ambient)?, folder.to_owned(), most)),

@@ -19,6 +19,9 @@ use crate::session::Hold;
 use crate::stores::{Incoming, Listing};
 use crate::{Files, OperationKind, disk, unavailable};
 
+/// What the folder of a project's files is called, before the project.
+pub(crate) const FILES_OF: &str = "files-";
+
 /// How what is said of a file ends, and of one that was deleted and whose bytes may be there still.
 pub(crate) const SAID: &str = "json";
 pub(crate) const DELETED: &str = "deleted";
@@ -68,7 +71,7 @@ impl About {
 
 impl Files {
     pub(crate) fn files_of(&self, project: ProjectId) -> PathBuf {
-        self.inner.folder.join(format!("files-{}", project.0))
+        self.inner.folder.join(format!("{FILES_OF}{}", project.0))
     }
 
     /// `base` is what its address begins with.
@@ -189,7 +192,7 @@ impl Files {
             let mut projects = Vec::new();
             for entry in fs::read_dir(folder)? {
                 let name = entry?.file_name();
-                let project = name.to_str().and_then(|name| name.strip_prefix("files-")?.parse().ok());
+                let project = name.to_str().and_then(|name| name.strip_prefix(FILES_OF)?.parse().ok());
                 projects.extend(project.map(ProjectId));
             }
             Ok(projects)

@@ -8,7 +8,7 @@
 //!   environment; `session`: the uploads that have begun.
 //! * `file`: files, kept for two days; `keeping`: how they come and go; `generated`: those that
 //!   models made; `content`: the bytes of all of them, by their hashes, so that equal ones are kept
-//!   once.
+//!   once; `place`: where these were the last time.
 //! * `spool`: bytes of media on their way, out of memory.
 //! * `document`: from the bytes of a file to the text that is searched.
 //! * `name`: how all of these are called.
@@ -20,6 +20,7 @@ mod file;
 mod generated;
 mod keeping;
 mod name;
+mod place;
 mod search;
 mod session;
 mod spool;

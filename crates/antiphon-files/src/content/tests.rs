@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs::File;
 
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy};
@@ -72,7 +70,7 @@ async fn who_leaves_while_bytes_are_removed_lets_nobody_else_find_them() {
     let files = open(&folder, Slow { folder: kept, begun: Arc::clone(&begun), allowed: Arc::clone(&allowed) }).await;
     let name = files.keep_generated(PROJECT, made()).await.unwrap();
     tokio::select! {
-        deleted = files.delete_file(PROJECT, &name["files/".len()..]) => panic!("nothing was to be gone, got {deleted:?}"),
+        deleted = files.delete_file(PROJECT, &name["files/".len()..]) => panic!("it has ended: {deleted:?}"),
         () = begun.notified() => {}
     }
     assert_eq!(files.inner.contents.turn_of(PROJECT).available_permits(), 0);
