@@ -14,6 +14,7 @@ const MOST: usize = 400;
 const LONGEST_CODE: usize = 64;
 
 /// [`ErrorKind::NotFound`] when the object is not there.
+#[expect(clippy::needless_pass_by_value, reason = "it is the end of the error")]
 pub(crate) fn failed(error: object_store::Error) -> io::Error {
     let kind = match error {
         object_store::Error::NotFound { .. } => ErrorKind::NotFound,
