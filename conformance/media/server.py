@@ -23,7 +23,7 @@ script = "script.toml"
 """
 SCRIPT = '[[reply]]\nchunks = ["I was told."]\n'
 
-FENCED = re.compile(r"\A.*\n<media index=1 kind=(\w+)>\n(.*)\n</media>\Z", re.DOTALL)
+FENCED = re.compile(r"\A.*\n<media index=1 kind=(\w+)(?: words)?>\n(.*)\n</media>\Z", re.DOTALL)
 
 
 class Wrong(Exception):

@@ -79,7 +79,7 @@ def read(*arguments, **options):
     kinds = [step["type"] for step in interaction["steps"]]
     assert kinds == ["processing_call", "processing_result", "thought", "model_output"], kinds
     text = interaction["steps"][2]["summary"][0]["text"]
-    assert "<media index=1 kind=video>" in text and text.endswith("</media>"), text
+    assert "<media index=1 kind=video" in text and text.endswith("</media>"), text
     print(text)
     return interaction["steps"][1]["x_media"], text
 

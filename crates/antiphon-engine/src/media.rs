@@ -119,7 +119,7 @@ pub enum Reception {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Derived {
     pub text: String,
-    /// Whether there is writing or speech in it that is told word by word.
+    /// Whether the writing on it or the speech in it is told word by word; a document is nothing else.
     pub has_words: bool,
     /// What read it, as `ppocr-v6-small`.
     pub tools: Vec<String>,

@@ -52,7 +52,7 @@ pub(crate) async fn read(reader: &Reader, medium: &Medium) -> Result<Read, Error
     };
     let scanned = document.parts.iter().filter(|part| part.scanned).map(|part| part.number).collect();
     let derived = Derived {
-        has_words: true,
+        has_words: false,
         text: text(&document, &[]),
         tools: vec![READER.to_owned()],
         truncated: !document.left_out.is_empty(),

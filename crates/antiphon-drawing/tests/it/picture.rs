@@ -147,7 +147,7 @@ fn a_drawing_that_ended_in_its_middle_ends_after_its_last_whole_shape() {
         (format!("{whole}<g fill=\"red\"><rect x=\"1\" width=\"2\" height=\"2\"/><rect x=\"5"), {
             format!("{whole}<g fill=\"red\"><rect x=\"1\" width=\"2\" height=\"2\"/></g></svg>")
         }),
-        (format!("{whole}<text x=\"5\" y=\"20\">Caf"), format!("{whole}</svg>")),
+        (format!("{whole}<text x=\"5\" y=\"20\">Café"), format!("{whole}</svg>")),
         (HOUSE.to_owned(), HOUSE.to_owned()),
     ] {
         assert_eq!(ended(&cut), ended_so);
