@@ -55,7 +55,8 @@ def test_a_plan_is_agreed_on_first(scripted):
     "more, path",
     [
         ({"background": False}, "background"),
-        ({"tools": [{"type": "code_execution"}]}, "tools[0].type"),
+        ({"tools": [{"type": "code_execution"}]}, "tools"),
+        ({"tools": [{"type": "google_search"}, {"type": "tool_search"}]}, "tools[1].type"),
         ({"agent_config": {"type": "deep-research", "enable_bigquery_tool": True}}, "agent_config.enable_bigquery_tool"),
     ],
 )

@@ -64,15 +64,22 @@ fn read_token(token: &str) -> Outcome<PathBuf> {
     Ok(path.map(PathBuf::from).ok_or_else(wrong)?)
 }
 
+/// The type of links, which the API knows as files (spec 06, `EnvironmentFile`).
+const LINK: &str = "inode/symlink";
+
 /// None for what is not shown.
 pub(crate) fn shown(path: &Path, about: &Statx) -> Option<EnvironmentFile> {
     let kind = match kind_of(about) {
-        FileType::RegularFile => EnvironmentFileKind::File,
+        FileType::RegularFile | FileType::Symlink => EnvironmentFileKind::File,
         FileType::Directory => EnvironmentFileKind::Directory,
-        FileType::Symlink => EnvironmentFileKind::Symlink,
         _ => return None,
     };
-    let is_file = kind == EnvironmentFileKind::File;
+    let is_file = kind_of(about) == FileType::RegularFile;
+    let mime_type = match kind_of(about) {
+        FileType::RegularFile => mime_type(path),
+        FileType::Symlink => LINK,
+        _ => "",
+    };
     let modified = time(&about.stx_mtime);
     let has_birth = StatxFlags::from_bits_retain(about.stx_mask).contains(StatxFlags::BTIME);
     Some(EnvironmentFile {
@@ -80,7 +87,7 @@ pub(crate) fn shown(path: &Path, about: &Statx) -> Option<EnvironmentFile> {
         path: path.to_string_lossy().into_owned(),
         kind,
         size_bytes: if is_file { about.stx_size } else { 0 },
-        mime_type: if is_file { mime_type(path).to_owned() } else { String::new() },
+        mime_type: mime_type.to_owned(),
         created: if has_birth { time(&about.stx_btime) } else { modified.clone() },
         modified,
     })

@@ -70,10 +70,10 @@ impl World {
         Ok(fs::read_to_string(self.site.workspace(id).join(path.as_path())).unwrap())
     }
 
-    async fn kind(&self, id: &EnvironmentId, path: &str) -> String {
+    async fn mime_type(&self, id: &EnvironmentId, path: &str) -> String {
         let path = WorkspacePath::parse(path).unwrap();
         let listed = self.site.environments.files(PROJECT, id, &path, false, None, 10).await.unwrap();
-        serde_json::to_value(listed.items[0].kind).unwrap().as_str().unwrap().to_owned()
+        listed.items[0].mime_type.clone()
     }
 }
 
@@ -219,7 +219,7 @@ async fn links_lead_nowhere_and_nothing_of_a_repository_is_run() {
     let id = world.create(json!([repository("hostile")])).await.unwrap();
     for link in ["absolute", "up", "folder", "hooks", "inside"] {
         let path = format!("hostile/{link}");
-        assert_eq!(world.kind(&id, &path).await, "symlink");
+        assert_eq!(world.mime_type(&id, &path).await, "inode/symlink");
         assert_eq!(world.read(&id, &path).await.unwrap_err().code, Code::FailedPrecondition, "{path}");
         let below = world.read(&id, &format!("{path}/host.txt")).await.unwrap_err();
         assert_eq!(below.code, Code::NotFound, "{path}");

@@ -63,7 +63,7 @@ pub struct EnvironmentFile {
     #[serde(rename = "type")]
     pub kind: EnvironmentFileKind,
     pub size_bytes: u64,
-    /// By its name; empty for what is no file.
+    /// By its name; `inode/symlink` for a link, and empty for a folder.
     pub mime_type: String,
     /// RFC 3339 in UTC, whole seconds.
     pub created: String,
@@ -73,8 +73,7 @@ pub struct EnvironmentFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnvironmentFileKind {
+    /// Also a link, which is shown and never followed: its `mime_type` is `inode/symlink`.
     File,
     Directory,
-    /// Shown and never followed; an addition of this server.
-    Symlink,
 }
