@@ -56,7 +56,7 @@ def test_a_plan_is_agreed_on_first(scripted):
     [
         ({"background": False}, "background"),
         ({"tools": [{"type": "code_execution"}]}, "tools"),
-        ({"tools": [{"type": "google_search"}, {"type": "tool_search"}]}, "tools[1].type"),
+        ({"tools": [{"type": "google_search"}, {"type": "function", "name": "count"}]}, "tools[1].type"),
         ({"agent_config": {"type": "deep-research", "enable_bigquery_tool": True}}, "agent_config.enable_bigquery_tool"),
     ],
 )
