@@ -132,8 +132,9 @@ impl Inner {
                 Ok(heard) => heard,
                 Err(error) => return vec![Ok(cost.counted()), Err(error)],
             };
-            // A picture without its last things is one.
-            let answer = if is_cut { ended(&answer) } else { answer };
+            // A picture without its last things is one; what is whole when the tokens end is not cut.
+            let whole = if is_cut { ended(&answer) } else { answer.clone() };
+            let (is_cut, answer) = (whole != answer, whole);
             let fault = match self.show(&answer, &call).await {
                 Ok(shown) => return cost.told(&call, shown, &summary(&name, &faults, is_cut)),
                 Err(Unpainted::Fault(fault)) => fault,

@@ -119,8 +119,8 @@ fn prompt_of_media(text: &str) -> Option<String> {
         }
         (false, "") => Some(format!("Answer now, and {}.", quotes.join(", and "))),
         (false, unseen) => {
-            let else_ = format!("To all else that is asked of {unseen}, say that you have not seen {them}.");
-            Some(format!("Answer now, and {}. {else_}", quotes.join(", and ")))
+            let rest = format!("To all else that is asked of {unseen}, say that you have not seen {them}.");
+            Some(format!("Answer now, and {}. {rest}", quotes.join(", and ")))
         }
     }
 }
