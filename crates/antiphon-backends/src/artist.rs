@@ -2,12 +2,12 @@
 //!
 //! It is a backend over the model's own, so that a drawing is a run like any other. Nothing is said
 //! before there is a picture: a run that is cut before is drawn again, and one picture is all that
-//! can come. What cannot be shown is told to the model, which may draw it twice more. There is no
-//! picture but what it has drawn.
+//! can come. What cannot be shown is told to the model, which may draw it twice more; what shows little
+//! is asked for once more, and then shown if it is still all there is. There is no picture but what it has drawn.
 
 use std::sync::Arc;
 
-use antiphon_drawing::{Drawing, View, captioned_grammar, ended, grammar};
+use antiphon_drawing::{Drawing, Standard, View, captioned_grammar, ended, grammar};
 use antiphon_engine::{
     Backend, BackendError, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
     ModelStream, Part, Prepared, Signature,
@@ -26,6 +26,9 @@ pub use painter::{FAULT, Painter};
 
 /// How often the model may draw for one answer.
 const TRIES: u64 = 3;
+
+/// How often it draws what shows little before that is taken for what was meant: two red discs need no more.
+const PLAIN_TRIES: usize = 2;
 
 /// The tokens of one drawing: more take a small model minutes, and make it no better.
 const DRAWING_TOKENS: u32 = 500;
@@ -69,6 +72,8 @@ struct Shown {
     caption: String,
     source: String,
     picture: Vec<u8>,
+    /// Whether the tokens ended before it did.
+    is_cut: bool,
 }
 
 impl Artist {
@@ -125,7 +130,8 @@ impl Inner {
         mut stream: ModelStream,
     ) -> Vec<Result<ModelEvent, BackendError>> {
         let messages = call.messages.clone();
-        let (mut cost, mut name, mut faults) = (Cost::default(), self.name.clone(), Vec::new());
+        let (mut cost, mut name) = (Cost::default(), self.name.clone());
+        let (mut faults, mut plain) = (Vec::new(), Vec::new());
         for attempt in 1.. {
             cost.input += prepared.input_tokens;
             let (answer, is_cut) = match listen(stream, &mut cost, &mut name).await {
@@ -135,15 +141,16 @@ impl Inner {
             // A picture without its last things is one; what is whole when the tokens end is not cut.
             let whole = if is_cut { ended(&answer) } else { answer.clone() };
             let (is_cut, answer) = (whole != answer, whole);
-            let fault = match self.show(&answer, &call).await {
-                Ok(shown) => return cost.told(&call, shown, &summary(&name, &faults, is_cut)),
+            let fault = match self.show(&answer, is_cut, &call, Standard::Rich).await {
+                Ok(shown) => return cost.told(&call, &summary(&name, &earlier(&faults), shown.is_cut), shown),
                 Err(Unpainted::Fault(fault)) => fault,
                 Err(Unpainted::Broken(error)) => return vec![Ok(cost.counted()), Err(BackendError::Internal(error))],
             };
             info!(model = name, attempt, fault, "A drawing cannot be shown");
             faults.push(fault);
+            plain.extend(self.show(&answer, is_cut, &call, Standard::Plain).await);
             call.max_output_tokens = left(most, cost.output + cost.thought);
-            if attempt == TRIES || call.max_output_tokens == 0 {
+            if attempt == TRIES || plain.len() == PLAIN_TRIES || call.max_output_tokens == 0 {
                 break;
             }
             call.seed = call.seed.wrapping_add(1);
@@ -159,9 +166,13 @@ impl Inner {
                 Err(error) => return vec![Ok(cost.counted()), Err(error)],
             }
         }
-        let tries = faults.len();
+        let times = if faults.len() == 1 { "once".to_owned() } else { format!("{} times", faults.len()) };
         let fault = faults.pop().unwrap_or_default();
-        let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+        // The first is what it drew of the request alone.
+        if let Some(shown) = plain.into_iter().next() {
+            let little = format!(" It was drawn {times}, with little to be seen: {fault}.");
+            return cost.told(&call, &summary(&name, &little, shown.is_cut), shown);
+        }
         let message = format!("The model `{name}` drew {times}, and nothing that can be shown: {fault}");
         vec![Ok(cost.counted()), Err(BackendError::NoImage(message))]
     }
@@ -171,13 +182,19 @@ impl Inner {
         Ok((prepared.clone(), self.model.generate(call.clone(), prepared).await?))
     }
 
-    async fn show(&self, answer: &str, call: &ModelRequest) -> Result<Shown, Unpainted> {
+    async fn show(
+        &self,
+        answer: &str,
+        is_cut: bool,
+        call: &ModelRequest,
+        standard: Standard,
+    ) -> Result<Shown, Unpainted> {
         let drawing = Drawing::read(answer, view(call)).map_err(|refused| Unpainted::Fault(refused.to_string()))?;
         let caption = if has_caption(call) { caption(answer)? } else { String::new() };
         let (width, height) = call.picture.format.pixels();
-        let order = Order { width, height, mime_type: mime_type(call), view: drawing.view() };
+        let order = Order { width, height, mime_type: mime_type(call), view: drawing.view(), standard };
         let picture = self.painter.paint(drawing.source(), order).await?;
-        Ok(Shown { caption, source: drawing.source().to_owned(), picture })
+        Ok(Shown { caption, source: drawing.source().to_owned(), picture, is_cut })
     }
 }
 
@@ -191,7 +208,7 @@ impl Cost {
     }
 
     /// The events of a picture.
-    fn told(&self, call: &ModelRequest, shown: Shown, summary: &str) -> Vec<Result<ModelEvent, BackendError>> {
+    fn told(&self, call: &ModelRequest, summary: &str, shown: Shown) -> Vec<Result<ModelEvent, BackendError>> {
         let signature = Signature { origin: Some(DRAWN.to_owned()), value: shown.source };
         let picture = Media::new(MediaKind::Image, mime_type(call), STANDARD.encode(&shown.picture).into());
         // Words come first: what a picture was made of stands right before it.
@@ -300,14 +317,17 @@ fn again(fault: &str) -> String {
     format!("An earlier drawing could not be shown: {fault}. Draw it otherwise.")
 }
 
+/// What the thought says of the drawings before the one that is shown.
+fn earlier(faults: &[String]) -> String {
+    faults.iter().map(|fault| format!(" An earlier drawing could not be shown: {fault}.")).collect()
+}
+
 /// What the thought says of a picture.
-fn summary(name: &str, faults: &[String], is_cut: bool) -> String {
+fn summary(name: &str, tries: &str, is_cut: bool) -> String {
     let mut summary = format!(
         "This picture is a vector drawing: the language model `{name}` wrote it as SVG. No image model has made it."
     );
-    for fault in faults {
-        summary.push_str(&format!(" An earlier drawing could not be shown: {fault}."));
-    }
+    summary.push_str(tries);
     if is_cut {
         summary.push_str(" It was not done when its tokens ended, and shows what was drawn by then.");
     }

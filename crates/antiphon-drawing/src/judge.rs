@@ -1,4 +1,4 @@
-//! Whether a drawing is a picture at all: a blank one is asked for again.
+//! Whether a drawing is worth showing at once: one with little on it is asked for again, a blank one is never shown.
 
 use std::collections::HashMap;
 
@@ -11,21 +11,40 @@ const LEAST_COLOURS: usize = 4;
 const LEAST_PART: f64 = 0.005;
 const LEAST_SHAPES: usize = 5;
 
+/// What a drawing is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standard {
+    /// Four colours and five shapes can be seen.
+    Rich,
+    /// Something can be seen: two colours, of which one may be the ground.
+    Plain,
+}
+
+impl Standard {
+    fn least(self) -> (usize, usize) {
+        match self {
+            Self::Rich => (LEAST_COLOURS, LEAST_SHAPES),
+            Self::Plain => (2, 1),
+        }
+    }
+}
+
 /// What a drawing lacks, in words for who drew it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lack {
-    #[error("only {0} shapes are in sight, at least {LEAST_SHAPES} are wanted")]
-    Shapes(usize),
-    #[error("only {0} colours can be seen, each on a small part of the picture at least; {LEAST_COLOURS} are wanted")]
-    Colours(usize),
+    #[error("only {0} shapes are in sight, at least {1} are wanted")]
+    Shapes(usize, usize),
+    #[error("only {0} colours can be seen, each on a small part of the picture at least; {1} are wanted")]
+    Colours(usize, usize),
     #[error("its text has characters that cannot be drawn here; use Latin letters or none")]
     Letters,
 }
 
 /// Holds a small painting of a drawing against what a picture is.
-pub(crate) fn judge(drawing: &Drawing, small: &Pixmap) -> Result<(), Lack> {
-    if drawing.shapes() < LEAST_SHAPES {
-        return Err(Lack::Shapes(drawing.shapes()));
+pub(crate) fn judge(drawing: &Drawing, small: &Pixmap, standard: Standard) -> Result<(), Lack> {
+    let (least_colours, least_shapes) = standard.least();
+    if drawing.shapes() < least_shapes {
+        return Err(Lack::Shapes(drawing.shapes(), least_shapes));
     }
     let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
     for pixel in small.pixels() {
@@ -35,5 +54,5 @@ pub(crate) fn judge(drawing: &Drawing, small: &Pixmap) -> Result<(), Lack> {
     }
     let least = (small.pixels().len() as f64 * LEAST_PART).max(1.0);
     let colours = counts.values().filter(|count| **count as f64 >= least).count();
-    if colours < LEAST_COLOURS { Err(Lack::Colours(colours)) } else { Ok(()) }
+    if colours < least_colours { Err(Lack::Colours(colours, least_colours)) } else { Ok(()) }
 }

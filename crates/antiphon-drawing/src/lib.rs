@@ -22,6 +22,6 @@ mod read;
 
 pub use convert::{NotConverted, convert};
 pub use grammar::{captioned_grammar, grammar};
-pub use judge::Lack;
+pub use judge::{Lack, Standard};
 pub use paint::{Encoding, NotPainted, Picture};
 pub use read::{Drawing, Refused, View, ended};

@@ -7,7 +7,7 @@ use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg;
 use resvg::usvg::fontdb::Database;
 
-use crate::judge::{Lack, judge};
+use crate::judge::{Lack, Standard, judge};
 use crate::read::{Drawing, View};
 
 /// The only font there is: with others a drawing would look different elsewhere.
@@ -53,8 +53,8 @@ impl Drawing {
     /// The drawing as a picture, on white and scaled to cover all of it.
     ///
     /// # Errors
-    /// [`NotPainted::Lacks`] for a drawing that is none worth showing.
-    pub fn paint(&self, picture: Picture) -> Result<Vec<u8>, NotPainted> {
+    /// [`NotPainted::Lacks`] for a drawing that does not come up to the standard.
+    pub fn paint(&self, picture: Picture, standard: Standard) -> Result<Vec<u8>, NotPainted> {
         let Picture { width, height, encoding } = picture;
         let size = NotPainted::Size(width, height);
         if u64::from(width) * u64::from(height) > MOST_PIXELS {
@@ -64,7 +64,7 @@ impl Drawing {
         let longer = width.max(height).max(1);
         let small = |side: u32| (side * SMALL.min(longer) / longer).max(1);
         let judged = self.pixels(&tree, small(width), small(height)).ok_or(size.clone())?;
-        judge(self, &judged)?;
+        judge(self, &judged, standard)?;
         let pixels = self.pixels(&tree, width, height).ok_or(size)?;
         match encoding {
             Encoding::Png => pixels.encode_png().map_err(failed),

@@ -8,7 +8,7 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use antiphon_backends::FAULT;
-use antiphon_drawing::{Drawing, Encoding, NotPainted, Picture, View};
+use antiphon_drawing::{Drawing, Encoding, NotPainted, Picture, Standard, View};
 use clap::Args;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// The size of the drawing in its own units, as `100x100`.
     #[arg(long, value_parser = view)]
     view: View,
+    /// A drawing that shows little is painted too, one that shows nothing is not.
+    #[arg(long)]
+    plain: bool,
 }
 
 pub(crate) fn encoding(name: &str) -> Result<Encoding, String> {
@@ -57,10 +60,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if std::io::stdin().take(MOST_INPUT).read_to_string(&mut drawing).is_err() {
         return ExitCode::FAILURE;
     }
-    let Arguments { width, height, encoding, view } = *arguments;
+    let Arguments { width, height, encoding, view, plain } = *arguments;
+    let standard = if plain { Standard::Plain } else { Standard::Rich };
     let picture = Picture { width, height, encoding };
     let painted = catch_unwind(|| match Drawing::read(&drawing, view) {
-        Ok(drawing) => drawing.paint(picture).map_err(|fault: NotPainted| fault.to_string()),
+        Ok(drawing) => drawing.paint(picture, standard).map_err(|fault: NotPainted| fault.to_string()),
         Err(refused) => Err(refused.to_string()),
     });
     let painted = painted.unwrap_or_else(|_| Err("the drawing cannot be painted".to_owned()));

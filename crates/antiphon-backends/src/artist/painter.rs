@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use antiphon_drawing::View;
+use antiphon_drawing::{Standard, View};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 64 << 20;
 pub const FAULT: u8 = 3;
 
 /// How drawings become pictures: by a program that is given the drawing on its input, and the rest
-/// as `--width`, `--height`, `--type` and `--view`. It bounds its own time and memory.
+/// as `--width`, `--height`, `--type` and `--view`, and `--plain` where little may be on it. It bounds its own time and memory.
 #[derive(Clone, Debug)]
 pub struct Painter {
     pub executable: PathBuf,
@@ -33,6 +33,7 @@ pub(super) struct Order {
     pub(super) height: u32,
     pub(super) mime_type: &'static str,
     pub(super) view: View,
+    pub(super) standard: Standard,
 }
 
 /// Why there is no picture.
@@ -46,10 +47,14 @@ pub(crate) enum Unpainted {
 impl Painter {
     /// The bytes of a picture.
     pub(super) async fn paint(&self, drawing: &str, order: Order) -> Result<Vec<u8>, Unpainted> {
-        let Order { width, height, mime_type, view } = order;
+        let Order { width, height, mime_type, view, standard } = order;
         let (width, height, view) = (width.to_string(), height.to_string(), format!("{}x{}", view.width, view.height));
-        let order = ["--width", &width, "--height", &height, "--type", mime_type, "--view", &view];
-        self.run(&order.map(str::to_owned), drawing.as_bytes()).await
+        let mut order = vec!["--width", &width, "--height", &height, "--type", mime_type, "--view", &view];
+        if standard == Standard::Plain {
+            order.push("--plain");
+        }
+        let order: Vec<_> = order.into_iter().map(str::to_owned).collect();
+        self.run(&order, drawing.as_bytes()).await
     }
 
     /// What the program makes of its input, with these arguments behind its own.

@@ -1,4 +1,4 @@
-use antiphon_drawing::{Drawing, Encoding, Lack, NotConverted, NotPainted, Picture, View, convert, ended};
+use antiphon_drawing::{Drawing, Encoding, Lack, NotConverted, NotPainted, Picture, Standard, View, convert, ended};
 use pretty_assertions::assert_eq;
 use resvg::tiny_skia::Pixmap;
 
@@ -11,7 +11,7 @@ const HOUSE: &str = "<svg><linearGradient id=\"sky\" x2=\"0\" y2=\"1\"><stop off
     <rect y=\"90\" width=\"100\" height=\"10\" fill=\"darkgreen\"/></svg>";
 
 fn paint(svg: &str, width: u32, height: u32, encoding: Encoding) -> Result<Vec<u8>, NotPainted> {
-    Drawing::read(svg, VIEW).unwrap().paint(Picture { width, height, encoding })
+    Drawing::read(svg, VIEW).unwrap().paint(Picture { width, height, encoding }, Standard::Rich)
 }
 
 fn pixels(svg: &str, width: u32, height: u32) -> Pixmap {
@@ -69,15 +69,33 @@ fn what_is_blank_is_no_picture() {
         Ok(_) => None,
     };
     assert_eq!(lack(HOUSE), None);
-    assert_eq!(lack("<svg></svg>"), Some(Lack::Shapes(0)));
+    assert_eq!(lack("<svg></svg>"), Some(Lack::Shapes(0, 5)));
     let away = HOUSE.replace("<circle cx=\"80\"", "<circle cx=\"180\"").replace("rect y=\"90\"", "rect y=\"190\"");
-    assert_eq!(lack(&away), Some(Lack::Shapes(4)));
+    assert_eq!(lack(&away), Some(Lack::Shapes(4, 5)));
     let one = "<rect width=\"90\" height=\"90\" fill=\"red\"/>".repeat(6);
-    assert_eq!(lack(&format!("<svg>{one}</svg>")), Some(Lack::Colours(2)));
+    assert_eq!(lack(&format!("<svg>{one}</svg>")), Some(Lack::Colours(2, 4)));
     // Colours that nobody can see.
     let dots = ["blue", "lime", "gold", "black"]
         .map(|colour| format!("<circle cx=\"9\" cy=\"9\" r=\"1\" fill=\"{colour}\"/>"));
-    assert_eq!(lack(&format!("<svg>{one}{}</svg>", dots.join(""))), Some(Lack::Colours(2)));
+    assert_eq!(lack(&format!("<svg>{one}{}</svg>", dots.join(""))), Some(Lack::Colours(2, 4)));
+}
+
+#[test]
+fn what_shows_little_is_a_picture_where_little_is_enough() {
+    let plain = |svg: &str| {
+        let picture = Picture { width: 64, height: 64, encoding: Encoding::Png };
+        Drawing::read(svg, VIEW).unwrap().paint(picture, Standard::Plain).err()
+    };
+    assert_eq!(plain("<svg><rect width=\"50\" height=\"50\" fill=\"red\"/></svg>"), None);
+    assert_eq!(plain("<svg></svg>"), Some(NotPainted::Lacks(Lack::Shapes(0, 1))));
+    let blank = [
+        "<rect width=\"200\" height=\"200\" fill=\"red\"/>",
+        "<rect width=\"50\" height=\"50\" fill=\"white\"/>",
+        "<circle cx=\"9\" cy=\"9\" r=\"1\" fill=\"blue\"/>",
+    ];
+    for shape in blank {
+        assert_eq!(plain(&format!("<svg>{shape}</svg>")), Some(NotPainted::Lacks(Lack::Colours(1, 2))), "{shape}");
+    }
 }
 
 #[test]

@@ -18,6 +18,8 @@ fn script() -> String {
     let hostile = "<svg><image href='file:///etc/passwd' width='9' height='9'/></svg>";
     let reply = |when: &str, text: &str| format!("[[reply]]\nwhen = \"{when}\"\nchunks = ['''{text}''']\n");
     [
+        reply("A disc alone", "<svg><circle cx='50' cy='50' r='30' fill='navy'/></svg>"),
+        reply("Nothing at all", "<svg><circle cx='50' cy='50' r='30' fill='white'/></svg>"),
         reply("only 1 shapes are in sight", GOOD),
         reply("the element `<image>`", hostile),
         reply("there is no whole `<svg>`", "Sorry."),
@@ -104,10 +106,25 @@ fn a_blank_drawing_is_drawn_again_and_both_are_counted() {
 }
 
 #[test]
+fn what_shows_little_twice_is_shown_and_says_so() {
+    let site = Site::scripted(&script());
+    let server = site.serve(&[]);
+    let answer = ask(&server, json!({ "input": "A disc alone" }));
+    picture(&answer);
+    let told = "It was drawn 2 times, with little to be seen: only 1 shapes are in sight, at least 5 are wanted.";
+    assert!(summary(&answer).contains(told), "{}", summary(&answer));
+    assert_eq!(answer["usage"]["total_output_tokens"], 2);
+}
+
+#[test]
 fn what_can_never_be_shown_is_no_image() {
     let site = Site::scripted(&script());
     let server = site.serve(&[]);
-    for (input, reason) in [("Show me a file", "the element `<image>`"), ("Say no", "there is no whole `<svg>`")] {
+    for (input, reason) in [
+        ("Show me a file", "the element `<image>`"),
+        ("Say no", "there is no whole `<svg>`"),
+        ("Nothing at all", "only 1 shapes are in sight"),
+    ] {
         let answer = ask(&server, json!({ "input": input }));
         assert_eq!((&answer["status"], &answer["error"]["code"]), (&json!("failed"), &json!("no_image")), "{answer}");
         let message = answer["error"]["message"].as_str().unwrap();
