@@ -114,9 +114,9 @@ fn prompt_of_media(text: &str) -> Option<String> {
     };
     match (quotes.is_empty(), unseen) {
         (true, "") => None,
-        (true, unseen) => {
-            Some(format!("Answer now with what is guessed above, and say that you have not seen {unseen}."))
-        }
+        (true, unseen) => Some(format!(
+            "Answer now. Begin with `I have not seen {unseen}.` Then quote what is guessed above, and name nothing else."
+        )),
         (false, "") => Some(format!("Answer now, and {}.", quotes.join(", and "))),
         (false, unseen) => {
             let rest = format!("To all else that is asked of {unseen}, say that you have not seen {them}.");
@@ -468,7 +468,12 @@ mod tests {
             (&["document words"], None),
             (&["audio"], None),
             (&["audio words"], Some("Answer now, and quote what is said in the recording.")),
-            (&["image"], Some("Answer now with what is guessed above, and say that you have not seen the image.")),
+            (
+                &["image"],
+                Some(
+                    "Answer now. Begin with `I have not seen the image.` Then quote what is guessed above, and name nothing else.",
+                ),
+            ),
             (
                 &["image words", "audio words"],
                 Some(
