@@ -17,7 +17,7 @@ from guide import SUFFIXES, ran, text_of
 
 PROGRAM = "05_1"
 MEDIA = Path(__file__).resolve().parent.parent / "conformance" / "media"
-PAIRS = (("photo-en-1.jpg", "kennedy.mp3"), ("photo-en-3.jpg", "weather.mp3"))
+PAIRS = (("real-page.jpg", "kennedy.mp3"), ("photo-en-3.jpg", "weather.mp3"))
 LEAST_WORDS, LEAST_LETTERS = 3, 4
 PROVIDERS = (providers.Sounds,)
 COLUMNS = ("answered", "picture", "sound", "apart")

@@ -17,11 +17,12 @@ import providers
 import schemas
 import search
 import sight
+import tasks
 from serving import ALIAS, Own, Running
 
 SUITES = {
     "calls": calls, "schemas": schemas, "guide": guide, "search": search, "guide05": guide05, "guide06": guide06,
-    "guide08": guide08, "guide10": guide10, "drawing": drawing, "sight": sight,
+    "guide08": guide08, "guide10": guide10, "drawing": drawing, "sight": sight, "tasks": tasks,
 }
 
 

@@ -53,6 +53,14 @@ elas só estão à espera. Quando o último camião parte, a praça é lavada co
 Quem chega às nove encontra um lugar vazio que cheira a sal, e nunca imaginaria o que aconteceu ali.""",
 }
 
+PAGE = [
+    "Region-based segmentation",
+    "Let us first determine markers of the coins and the",
+    "background. These markers are pixels that we can label",
+    "unambiguously as either object or background. Here,",
+    "the markers are found at the two extreme parts of the",
+    "histogram of grey values:",
+]
 THINGS = {"coffee": "espresso", "chelsea": "Egyptian cat"}
 
 
@@ -168,6 +176,7 @@ def main():
                 truth[name] = {"group": group, "language": language, "lines": lines}
     for thing, name in THINGS.items():
         truth[f"thing-{thing}.jpg"] = {"thing": name}
+    truth["real-page.jpg"] = {"group": "real", "language": "en", "lines": PAGE}
     (HERE / "truth.json").write_text(json.dumps(truth, ensure_ascii=False, indent=1) + "\n")
 
 
