@@ -3,18 +3,15 @@
 //! A definition is kept as it came and read anew each time, by the reader that accepted it. A run
 //! takes what it needs when it is accepted, so that nothing depends on a definition for longer.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use antiphon_database::Database;
 use antiphon_engine::ProjectId;
 use antiphon_wire::{Agent, Code, Error};
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{OptionalExtension as _, params};
 use serde_json::Value;
-
-const VERSION: i64 = 1;
 
 /// The longest definition, in bytes of JSON: all sources that an environment takes, and as much again.
 const MOST_BYTES: usize = 6 << 20;
@@ -29,7 +26,7 @@ pub struct Agents {
 }
 
 struct Inner {
-    connection: Mutex<Connection>,
+    database: Database,
     /// How many a project may have.
     most: usize,
 }
@@ -55,8 +52,9 @@ impl Agents {
     /// When it cannot be read or written, or is another version's.
     pub async fn open(file: &Path, most: usize) -> io::Result<Self> {
         let file = file.to_owned();
-        let opened = tokio::task::spawn_blocking(move || connect(&file)).await.map_err(io::Error::other)?;
-        Ok(Self { inner: Arc::new(Inner { connection: Mutex::new(opened?), most }) })
+        let opened = tokio::task::spawn_blocking(move || Database::open(&file, &[include_str!("schema.sql")])).await;
+        let database = opened.map_err(io::Error::other)??;
+        Ok(Self { inner: Arc::new(Inner { database, most }) })
     }
 
     /// Keeps a new agent. It is durable when this returns.
@@ -71,23 +69,23 @@ impl Agents {
             return Err(Error::new(Code::ContentTooLarge, message));
         }
         let (id, most) = (agent.id.clone(), self.inner.most);
-        self.with(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let find = "SELECT count(*) FROM agent WHERE project = ? AND id = ?";
-            if transaction.query_row(find, params![project.0, id], |row| row.get::<_, i64>(0))? > 0 {
-                let message = format!("`id`: the agent `{id}` is there already; delete it first, or choose another id");
-                return Ok(Err(Error::new(Code::AlreadyExists, message)));
-            }
-            let count = "SELECT count(*) FROM agent WHERE project = ?";
-            let count: i64 = transaction.query_row(count, [project.0], |row| row.get(0))?;
-            if usize::try_from(count).is_ok_and(|count| count >= most) {
-                let message = format!("the project has {count} agents, the most there may be; delete one");
-                return Ok(Err(Error::precondition(message)));
-            }
-            let add = "INSERT INTO agent(project, id, definition) VALUES(?, ?, ?)";
-            transaction.execute(add, params![project.0, id, definition])?;
-            transaction.commit()?;
-            Ok(Ok(()))
+        self.with(move |database| {
+            database.change(|change| {
+                let find = "SELECT count(*) FROM agent WHERE project = ? AND id = ?";
+                if change.query_row(find, params![project.0, id], |row| row.get::<_, i64>(0))? > 0 {
+                    let message =
+                        format!("`id`: the agent `{id}` is there already; delete it first, or choose another id");
+                    return Ok(Err(Error::new(Code::AlreadyExists, message)));
+                }
+                let count = "SELECT count(*) FROM agent WHERE project = ?";
+                let count: i64 = change.query_row(count, [project.0], |row| row.get(0))?;
+                if usize::try_from(count).is_ok_and(|count| count >= most) {
+                    let message = format!("the project has {count} agents, the most there may be; delete one");
+                    return Ok(Err(Error::precondition(message)));
+                }
+                let add = "INSERT INTO agent(project, id, definition) VALUES(?, ?, ?)";
+                change.execute(add, params![project.0, id, definition]).map(|_| Ok(()))
+            })
         })
         .await?
     }
@@ -96,9 +94,9 @@ impl Agents {
     /// `not_found`, as for all agents of other projects.
     pub async fn get(&self, project: ProjectId, id: &str) -> Result<Agent, Error> {
         let wanted = id.to_owned();
-        let found = self.with(move |connection| {
+        let found = self.with(move |database| {
             let find = "SELECT definition FROM agent WHERE project = ? AND id = ?";
-            connection.query_row(find, params![project.0, wanted], |row| row.get::<_, String>(0)).optional()
+            database.lock().query_row(find, params![project.0, wanted], |row| row.get::<_, String>(0)).optional()
         });
         found.await?.map_or_else(|| Err(absent(id)), |definition| read(&definition))
     }
@@ -113,7 +111,8 @@ impl Agents {
             return Err(Error::invalid("page_token", "expected a `next_page_token` of this list"));
         }
         let after = after.unwrap_or_default().to_owned();
-        let found = self.with(move |connection| {
+        let found = self.with(move |database| {
+            let connection = database.lock();
             let list = "SELECT definition FROM agent WHERE project = ? AND id > ? ORDER BY id";
             let mut statement = connection.prepare(list)?;
             let mut rows = statement.query(params![project.0, after])?;
@@ -140,11 +139,10 @@ impl Agents {
     /// `not_found`.
     pub async fn delete(&self, project: ProjectId, id: &str) -> Result<(), Error> {
         let deleted = id.to_owned();
-        let count = self.with(move |connection| {
-            let count =
-                connection.execute("DELETE FROM agent WHERE project = ? AND id = ?", params![project.0, deleted])?;
-            // What was erased from the pages is not left in the log.
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        let count = self.with(move |database| {
+            let delete = "DELETE FROM agent WHERE project = ? AND id = ?";
+            let count = database.lock().execute(delete, params![project.0, deleted])?;
+            database.forget()?;
             Ok(count)
         });
         if count.await? == 0 { Err(absent(id)) } else { Ok(()) }
@@ -153,40 +151,11 @@ impl Agents {
     /// Does what the disk may hold up away from the threads that serve everybody.
     async fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         let inner = Arc::clone(&self.inner);
-        let done = tokio::task::spawn_blocking(move || work(&mut inner.lock())).await;
+        let done = tokio::task::spawn_blocking(move || work(&inner.database)).await;
         done.map_err(|error| broken(&error))?.map_err(|error| broken(&error))
-    }
-}
-
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn connect(file: &Path) -> io::Result<Connection> {
-    // Others may pass the folder, and SQLite would let them read.
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)?;
-    let opened = (|| {
-        let mut connection = Connection::open(file)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "secure_delete", "ON")?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version == 0 {
-            transaction.execute_batch(include_str!("schema.sql"))?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-        }
-        transaction.commit()?;
-        Ok((connection, version))
-    })();
-    match opened.map_err(|error: rusqlite::Error| io::Error::other(error))? {
-        (connection, 0 | VERSION) => Ok(connection),
-        (_, other) => Err(io::Error::other(format!("`{}` is of version {other}, not {VERSION}", file.display()))),
     }
 }
 

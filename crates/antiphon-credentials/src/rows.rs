@@ -1,20 +1,16 @@
 //! What is kept of each credential, in one database.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use antiphon_database::Database;
 use antiphon_engine::{ProjectId, wire_time};
 use antiphon_wire::{Credential, CredentialId, CredentialKind, CredentialStatus, Error};
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, named_params, params};
 use serde_json::Value;
 
-use crate::failure::{Failure, Outcome};
-
-const VERSION: i64 = 1;
+use crate::failure::Outcome;
 
 /// A credential as it is kept.
 pub(crate) struct Row {
@@ -64,61 +60,36 @@ fn word_of(status: CredentialStatus) -> &'static str {
 
 /// The database. Every call may wait for the disk.
 pub(crate) struct Rows {
-    connection: Mutex<Connection>,
+    database: Database,
 }
 
 impl Rows {
     pub(crate) fn open(file: &Path) -> Outcome<Self> {
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)?;
-        let mut connection = Connection::open(file)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "secure_delete", "ON")?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
-            0 => {
-                transaction.execute_batch(include_str!("schema.sql"))?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-            }
-            VERSION => {}
-            _ => return Err(Failure::broken(format!("`{}` is not of this version", file.display()))),
-        }
-        transaction.commit()?;
-        Ok(Self { connection: Mutex::new(connection) })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Self { database: Database::open(file, &[include_str!("schema.sql")])? })
     }
 
     /// Changes rows: all of it, durably, or nothing.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&Change<'_>) -> Outcome<T>) -> Outcome<T> {
-        let mut connection = self.lock();
-        let change_of = Change(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
-        let changed = change(&change_of)?;
-        change_of.0.commit()?;
-        Ok(changed)
+        self.database.change(|transaction| change(&Change(transaction)))
     }
 
-    /// Leaves nothing in the log of what was erased from the pages.
     pub(crate) fn forget(&self) -> Outcome<()> {
-        Ok(self.lock().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        Ok(self.database.forget()?)
     }
 
     pub(crate) fn find(&self, project: ProjectId, id: &CredentialId) -> Outcome<Row> {
-        find(&self.lock(), project, id)
+        find(&self.database.lock(), project, id)
     }
 
     /// What the key is known by.
     pub(crate) fn known_key(&self) -> Outcome<Option<Vec<u8>>> {
-        known_key(&self.lock())
+        known_key(&self.database.lock())
     }
 
     /// The credentials of a project that were made before one, the latest first.
     pub(crate) fn list(&self, project: ProjectId, before: Option<(i64, &str)>, most: usize) -> Outcome<Vec<Row>> {
         let (created, id) = before.unwrap_or((i64::MAX, ""));
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement = connection.prepare(
             "SELECT * FROM credential WHERE project = ? AND (created, id) < (?, ?)
              ORDER BY created DESC, id DESC LIMIT ?",
@@ -129,11 +100,11 @@ impl Rows {
 }
 
 /// Rows that are being changed.
-pub(crate) struct Change<'a>(Transaction<'a>);
+pub(crate) struct Change<'a>(&'a Transaction<'a>);
 
 impl Change<'_> {
     pub(crate) fn find(&self, project: ProjectId, id: &CredentialId) -> Outcome<Row> {
-        find(&self.0, project, id)
+        find(self.0, project, id)
     }
 
     /// # Errors
@@ -182,7 +153,7 @@ impl Change<'_> {
     /// What the key is known by; none when nothing is sealed, so that any key will do.
     pub(crate) fn known_key(&self) -> Outcome<Option<Vec<u8>>> {
         let is_empty = self.0.query_row("SELECT NOT EXISTS(SELECT 1 FROM credential)", [], |row| row.get(0))?;
-        if is_empty { Ok(None) } else { known_key(&self.0) }
+        if is_empty { Ok(None) } else { known_key(self.0) }
     }
 
     pub(crate) fn set_known_key(&self, sealed: &[u8]) -> Outcome<()> {

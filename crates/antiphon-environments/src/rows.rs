@@ -2,11 +2,9 @@
 //! without one are nobody's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use antiphon_database::Database;
 use antiphon_engine::{ProjectId, wire_time};
 use antiphon_wire::{
     Environment, EnvironmentId, EnvironmentStatus, Error, Network, RepositoryAddress, ShownSource, Source,
@@ -14,13 +12,17 @@ use antiphon_wire::{
 };
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome};
 
-const VERSION: i64 = 2;
+const MIGRATIONS: [&str; 2] = [
+    include_str!("schema.sql"),
+    // JSON, as requests write it.
+    r#"ALTER TABLE environment ADD COLUMN network TEXT NOT NULL DEFAULT '"disabled"'"#,
+];
 
 /// Reads move the time of the last access on only when it is older than this: each costs a
 /// durable write.
@@ -148,76 +150,49 @@ impl Sources {
 
 /// The database. Every call may wait for the disk.
 pub(crate) struct Rows {
-    connection: Mutex<Connection>,
+    database: Database,
 }
 
 impl Rows {
     pub(crate) fn open(file: &Path) -> Outcome<Self> {
-        // Others may pass the folder, and SQLite would let them read.
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)?;
-        let mut connection = Connection::open(file)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "secure_delete", "ON")?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
-            0 => {
-                transaction.execute_batch(include_str!("schema.sql"))?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-            }
-            1 => {
-                transaction.execute_batch(
-                    r#"ALTER TABLE environment ADD COLUMN network TEXT NOT NULL DEFAULT '"disabled"'"#,
-                )?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-            }
-            VERSION => {}
-            _ => return Err(Failure::broken(format!("`{}` is not of this version", file.display()))),
-        }
-        transaction.commit()?;
-        Ok(Self { connection: Mutex::new(connection) })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Self { database: Database::open(file, &MIGRATIONS)? })
     }
 
     /// # Errors
     /// `failed_precondition` when the project has `most` already that were used after `alive`.
     pub(crate) fn check_room(&self, project: ProjectId, most: usize, alive: Timestamp) -> Outcome<()> {
-        room(&self.lock(), project, most, alive)
+        room(&self.database.lock(), project, most, alive)
     }
 
     /// As [`Rows::check_room`], and then adds a row.
     pub(crate) fn add(&self, project: ProjectId, row: &Row, most: usize, alive: Timestamp) -> Outcome<()> {
         let (sources, variables) = (to_json(&row.sources)?, to_json(&row.variables)?);
         let network = to_json(&row.network.to_wire())?;
-        let mut connection = self.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        room(&transaction, project, most, alive)?;
-        transaction.execute(
-            "INSERT INTO environment(id, project, created, updated, last_accessed, sources, variables, network,
+        self.database.change(|change| {
+            room(change, project, most, alive)?;
+            change.execute(
+                "INSERT INTO environment(id, project, created, updated, last_accessed, sources, variables, network,
                  file_count, size_bytes)
              VALUES(:id, :project, :created, :updated, :accessed, :sources, :variables, :network, :files, :bytes)",
-            named_params! {
-                ":id": row.id.as_str(),
-                ":project": project.0,
-                ":created": row.created.as_millisecond(),
-                ":updated": row.updated.as_millisecond(),
-                ":accessed": row.last_accessed.as_millisecond(),
-                ":sources": sources,
-                ":variables": variables,
-                ":network": network,
-                ":files": row.contents.files.cast_signed(),
-                ":bytes": row.contents.bytes.cast_signed(),
-            },
-        )?;
-        Ok(transaction.commit()?)
+                named_params! {
+                    ":id": row.id.as_str(),
+                    ":project": project.0,
+                    ":created": row.created.as_millisecond(),
+                    ":updated": row.updated.as_millisecond(),
+                    ":accessed": row.last_accessed.as_millisecond(),
+                    ":sources": sources,
+                    ":variables": variables,
+                    ":network": network,
+                    ":files": row.contents.files.cast_signed(),
+                    ":bytes": row.contents.bytes.cast_signed(),
+                },
+            )?;
+            Ok(())
+        })
     }
 
     pub(crate) fn find(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<Option<Row>> {
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement = connection.prepare("SELECT * FROM environment WHERE id = ? AND project = ?")?;
         Ok(statement.query_row(params![id.as_str(), project.0], Row::of).optional()?)
     }
@@ -225,7 +200,7 @@ impl Rows {
     /// The environments of a project that were made before one, the latest first.
     pub(crate) fn list(&self, project: ProjectId, before: Option<(i64, &str)>, most: usize) -> Outcome<Vec<Row>> {
         let (created, id) = before.unwrap_or((i64::MAX, ""));
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement = connection.prepare(
             "SELECT * FROM environment WHERE project = ? AND (created, id) < (?, ?)
              ORDER BY created DESC, id DESC LIMIT ?",
@@ -237,7 +212,7 @@ impl Rows {
     /// Notes that it was looked into.
     pub(crate) fn access(&self, id: &EnvironmentId, now: Timestamp) -> Outcome<()> {
         let now = now.as_millisecond();
-        self.lock().execute(
+        self.database.lock().execute(
             "UPDATE environment SET last_accessed = ?2 WHERE id = ?1 AND last_accessed < ?2 - ?3 AND NOT is_expired",
             params![id.as_str(), now, ACCESS_SECONDS * 1000],
         )?;
@@ -246,7 +221,7 @@ impl Rows {
 
     /// Notes that somebody has its lease.
     pub(crate) fn begin_lease(&self, id: &EnvironmentId, now: Timestamp) -> Outcome<()> {
-        self.lock().execute(
+        self.database.lock().execute(
             "UPDATE environment SET is_leased = 1, last_accessed = ? WHERE id = ?",
             params![now.as_millisecond(), id.as_str()],
         )?;
@@ -255,7 +230,7 @@ impl Rows {
 
     /// Notes that nobody has it any more, and what there is in it now.
     pub(crate) fn end_lease(&self, id: &EnvironmentId, now: Timestamp, contents: Contents) -> Outcome<()> {
-        self.lock().execute(
+        self.database.lock().execute(
             "UPDATE environment SET is_leased = 0, updated = ?2, last_accessed = ?2, file_count = ?3, size_bytes = ?4
              WHERE id = ?1",
             params![id.as_str(), now.as_millisecond(), contents.files.cast_signed(), contents.bytes.cast_signed()],
@@ -266,7 +241,7 @@ impl Rows {
     /// Keeps the row's sources, variables and network.
     pub(crate) fn describe(&self, row: &Row) -> Outcome<()> {
         let network = to_json(&row.network.to_wire())?;
-        self.lock().execute(
+        self.database.lock().execute(
             "UPDATE environment SET sources = ?, variables = ?, network = ? WHERE id = ?",
             params![to_json(&row.sources)?, to_json(&row.variables)?, network, row.id.as_str()],
         )?;
@@ -275,7 +250,7 @@ impl Rows {
 
     /// Whether there was one.
     pub(crate) fn delete(&self, project: ProjectId, id: &EnvironmentId) -> Outcome<bool> {
-        let connection = self.lock();
+        let connection = self.database.lock();
         let deleted = connection
             .execute("DELETE FROM environment WHERE id = ? AND project = ?", params![id.as_str(), project.0])?;
         // What was erased from the pages is not left in the log.
@@ -285,7 +260,7 @@ impl Rows {
 
     /// Marks one as expired, and forgets its variables and its network; whether it was last used before `alive`.
     pub(crate) fn expire(&self, id: &EnvironmentId, alive: Timestamp) -> Outcome<bool> {
-        let changed = self.lock().execute(
+        let changed = self.database.lock().execute(
             "UPDATE environment SET is_expired = 1, variables = '{}', network = '\"disabled\"'
              WHERE id = ? AND last_accessed <= ?",
             params![id.as_str(), alive.as_millisecond()],
@@ -300,7 +275,7 @@ impl Rows {
 
     /// Forgets what has expired and was last used before `remembered`.
     pub(crate) fn forget(&self, remembered: Timestamp) -> Outcome<()> {
-        self.lock().execute(
+        self.database.lock().execute(
             "DELETE FROM environment WHERE is_expired AND last_accessed <= ?",
             params![remembered.as_millisecond()],
         )?;
@@ -309,7 +284,7 @@ impl Rows {
 
     /// Those that have files, and whether an earlier process had a lease of them.
     pub(crate) fn kept(&self) -> Outcome<BTreeMap<EnvironmentId, bool>> {
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement = connection.prepare("SELECT id, is_leased FROM environment WHERE NOT is_expired")?;
         let found = statement.query_map([], |row| {
             Ok((EnvironmentId::try_from(row.get::<_, String>(0)?).map_err(unreadable)?, row.get(1)?))
@@ -318,7 +293,7 @@ impl Rows {
     }
 
     fn ids(&self, which: &str, time: Timestamp) -> Outcome<Vec<EnvironmentId>> {
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement = connection.prepare(&format!("SELECT id FROM environment WHERE {which}"))?;
         let found = statement.query_map([time.as_millisecond()], |row| {
             EnvironmentId::try_from(row.get::<_, String>(0)?).map_err(unreadable)

@@ -9,10 +9,9 @@ CREATE TABLE environment(
     is_expired INTEGER NOT NULL DEFAULT 0,
     -- Somebody has a lease; at the start of a server, nobody does.
     is_leased INTEGER NOT NULL DEFAULT 0,
-    -- JSON: paths; names with their values; what requests write.
+    -- JSON: paths; names with their values.
     sources TEXT NOT NULL,
     variables TEXT NOT NULL,
-    network TEXT NOT NULL,
     file_count INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL
 ) STRICT;

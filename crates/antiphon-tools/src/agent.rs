@@ -33,3 +33,28 @@ pub(crate) fn research_tools(has_search: bool) -> Result<Vec<Tool>, Error> {
 pub(crate) fn instruction(reach: &str) -> String {
     INSTRUCTION.replace("{reach}", reach)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the evaluation asks for must not be what the model was told beforehand.
+    #[test]
+    fn no_word_of_the_tasks_that_measure_is_told_to_the_agent() {
+        let words = |text: &str| -> Vec<String> {
+            let text = text.to_lowercase();
+            text.split(|letter: char| !letter.is_alphabetic()).map(str::to_owned).collect()
+        };
+        let told = words(INSTRUCTION);
+        let tasks = include_str!("../../../evals/tasks.json");
+        let inputs: Vec<&str> = tasks.lines().filter_map(|line| line.trim().strip_prefix("\"input\": \"")).collect();
+        assert_eq!(inputs.len(), 5);
+        // Words of any sentence, and those for what every task here is about.
+        let plain = "a all and as each from has in is it its one that the them then to what with nothing";
+        let allowed = words(&format!("{plain} files folder write"));
+        let guide = "Python script first 20 Fibonacci numbers, saves fibonacci.txt, read, print contents";
+        for word in inputs.into_iter().chain([guide]).flat_map(words).filter(|word| !word.is_empty()) {
+            assert!(allowed.contains(&word) || !told.contains(&word), "`{word}` is in what the agent is told");
+        }
+    }
+}

@@ -2,23 +2,19 @@
 
 mod read;
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use antiphon_database::Database;
 use antiphon_engine::{ProjectId, wire_time};
 use antiphon_wire::{
     CreateInteraction, EnvironmentId, Error, ExecutionStatus, InteractionId, Trigger, TriggerExecution,
     TriggerExecutionId, TriggerId, TriggerStatus, shown_interaction,
 };
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, named_params, params};
 
 use crate::course::Course;
 use crate::failure::{Failure, Outcome};
-
-const VERSION: i64 = 1;
 
 /// How many executions of one trigger are remembered.
 const REMEMBERED: i64 = 1000;
@@ -106,53 +102,27 @@ impl Execution {
 
 /// The database. Every call may wait for the disk.
 pub(crate) struct Rows {
-    connection: Mutex<Connection>,
+    database: Database,
 }
 
 impl Rows {
     pub(crate) fn open(file: &Path) -> Outcome<Self> {
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)?;
-        let mut connection = Connection::open(file)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "secure_delete", "ON")?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.pragma_update(None, "foreign_keys", "ON")?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        match transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? {
-            0 => {
-                transaction.execute_batch(include_str!("schema.sql"))?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-            }
-            VERSION => {}
-            _ => return Err(Failure::broken(format!("`{}` is not of this version", file.display()))),
-        }
-        transaction.commit()?;
-        Ok(Self { connection: Mutex::new(connection) })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Self { database: Database::open(file, &[include_str!("schema.sql")])? })
     }
 
     /// Changes rows: all of it, durably, or nothing.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&Change<'_>) -> Outcome<T>) -> Outcome<T> {
-        let mut connection = self.lock();
-        let transaction = Change(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
-        let changed = change(&transaction)?;
-        transaction.0.commit()?;
-        Ok(changed)
+        self.database.change(|transaction| change(&Change(transaction)))
     }
 
-    /// Leaves nothing in the log of what was erased from the pages.
     pub(crate) fn forget(&self) -> Outcome<()> {
-        Ok(self.lock().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        Ok(self.database.forget()?)
     }
 
     /// # Errors
     /// `not_found`, as for all triggers of other projects.
     pub(crate) fn find(&self, project: ProjectId, id: &TriggerId) -> Outcome<Row> {
-        find(&self.lock(), project, id)
+        find(&self.database.lock(), project, id)
     }
 
     /// The triggers of a project, of one status if that is wanted, that were made before one; the
@@ -165,7 +135,7 @@ impl Rows {
         most: usize,
     ) -> Outcome<Vec<Row>> {
         let (created, id) = before.unwrap_or((i64::MAX, ""));
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement = connection.prepare(
             "SELECT * FROM trigger WHERE project = ?1 AND (created, id) < (?2, ?3) AND (?4 IS NULL OR status = ?4)
              ORDER BY created DESC, id DESC LIMIT ?5",
@@ -183,7 +153,7 @@ impl Rows {
         most: usize,
     ) -> Outcome<Vec<Execution>> {
         let (start, id) = before.unwrap_or((i64::MAX, ""));
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement = connection.prepare(
             "SELECT * FROM execution WHERE trigger = ? AND (start, id) < (?, ?) ORDER BY start DESC, id DESC LIMIT ?",
         )?;
@@ -193,7 +163,7 @@ impl Rows {
 
     /// The triggers whose time has come.
     pub(crate) fn due(&self, now: Timestamp) -> Outcome<Vec<(ProjectId, TriggerId)>> {
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement =
             connection.prepare("SELECT project, id FROM trigger WHERE next_run <= ? ORDER BY next_run, id")?;
         let found = statement.query_map([now.as_millisecond()], |row| {
@@ -204,7 +174,7 @@ impl Rows {
 
     /// When something is to be done next.
     pub(crate) fn next(&self) -> Outcome<Option<Timestamp>> {
-        let next: Option<i64> = self.lock().query_row(
+        let next: Option<i64> = self.database.lock().query_row(
             "SELECT min(time) FROM (SELECT min(next_run) AS time FROM trigger UNION ALL
                  SELECT min(start + timeout * 1000) FROM execution JOIN trigger ON trigger.id = execution.trigger
                  WHERE execution.status = 'in_progress')",
@@ -216,7 +186,7 @@ impl Rows {
 
     /// All executions that are in progress, and what they are of.
     pub(crate) fn in_progress(&self) -> Outcome<Vec<(Row, Execution)>> {
-        let connection = self.lock();
+        let connection = self.database.lock();
         let mut statement =
             connection.prepare("SELECT * FROM execution WHERE status = 'in_progress' ORDER BY start, id")?;
         let executions = statement.query_map([], Execution::of)?.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -230,13 +200,13 @@ impl Rows {
 }
 
 /// Rows that are being changed.
-pub(crate) struct Change<'a>(Transaction<'a>);
+pub(crate) struct Change<'a>(&'a Transaction<'a>);
 
 impl Change<'_> {
     /// # Errors
     /// As [`Rows::find`].
     pub(crate) fn find(&self, project: ProjectId, id: &TriggerId) -> Outcome<Row> {
-        find(&self.0, project, id)
+        find(self.0, project, id)
     }
 
     /// # Errors
@@ -291,7 +261,7 @@ impl Change<'_> {
 
     /// Removes a trigger with its executions, and gives the one that is in progress.
     pub(crate) fn delete(&self, project: ProjectId, id: &TriggerId) -> Outcome<Option<Execution>> {
-        find(&self.0, project, id)?;
+        find(self.0, project, id)?;
         let running = self.running(id)?;
         self.0.execute("DELETE FROM trigger WHERE id = ?", [id.as_str()])?;
         Ok(running)
