@@ -154,6 +154,9 @@ impl Inner {
                 break;
             }
             call.seed = call.seed.wrapping_add(1);
+            if !plain.is_empty() {
+                call.grammar = Some(rules(&call, Standard::Rich));
+            }
             // What it has drawn before it is not shown again: a small model would draw the same.
             call.messages.clone_from(&messages);
             if let Some(Message::User(parts)) = call.messages.last_mut() {
@@ -287,7 +290,7 @@ fn asked(request: &ModelRequest) -> ModelRequest {
     call.calls = Calls::None;
     // Its tokens are for the drawing.
     call.thinking = Some(false);
-    call.grammar = Some(if has_caption(request) { captioned_grammar(view) } else { grammar(view) }.into());
+    call.grammar = Some(rules(request, Standard::Plain));
     call.max_output_tokens = left(request.max_output_tokens, 0);
     let has_drawn = request
         .messages
@@ -302,12 +305,20 @@ fn asked(request: &ModelRequest) -> ModelRequest {
     call
 }
 
+/// What it may write: no more things than it has planned, and as many as are wanted.
+fn rules(request: &ModelRequest, standard: Standard) -> Arc<str> {
+    let rules = if has_caption(request) { captioned_grammar } else { grammar };
+    rules(view(request), standard).into()
+}
+
 fn instruction(View { width, height }: View) -> String {
     format!(
         "You are an illustrator who draws in SVG. Answer with one <svg> and nothing else. The picture is {width} wide \
          and {height} high; 0,0 is at the left and the top, and y grows downwards. Begin with the ground: a sky or a \
-         colour that covers everything. Go on with what is far away, then what is near: 8 to 12 things side by side, \
-         over the whole width. Before each write what it is. Walls and buildings are a <rect> that stands on the \
+         colour that covers everything, other than the colours of what stands on it. Go on with what is far away, then \
+         what is near: 8 to 12 things side by side, over the whole width. But when a number of things is asked for, \
+         draw exactly that number of them, apart from each other, and nothing else. Before each write its number, how \
+         many there are in all, and what it is. Walls and buildings are a <rect> that stands on the \
          ground, wheels, heads, the sun and the moon a <circle>, bodies, hills and clouds an <ellipse>, roofs and \
          ears a <polygon> of three points. Make what was asked for large, and give neighbours different colours."
     )

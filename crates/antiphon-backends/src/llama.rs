@@ -162,7 +162,8 @@ impl Llama {
         let callable: Vec<_> = self.told_tools(request).map(callable).collect();
         let calls = match request.calls {
             // What is to be told has been printed: it would go on calling for ever.
-            Calls::Allowed if self.has_blocks(request) && has_result(&request.messages) => dialect::Calls::Forbidden,
+            Calls::Allowed if self.has_blocks(request) && has_result(&request.messages) => dialect::Calls::Finished,
+            Calls::None if self.has_blocks(request) => dialect::Calls::Finished,
             Calls::None if request.messages.iter().any(shows_calls) => dialect::Calls::Forbidden,
             Calls::None => dialect::Calls::None,
             Calls::Allowed => dialect::Calls::Allowed,

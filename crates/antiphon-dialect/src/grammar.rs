@@ -36,6 +36,8 @@ pub enum Calls {
     None,
     /// It may not, though it knows of calls: not even what looks like one is said.
     Forbidden,
+    /// As forbidden, to a model that also writes programs to be run: its answer begins with none.
+    Finished,
     /// It may, and may also say something.
     Allowed,
     /// It has to, and says nothing else.
@@ -83,10 +85,10 @@ pub(crate) fn constraint(
     answer: Answer<'_>,
 ) -> Option<Constraint> {
     let callable = match calls {
-        Calls::None | Calls::Forbidden => &[],
+        Calls::None | Calls::Forbidden | Calls::Finished => &[],
         Calls::Allowed | Calls::Required => callable,
     };
-    if callable.is_empty() && calls != Calls::Forbidden && matches!(answer, Answer::Free) {
+    if callable.is_empty() && calls != Calls::Forbidden && calls != Calls::Finished && matches!(answer, Answer::Free) {
         return None;
     }
     let mut grammar =
@@ -111,6 +113,9 @@ struct Grammar<'a> {
 }
 
 const ANY: &str = "/(?s:.*)/";
+
+/// How a program begins.
+const PROGRAM: &str = r"/\s*```(python|py|bash|sh)/";
 
 impl Grammar<'_> {
     /// The rules that every grammar needs: white space, the answer, and each function's
@@ -289,7 +294,7 @@ impl Grammar<'_> {
     ) -> String {
         let native = if self.callable.is_empty() { String::new() } else { self.native() };
         let (body, is_free) = match (calls, answer) {
-            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_) | Answer::Rules(_))
+            (Calls::None | Calls::Forbidden | Calls::Finished | Calls::Allowed, Answer::Json(_) | Answer::Rules(_))
                 if self.callable.is_empty() =>
             {
                 ("GAP? answer".to_owned(), false)
@@ -298,11 +303,13 @@ impl Grammar<'_> {
                 (format!("GAP? {native} GAP?"), false)
             }
             (Calls::Required, Answer::Free | Answer::Json(_) | Answer::Rules(_)) => ("GAP? answer".to_owned(), false),
-            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Json(_) | Answer::Rules(_)) => {
+            (Calls::None | Calls::Forbidden | Calls::Finished | Calls::Allowed, Answer::Json(_) | Answer::Rules(_)) => {
                 let bare = self.bare().map_or_else(String::new, |bare| format!("| {bare}"));
                 (format!("GAP? ({native} GAP? {bare} | answer)"), false)
             }
-            (Calls::None | Calls::Forbidden | Calls::Allowed, Answer::Free) => (self.free(reasoning), true),
+            (Calls::None | Calls::Forbidden | Calls::Finished | Calls::Allowed, Answer::Free) => {
+                (self.free(reasoning, calls), true)
+            }
         };
         let opened = reasoning.opened_by(prompt_tail);
         // Whoever may say anything may also think: the parser understands it.
@@ -343,12 +350,13 @@ impl Grammar<'_> {
     }
 
     /// Free text, or text and the calls after it.
-    fn free(&mut self, reasoning: Reasoning) -> String {
+    fn free(&mut self, reasoning: Reasoning, calls: Calls) -> String {
         let opens: Vec<_> = reasoning.tags().into_iter().map(|(open, _)| quoted(open)).collect();
         self.rule("VISIBLE", &format!("~(/\\s*/ ({}) {ANY})", opens.join(" | ")));
         if self.callable.is_empty() {
             self.triggers();
-            self.rule("TEXT", &format!("/(?s:.+)/ & ~({ANY} TRIGGER {ANY}) & VISIBLE"));
+            let begins = if calls == Calls::Finished { format!(" & ~({PROGRAM} {ANY})") } else { String::new() };
+            self.rule("TEXT", &format!("/(?s:.+)/ & ~({ANY} TRIGGER {ANY}) & VISIBLE{begins}"));
             return "| TEXT".to_owned();
         }
         self.triggers();

@@ -1,15 +1,17 @@
 //! What a model may write, as rules of llguidance's Lark.
 //!
 //! It is narrower than what is read: attributes have one order, numbers few digits, and there is
-//! a note before each thing and a ground that covers everything, since a drawing of about 500 tokens has none to lose. The names
-//! of all rules begin with `answer`.
+//! a note before each thing and a ground that covers everything, since a drawing of about 500 tokens has none to lose.
+//! Notes count: who writes `1 of 4` has planned four things, and after the fourth there is no more. The names of all
+//! rules begin with `answer`.
 
 use std::fmt::Write as _;
 
+use crate::judge::Standard;
 use crate::read::View;
 
-/// The fewest and the most things on the ground, a group counting as one.
-const THINGS: (usize, usize) = (5, 16);
+/// The most things on the ground, a group counting as one.
+const MOST_THINGS: usize = 16;
 
 /// The shapes of a group.
 const GROUPED: (usize, usize) = (2, 6);
@@ -59,8 +61,8 @@ const COLOURS: [&str; 40] = [
 ];
 
 /// As [`grammar`], with a sentence of words before the drawing.
-pub fn captioned_grammar(view: View) -> String {
-    let drawing = grammar(view).replacen("answer:", "answer_drawing:", 1);
+pub fn captioned_grammar(view: View, standard: Standard) -> String {
+    let drawing = grammar(view, standard).replacen("answer:", "answer_drawing:", 1);
     // Words that begin no element.
     format!(
         "answer: ANSWER_CAPTION \"\\n\" answer_drawing\n{drawing}ANSWER_CAPTION: /[A-ZÀ-Þ][0-9A-Za-zÀ-ÿ ,;:'-]{{8,120}}\\./\n"
@@ -68,21 +70,22 @@ pub fn captioned_grammar(view: View) -> String {
 }
 
 /// Rules of which `answer` is one `<svg>` that [`Drawing::read`](crate::Drawing::read) understands.
-/// It has no size of its own: `view` is that.
-pub fn grammar(view: View) -> String {
+/// It has no size of its own: `view` is that. There are as many things as the standard wants.
+pub fn grammar(view: View, standard: Standard) -> String {
     let View { width, height } = view;
-    let ((least, most), (least_grouped, most_grouped)) = (THINGS, GROUPED);
+    let (least_grouped, most_grouped) = GROUPED;
     let whole = format!(r#"<rect width=\"{width}\" height=\"{height}\" fill=\""#);
     let mut rules = String::new();
     let mut rule = |name: &str, body: &str| {
         // A string cannot hold that it cannot be written.
         let _ = writeln!(rules, "{name}: {body}");
     };
-    rule("answer", &format!(r#""<svg>" "\n"? answer_ground answer_thing{{{least},{most}}} "\n"? "</svg>""#));
+    let things: Vec<_> = (standard.least_shapes()..=MOST_THINGS).map(things).collect();
+    rule("answer", &format!(r#""<svg>" "\n"? answer_ground ({}) "\n"? "</svg>""#, things.join(" | ")));
     rule("answer_ground", &format!(r#"answer_sky "{whole}url(#sky)\"/>" | "{whole}" ANSWER_COLOUR "\"/>""#));
     rule("answer_sky", r#""<linearGradient id=\"sky\" x2=\"0\" y2=\"1\">" answer_stop{2,3} "</linearGradient>" "\n"?"#);
     rule("answer_stop", r#""<stop offset=\"" ANSWER_PART "\" stop-color=\"" ANSWER_COLOUR "\"/>""#);
-    rule("answer_thing", r#""\n" ANSWER_NOTE "\n" (answer_painted | answer_stroked | answer_text | answer_group)"#);
+    rule("answer_thing", r#"ANSWER_NOTE "-->\n" (answer_painted | answer_stroked | answer_text | answer_group)"#);
     let grouped = format!(r#"("\n"? answer_shape "/>"){{{least_grouped},{most_grouped}}}"#);
     rule("answer_group", &format!(r#""<g fill=\"" ANSWER_COLOUR "\">" {grouped} "\n"? "</g>""#));
     rule("answer_painted", r#"answer_shape " fill=\"" ANSWER_COLOUR "\"" answer_opacity? "/>""#);
@@ -124,8 +127,14 @@ pub fn grammar(view: View) -> String {
     rule("ANSWER_THIN", r"/[0-9](\.[0-9])?|1[0-9]/");
     rule("ANSWER_PART", r"/0(\.[0-9]{1,2})?|1/");
     // What says first what it draws draws it better, and finds it again in a later turn.
-    rule("ANSWER_NOTE", "/<!-- [a-z ]{2,24}-->/");
+    rule("ANSWER_NOTE", "/[a-z ]{2,24}/");
     rule("ANSWER_WORDS", "/[0-9A-Za-zÀ-ÿ .,!?'-]{1,24}/");
     rule("ANSWER_COLOUR", &format!("/#[0-9a-fA-F]{{6}}|#[0-9a-fA-F]{{3}}|{}/", COLOURS.join("|")));
     rules
+}
+
+/// So many things, counted.
+fn things(count: usize) -> String {
+    let thing = |number: usize| format!(r#""\n<!-- {number} of {count}: " answer_thing"#);
+    (1..=count).map(thing).collect::<Vec<_>>().join(" ")
 }

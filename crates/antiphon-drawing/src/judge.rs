@@ -21,10 +21,17 @@ pub enum Standard {
 }
 
 impl Standard {
-    fn least(self) -> (usize, usize) {
+    pub(crate) fn least_shapes(self) -> usize {
         match self {
-            Self::Rich => (LEAST_COLOURS, LEAST_SHAPES),
-            Self::Plain => (2, 1),
+            Self::Rich => LEAST_SHAPES,
+            Self::Plain => 1,
+        }
+    }
+
+    fn least_colours(self) -> usize {
+        match self {
+            Self::Rich => LEAST_COLOURS,
+            Self::Plain => 2,
         }
     }
 }
@@ -42,7 +49,7 @@ pub enum Lack {
 
 /// Holds a small painting of a drawing against what a picture is.
 pub(crate) fn judge(drawing: &Drawing, small: &Pixmap, standard: Standard) -> Result<(), Lack> {
-    let (least_colours, least_shapes) = standard.least();
+    let (least_colours, least_shapes) = (standard.least_colours(), standard.least_shapes());
     if drawing.shapes() < least_shapes {
         return Err(Lack::Shapes(drawing.shapes(), least_shapes));
     }

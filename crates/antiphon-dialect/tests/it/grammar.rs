@@ -208,6 +208,23 @@ fn an_answer_that_may_not_call_cannot_even_say_what_looks_like_a_call() {
 }
 
 #[test]
+fn an_answer_after_a_program_begins_with_none() {
+    for dialect in TAGGED {
+        let constraint = constraint(dialect, Calls::Finished, false, "");
+        check_accepted(&constraint, &["", "```\n0\n1\n```", "`a.txt` holds:\n```python\nprint(1)\n```", "python"]);
+        for vocabulary in [&SPELLED, &SPECIAL] {
+            let matcher = vocabulary.matcher(&constraint);
+            for (text, most) in
+                [("```python\nprint(1)", "```pytho"), ("\n```bash\nls", "\n```bas"), ("<tool_call>", "<tool_call")]
+            {
+                let said = vocabulary.accepted(&matcher, text).0;
+                assert!(most.starts_with(&said), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_answer_of_a_schema_is_json_and_calls_are_free() {
     let answer = r#"{"name": "Alice", "n": [1]}"#;
     for dialect in TAGGED {

@@ -1,6 +1,6 @@
 use std::sync::{Arc, LazyLock};
 
-use antiphon_drawing::{Drawing, Refused, View, captioned_grammar, grammar};
+use antiphon_drawing::{Drawing, Refused, Standard, View, captioned_grammar, grammar};
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
@@ -19,7 +19,7 @@ static FACTORY: LazyLock<ParserFactory> = LazyLock::new(|| {
 });
 
 fn matcher(view: View) -> Matcher {
-    matcher_of(&grammar(view))
+    matcher_of(&grammar(view, Standard::Plain))
 }
 
 fn matcher_of(rules: &str) -> Matcher {
@@ -31,7 +31,7 @@ fn matcher_of(rules: &str) -> Matcher {
 
 /// How much of a text is accepted, and whether it may end there.
 fn accepted(text: &str) -> (&str, bool) {
-    accepted_by(matcher(View { width: 100, height: 100 }), text)
+    accepted_by(matcher(VIEW), text)
 }
 
 fn accepted_by(mut matcher: Matcher, text: &str) -> (&str, bool) {
@@ -42,6 +42,8 @@ fn accepted_by(mut matcher: Matcher, text: &str) -> (&str, bool) {
     }
     (text, matcher.is_accepting().unwrap())
 }
+
+const VIEW: View = View { width: 100, height: 100 };
 
 const GROUND: &str = "<svg>\n<rect width=\"100\" height=\"100\" fill=\"skyblue\"/>";
 
@@ -56,24 +58,35 @@ fn a_drawing_has_a_ground_and_things_on_it() {
         "<g fill=\"yellow\"><rect x=\"1\" y=\"2\" width=\"3\" height=\"4\"/>\n<circle cx=\"1\" cy=\"2\" r=\"3\"/></g>",
         "<polyline points=\"1,2 3,4\" fill=\"none\" stroke=\"red\" stroke-width=\"9\"/>",
     ];
-    let things = things.map(|thing| format!("\n<!-- a thing -->\n{thing}"));
-    let whole = format!("{GROUND}{}\n</svg>", things.concat());
+    let counted = |things: &[&str], count: usize| -> String {
+        let thing = |(at, thing): (usize, &&str)| format!("\n<!-- {} of {count}: a thing -->\n{thing}", at + 1);
+        things.iter().enumerate().map(thing).collect()
+    };
+    let all = counted(&things, things.len());
+    let whole = format!("{GROUND}{all}\n</svg>");
     assert_eq!(accepted(&whole), (whole.as_str(), true));
     let sky = "<svg><linearGradient id=\"sky\" x2=\"0\" y2=\"1\"><stop offset=\"0\" stop-color=\"navy\"/>\
                <stop offset=\"1\" stop-color=\"coral\"/></linearGradient><rect width=\"100\" height=\"100\" fill=\"url(#sky)\"/>";
-    let whole = format!("{sky}{}</svg>", things.concat());
+    let whole = format!("{sky}{all}</svg>");
     assert_eq!(accepted(&whole), (whole.as_str(), true));
-    // Four things are too few.
-    let few = format!("{GROUND}{}", things[..4].concat());
-    assert_eq!(accepted(&format!("{few}</svg>")), (few.as_str(), false));
+    // As many as were planned, no fewer and no more.
+    for (drawn, planned, ends) in [(2, 2, true), (2, 3, false), (1, 1, true)] {
+        let drawing = format!("{GROUND}{}", counted(&things[..drawn], planned));
+        let whole = format!("{drawing}</svg>");
+        assert_eq!(accepted(&whole), if ends { (whole.as_str(), true) } else { (drawing.as_str(), false) });
+        let more = format!("{drawing}\n<!-- {} of {planned}: more", drawn + 1);
+        assert_eq!(accepted(&more).0 == more, !ends, "{more}");
+    }
+    let rich = |drawing: &str| accepted_by(matcher_of(&grammar(VIEW, Standard::Rich)), drawing).0 == drawing;
+    assert!(rich(&format!("{GROUND}\n<!-- 1 of 5: ")) && !rich(&format!("{GROUND}\n<!-- 1 of 4: ")));
 }
 
 #[test]
 fn a_caption_is_one_sentence_before_the_drawing() {
-    let things = "\n<!-- a thing -->\n<circle cx=\"1\" cy=\"2\" r=\"30\" fill=\"gold\"/>".repeat(5);
-    let drawing = format!("{GROUND}{things}</svg>");
+    let thing = "\n<!-- 1 of 1: a thing -->\n<circle cx=\"1\" cy=\"2\" r=\"30\" fill=\"gold\"/>";
+    let drawing = format!("{GROUND}{thing}</svg>");
     let captioned = |text: &str| {
-        let matcher = matcher_of(&captioned_grammar(View { width: 100, height: 100 }));
+        let matcher = matcher_of(&captioned_grammar(VIEW, Standard::Plain));
         let (taken, may_end) = accepted_by(matcher, text);
         (taken.len(), may_end)
     };
@@ -98,8 +111,9 @@ fn what_is_not_drawn_cannot_be_written() {
         let text = format!("{GROUND}\n{more}");
         assert!(accepted(&text).0.len() < text.len(), "{more}");
     }
-    let href =
-        format!("{GROUND}\n<!-- a wall -->\n<rect x=\"1\" y=\"1\" width=\"1\" height=\"1\" fill=\"url(http://h/)\"/>");
+    let href = format!(
+        "{GROUND}\n<!-- 1 of 1: a wall -->\n<rect x=\"1\" y=\"1\" width=\"1\" height=\"1\" fill=\"url(http://h/)\"/>"
+    );
     assert!(accepted(&href).0.ends_with("fill=\""));
 }
 
