@@ -255,8 +255,12 @@ impl Llama {
 
     fn sampling(&self, request: &ModelRequest) -> Sampling {
         let generation = &request.generation;
+        // What sources say is no matter of chance.
+        let is_chance =
+            self.options.source_prompt.is_none() || request.is_agent || !ends_with_sources(&request.messages);
+        let own = if is_chance { self.options.sampling.temperature } else { 0.0 };
         Sampling {
-            temperature: generation.temperature.map_or(self.options.sampling.temperature, |value| value as f32),
+            temperature: generation.temperature.map_or(own, |value| value as f32),
             // The worker wants some mass: 0 means the likeliest token alone.
             top_p: generation.top_p.map_or(self.options.sampling.top_p, |value| (value as f32).max(f32::MIN_POSITIVE)),
             seed: request.seed,
@@ -352,6 +356,11 @@ fn shows_calls(message: &Message) -> bool {
         Message::Model(turn) => turn.calls().next().is_some(),
         Message::Result(_) => true,
     }
+}
+
+/// Whether something has just been found that is to be told.
+fn ends_with_sources(messages: &[Message]) -> bool {
+    matches!(messages.last(), Some(Message::Result(result)) if result.text.contains(FOUND))
 }
 
 /// Whether a program has just printed what is to be told. A block is the answer then, often the output itself.

@@ -153,8 +153,12 @@ impl Anchor<'_> {
     }
 
     /// The word before the number in the claim has another one of its kind here, and before this one stands a word that
-    /// the claim does not have: of `born in 1888 and died in 1935`, 1935 is not when somebody was born.
+    /// the claim does not have: of `born in 1888 and died in 1935`, 1935 is not when somebody was born. What the title
+    /// has is part of what the source is about, as the year of a championship.
     fn is_another_words_number(&self, index: usize, shape: Shape) -> bool {
+        if has(self.title, index) {
+            return false;
+        }
         let order = &self.claim.order;
         let is_word = |index: &&usize| self.claim.terms[**index].role == Role::Word;
         let Some(at) = order.iter().position(|term| *term == index) else { return false };

@@ -592,6 +592,14 @@ fn halves_that_only_a_word_joins_have_their_sources_too() {
     let halves = [("Anna Berg was born in 1888", 1), ("Maria Costa was born in 1922.", 2)];
     assert_eq!(spans("", answer, &pages), halves);
     assert_eq!(spans("", "Anna Berg was born in 1935 and Maria Costa was born in 1888.", &pages), []);
+    let euro = [source(
+        1,
+        "UEFA Euro 2024",
+        "UEFA Euro 2024 was a European football championship. It was played in Germany from 14 June to 14 July 2024, with \
+         24 teams. Spain won the tournament: they beat England 2–1 in the final in Berlin.",
+    )];
+    assert_eq!(spans("", "Spain won the Euro 2024.", &euro), [("Spain won the Euro 2024.", 1)]);
+    assert_eq!(spans("", "Spain won the Euro 2020.", &euro), []);
     let tower = [source(1, "Red Tower", "Its height is 2.4 metres and its width 900 kilometres.")];
     assert_eq!(
         spans("", "The Red Tower has a height of 2.4 m.", &tower),
