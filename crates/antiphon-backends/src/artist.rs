@@ -2,8 +2,8 @@
 //!
 //! It is a backend over the model's own, so that a drawing is a run like any other. Nothing is said
 //! before there is a picture: a run that is cut before is drawn again, and one picture is all that
-//! can come. What cannot be shown is told to the model, which may draw it twice more; what shows little
-//! is asked for once more, and then shown if it is still all there is. There is no picture but what it has drawn.
+//! can come. What cannot be shown is told to the model, which may draw it twice more; so is what shows
+//! little, which is shown in the end if it is all there is. There is no picture but what it has drawn.
 
 use std::sync::Arc;
 
@@ -26,9 +26,6 @@ pub use painter::{FAULT, Painter};
 
 /// How often the model may draw for one answer.
 const TRIES: u64 = 3;
-
-/// How often it draws what shows little before that is taken for what was meant: two red discs need no more.
-const PLAIN_TRIES: usize = 2;
 
 /// The tokens of one drawing: more take a small model minutes, and make it no better.
 const DRAWING_TOKENS: u32 = 500;
@@ -150,7 +147,7 @@ impl Inner {
             faults.push(fault);
             plain.extend(self.show(&answer, is_cut, &call, Standard::Plain).await);
             call.max_output_tokens = left(most, cost.output + cost.thought);
-            if attempt == TRIES || plain.len() == PLAIN_TRIES || call.max_output_tokens == 0 {
+            if attempt == TRIES || call.max_output_tokens == 0 {
                 break;
             }
             call.seed = call.seed.wrapping_add(1);
@@ -171,7 +168,7 @@ impl Inner {
         }
         let times = if faults.len() == 1 { "once".to_owned() } else { format!("{} times", faults.len()) };
         let fault = faults.pop().unwrap_or_default();
-        // The first is what it drew of the request alone.
+        // The first is what it drew of the request alone: two red discs need no more.
         if let Some(shown) = plain.into_iter().next() {
             let little = format!(" It was drawn {times}, with little to be seen: {fault}.");
             return cost.told(&call, &summary(&name, &little, shown.is_cut), shown);

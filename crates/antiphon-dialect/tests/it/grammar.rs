@@ -218,7 +218,7 @@ fn an_answer_after_a_program_begins_with_none() {
                 [("```python\nprint(1)", "```pytho"), ("\n```bash\nls", "\n```bas"), ("<tool_call>", "<tool_call")]
             {
                 let said = vocabulary.accepted(&matcher, text).0;
-                assert!(most.starts_with(&said), "{said}");
+                assert!(most.starts_with(said), "{said}");
             }
         }
     }

@@ -106,14 +106,14 @@ fn a_blank_drawing_is_drawn_again_and_both_are_counted() {
 }
 
 #[test]
-fn what_shows_little_twice_is_shown_and_says_so() {
+fn what_shows_little_each_time_is_shown_and_says_so() {
     let site = Site::scripted(&script());
     let server = site.serve(&[]);
     let answer = ask(&server, json!({ "input": "A disc alone" }));
     picture(&answer);
-    let told = "It was drawn 2 times, with little to be seen: only 1 shapes are in sight, at least 5 are wanted.";
+    let told = "It was drawn 3 times, with little to be seen: only 1 shapes are in sight, at least 5 are wanted.";
     assert!(summary(&answer).contains(told), "{}", summary(&answer));
-    assert_eq!(answer["usage"]["total_output_tokens"], 2);
+    assert_eq!(answer["usage"]["total_output_tokens"], 3);
 }
 
 #[test]
