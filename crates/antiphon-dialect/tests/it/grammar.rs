@@ -214,11 +214,9 @@ fn an_answer_after_a_program_begins_with_none() {
         check_accepted(&constraint, &["", "```\n0\n1\n```", "`a.txt` holds:\n```python\nprint(1)\n```", "python"]);
         for vocabulary in [&SPELLED, &SPECIAL] {
             let matcher = vocabulary.matcher(&constraint);
-            for (text, most) in
-                [("```python\nprint(1)", "```pytho"), ("\n```bash\nls", "\n```bas"), ("<tool_call>", "<tool_call")]
-            {
+            for text in ["```python\nprint(1)", "\n```bash\nls", "<tool_call>"] {
                 let said = vocabulary.accepted(&matcher, text).0;
-                assert!(most.starts_with(said), "{said}");
+                assert!(!["python", "bash", "call>"].iter().any(|end| said.contains(end)), "{said}");
             }
         }
     }
