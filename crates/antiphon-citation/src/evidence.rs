@@ -270,9 +270,9 @@ impl Evidence {
         let mut contradicted = Vec::new();
         for anchor in anchors {
             let direct = masks[anchor];
-            // More than half of the claim has to stand in one sentence, under the title; and where a sentence contradicts the claim, another
-            // one that has less of it does not bear it out.
-            let less = |mask: &u128| direct & mask == direct && direct != *mask;
+            // More than half of the claim has to stand in one sentence, under the title; and where a sentence contradicts
+            // the claim, another one that has less of it, under the same title, does not bear it out.
+            let less = |mask: &u128| direct & mask == direct && direct | title != mask | title;
             let is_little = 2 * claim.weight(direct | title) <= claim.weight(u128::MAX);
             if is_little || direct & claim.required != claim.required || contradicted.iter().any(less) {
                 continue;

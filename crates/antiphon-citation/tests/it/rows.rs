@@ -596,7 +596,8 @@ fn halves_that_only_a_word_joins_have_their_sources_too() {
         1,
         "UEFA Euro 2024",
         "UEFA Euro 2024 was a European football championship. It was played in Germany from 14 June to 14 July 2024, with \
-         24 teams. Spain won the tournament: they beat England 2–1 in the final in Berlin.",
+         24 teams. Spain won the tournament: they beat England 2–1 in the final in Berlin. It was \
+         Spain's fourth European title after those of 1964, 2008 and 2012, and no other country has won as many.",
     )];
     assert_eq!(spans("", "Spain won the Euro 2024.", &euro), [("Spain won the Euro 2024.", 1)]);
     assert_eq!(spans("", "Spain won the Euro 2020.", &euro), []);
