@@ -145,7 +145,11 @@ impl Inner {
             };
             info!(model = name, attempt, fault, "A drawing cannot be shown");
             faults.push(fault);
-            plain.extend(self.show(&answer, is_cut, &call, Standard::Plain).await);
+            match self.show(&answer, is_cut, &call, Standard::Plain).await {
+                Ok(shown) => plain.push(shown),
+                Err(Unpainted::Fault(_)) => {}
+                Err(Unpainted::Broken(error)) => return vec![Ok(cost.counted()), Err(BackendError::Internal(error))],
+            }
             call.max_output_tokens = left(most, cost.output + cost.thought);
             if attempt == TRIES || call.max_output_tokens == 0 {
                 break;
