@@ -133,7 +133,11 @@ impl Inner {
             cost.input += prepared.input_tokens;
             let (answer, is_cut) = match listen(stream, &mut cost, &mut name).await {
                 Ok(heard) => heard,
-                Err(error) => return vec![Ok(cost.counted()), Err(error)],
+                Err(error) if plain.is_empty() => return vec![Ok(cost.counted()), Err(error)],
+                Err(error) => {
+                    info!(model = name, attempt, %error, "What was drawn before is shown");
+                    break;
+                }
             };
             // A picture without its last things is one; what is whole when the tokens end is not cut.
             let whole = if is_cut { ended(&answer) } else { answer.clone() };
@@ -165,8 +169,12 @@ impl Inner {
             }
             match self.begin(&call).await {
                 Ok(begun) => (prepared, stream) = begun,
-                // There was no room for a second one.
+                // There was no room for another one.
                 Err(BackendError::TooLong { .. }) => break,
+                Err(error) if !plain.is_empty() => {
+                    info!(model = name, attempt, %error, "What was drawn before is shown");
+                    break;
+                }
                 Err(error) => return vec![Ok(cost.counted()), Err(error)],
             }
         }

@@ -63,8 +63,8 @@ pub struct Llama {
 }
 
 /// Said behind a task to a model that writes code blocks. Of two languages it takes the wrong one.
-const BLOCK_PROMPT: &str = "Do all of it now: answer with nothing but one ```python block, a whole program, which is \
-                            run for you and prints what is to be known.";
+const BLOCK_PROMPT: &str = "Do all of it now: answer with nothing but one ```python block, a whole program on \
+                            the standard library alone, which is run for you and prints what is to be known.";
 
 /// Said in place of `result_prompt` to an agent's model: after what worked, after what failed, and where no more calls
 /// are wanted. Asked whether all is done, a small model guesses; asked for the output, it gives it.
@@ -255,9 +255,14 @@ impl Llama {
 
     fn sampling(&self, request: &ModelRequest) -> Sampling {
         let generation = &request.generation;
-        // What sources say is no matter of chance.
-        let is_chance =
-            self.options.source_prompt.is_none() || request.is_agent || !ends_with_sources(&request.messages);
+        // What is searched for and what sources say are no matter of chance, and neither is what a program does, unless
+        // it is to be another one.
+        let is_chance = if request.is_agent {
+            !self.has_blocks(request) || has_failed(&request.messages)
+        } else {
+            let searches = request.calls == Calls::Required && matches!(request.messages.last(), Some(Message::User(_)));
+            self.options.source_prompt.is_none() || !(searches || ends_with_sources(&request.messages))
+        };
         let own = if is_chance { self.options.sampling.temperature } else { 0.0 };
         Sampling {
             temperature: generation.temperature.map_or(own, |value| value as f32),
@@ -367,6 +372,14 @@ fn ends_with_sources(messages: &[Message]) -> bool {
 fn has_result(messages: &[Message]) -> bool {
     let Some(Message::Result(result)) = messages.last() else { return false };
     result.name == blocks::TOOL && !result.is_error && result.text != PRINTED_NOTHING
+}
+
+/// Whether a program of this turn has failed, or shown nothing.
+fn has_failed(messages: &[Message]) -> bool {
+    let turn = messages.iter().rev().take_while(|message| !matches!(message, Message::User(_)));
+    turn.into_iter().any(|message| {
+        matches!(message, Message::Result(result) if result.is_error || result.text == PRINTED_NOTHING)
+    })
 }
 
 /// What the user said, and what the user and the tools said.

@@ -114,8 +114,8 @@ struct Grammar<'a> {
 
 const ANY: &str = "/(?s:.*)/";
 
-/// How a program begins.
-const PROGRAM: &str = r"/\s*```(python|py|bash|sh)/";
+/// How a program begins, and a block of nothing.
+const PROGRAM: &str = r"/\s*```(python|py|bash|sh|\w*\s*```)/";
 
 impl Grammar<'_> {
     /// The rules that every grammar needs: white space, the answer, and each function's

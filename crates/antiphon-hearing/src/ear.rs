@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cut::piece;
 use crate::decoder::{Decoder, Heard};
-use crate::encoder::{Encoder, MOMENTS};
+use crate::encoder::{Encoder, MOMENT, MOMENTS};
 use crate::layer::softmax;
 use crate::mel::Mel;
 use crate::passage::Passage;
@@ -28,6 +28,10 @@ const MOST_TOKENS: usize = 224;
 /// Pieces that are listened to for the language, until one tells it as surely as this.
 const PROBES: usize = 3;
 const SURE_LANGUAGE: f32 = 0.5;
+
+/// Moments of silence that are heard behind a piece. Trained on half a minute, the network wants some; all of it would
+/// cost more than a short piece itself.
+const SILENT_MOMENTS: usize = 250;
 
 /// In seconds: where a text ends this much before its piece does, the rest is heard with what follows, if at least this
 /// much was written down.
@@ -181,7 +185,8 @@ impl Ear {
     }
 
     fn hear(&self, samples: &[f32]) -> Result<Heard, Broken> {
-        self.decoder.hear(&self.encoder.of(&self.mel.of(samples, 2 * MOMENTS))?)
+        let moments = (samples.len().div_ceil(MOMENT) + SILENT_MOMENTS).min(MOMENTS);
+        self.decoder.hear(&self.encoder.of(&self.mel.of(samples, 2 * moments))?)
     }
 
     /// The likeliest text token by token, and whether it has begun to loop.

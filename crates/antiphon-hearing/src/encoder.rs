@@ -1,12 +1,15 @@
 //! The half of the network that hears: features to rows that stand for moments of 20 ms.
 
-use crate::Broken;
 use crate::layer::{Affine, INNER, LAYERS, Norm, WIDTH, add, attend, gelu};
 use crate::mel::BANDS;
 use crate::weights::Weights;
+use crate::{Broken, RATE};
 
 /// Moments that it was trained on: 30 s.
 pub(crate) const MOMENTS: usize = 1500;
+
+/// In samples at [`RATE`]: 20 ms.
+pub(crate) const MOMENT: usize = RATE as usize / 50;
 
 /// Rows that a convolution sees at once.
 const REACH: usize = 3;

@@ -17,7 +17,11 @@ fn script() -> String {
     let blank = "<svg><rect width='100' height='100' fill='red'/></svg>";
     let hostile = "<svg><image href='file:///etc/passwd' width='9' height='9'/></svg>";
     let reply = |when: &str, text: &str| format!("[[reply]]\nwhen = \"{when}\"\nchunks = ['''{text}''']\n");
+    let fails = reply("only 2 shapes are in sight", GOOD) + "fail_after = 0\nfail = \"unavailable\"\n";
+    let discs = "<svg><circle cx='30' cy='50' r='20' fill='navy'/><circle cx='70' cy='50' r='20' fill='teal'/></svg>";
     [
+        fails,
+        reply("Two discs", discs),
         reply("A disc alone", "<svg><circle cx='50' cy='50' r='30' fill='navy'/></svg>"),
         reply("Nothing at all", "<svg><circle cx='50' cy='50' r='30' fill='white'/></svg>"),
         reply("only 1 shapes are in sight", GOOD),
@@ -114,6 +118,16 @@ fn what_shows_little_each_time_is_shown_and_says_so() {
     let told = "It was drawn 3 times, with little to be seen: only 1 shapes are in sight, at least 5 are wanted.";
     assert!(summary(&answer).contains(told), "{}", summary(&answer));
     assert_eq!(answer["usage"]["total_output_tokens"], 3);
+}
+
+#[test]
+fn what_there_is_is_shown_when_the_model_fails_later() {
+    let site = Site::scripted(&script());
+    let server = site.serve(&[]);
+    let answer = ask(&server, json!({ "input": "Two discs" }));
+    picture(&answer);
+    let told = "It was drawn once, with little to be seen: only 2 shapes are in sight, at least 5 are wanted.";
+    assert!(summary(&answer).contains(told), "{}", summary(&answer));
 }
 
 #[test]
