@@ -41,7 +41,7 @@ def done(server, case):
         agent=AGENT, input=case["input"], environment={"type": "remote", "sources": sources}
     ).model_dump(exclude_none=True)
     answer = "".join(text_of(interaction))
-    faults = [] if interaction["status"] == "completed" else [f"status `{interaction['status']}`"]
+    faults = [] if interaction["status"] == "completed" else [f"`{interaction['status']}`: {interaction.get('error')}"]
     for path, wanted in case["expected"].items():
         try:
             data = server.client.environments.files.download(environment=interaction["environment_id"], path=path)

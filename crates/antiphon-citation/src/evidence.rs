@@ -237,8 +237,9 @@ impl Evidence {
         Some(claim)
     }
 
-    pub(crate) fn support(&self, claim: &Claim, source: usize) -> Support {
-        let Some(source) = self.sources.get(source) else { return Support::NONE };
+    /// How far each sentence of a source bears a claim out that may; none of one that contradicts it.
+    pub(crate) fn supports(&self, claim: &Claim, source: usize) -> Vec<Support> {
+        let Some(source) = self.sources.get(source) else { return Vec::new() };
         let (mut title, mut anywhere) = (0, 0);
         for (id, known) in &claim.known {
             if source.title.contains(id) {
@@ -255,7 +256,7 @@ impl Evidence {
             Role::Word => false,
         };
         if anywhere == 0 || claim.terms.iter().enumerate().any(missing) {
-            return Support::NONE;
+            return Vec::new();
         }
         let mut masks = vec![0_u128; source.units.len()];
         for (id, known) in &claim.known {
@@ -266,8 +267,7 @@ impl Evidence {
         let mut anchors: Vec<_> = (0..masks.len()).filter(|unit| masks[*unit] != 0).collect();
         anchors.sort_by_key(|unit| std::cmp::Reverse(claim.weight(masks[*unit])));
         anchors.truncate(MOST_ANCHORS);
-        let mut best = Support::NONE;
-        let mut contradicted = Vec::new();
+        let (mut supports, mut contradicted) = (Vec::new(), Vec::new());
         for anchor in anchors {
             let direct = masks[anchor];
             // More than half of the claim has to stand in one sentence, under the title; and where a sentence contradicts
@@ -286,12 +286,9 @@ impl Evidence {
                 contradicted.push(direct);
                 continue;
             }
-            let support = anchor.support();
-            if support.score > best.score {
-                best = support;
-            }
+            supports.push(anchor.support());
         }
-        best
+        supports
     }
 
     fn id(&mut self, term: &str) -> u32 {

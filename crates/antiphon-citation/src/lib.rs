@@ -218,8 +218,9 @@ impl Citer {
             };
             let mut others = None;
             for number in &mark.numbers {
+                let supports = |index| claim.as_ref().map(|claim| self.evidence.supports(claim, index));
                 let supported =
-                    |index| claim.as_ref().is_some_and(|claim| self.evidence.support(claim, index).score >= MARKED);
+                    |index| supports(index).into_iter().flatten().any(|support| support.score >= MARKED);
                 if self.index(*number).is_some_and(supported) {
                     cite(*number);
                 } else if let Some(other) = others.get_or_insert_with(|| self.best(claim.as_ref())).first() {
@@ -272,11 +273,16 @@ impl Citer {
     /// The sources that bear out a claim by themselves, the best first.
     fn best(&self, claim: Option<&Claim>) -> Vec<u32> {
         let Some(claim) = claim else { return Vec::new() };
-        let supports =
-            self.sources.iter().enumerate().map(|(index, source)| (self.evidence.support(claim, index), source.number));
-        let mut supports: Vec<_> = supports.filter(|(support, _)| support.suffices(UNMARKED)).collect();
-        supports.sort_by(|(one, _), (other, _)| other.score.total_cmp(&one.score));
-        supports.into_iter().take(MOST_UNMARKED).map(|(_, number)| number).collect()
+        // The sentence that says most of it may leave out what another one says: `the match between A and B`, `A won`.
+        let score = |index| {
+            let supports = self.evidence.supports(claim, index).into_iter();
+            let sufficing = supports.filter(|support| support.suffices(UNMARKED));
+            sufficing.map(|support| support.score).max_by(f32::total_cmp)
+        };
+        let scores = self.sources.iter().enumerate();
+        let mut scores: Vec<_> = scores.filter_map(|(index, source)| Some((score(index)?, source.number))).collect();
+        scores.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        scores.into_iter().take(MOST_UNMARKED).map(|(_, number)| number).collect()
     }
 }
 

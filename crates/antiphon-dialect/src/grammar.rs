@@ -115,7 +115,7 @@ struct Grammar<'a> {
 const ANY: &str = "/(?s:.*)/";
 
 /// How a program begins, and a block of nothing.
-const PROGRAM: &str = r"/\s*```(python|py|bash|sh|\w*\s*```)/";
+const PROGRAM: &str = r"/\s*```(python|py|bash|sh|[a-z]*\n+```)/";
 
 impl Grammar<'_> {
     /// The rules that every grammar needs: white space, the answer, and each function's

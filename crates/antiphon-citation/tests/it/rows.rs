@@ -601,6 +601,15 @@ fn halves_that_only_a_word_joins_have_their_sources_too() {
     )];
     assert_eq!(spans("", "Spain won the Euro 2024.", &euro), [("Spain won the Euro 2024.", 1)]);
     assert_eq!(spans("", "Spain won the Euro 2020.", &euro), []);
+    let last = [source(
+        1,
+        "UEFA Euro 2024 final",
+        "The UEFA Euro 2024 final was a football match between Spain and England, played on 14 July 2024 in Berlin. \
+         Spain won 2–1 and became European champions for the fourth time. For England it was the second European final \
+         lost in a row.",
+    )];
+    assert_eq!(spans("", "Spain won the Euro 2024.", &last), [("Spain won the Euro 2024.", 1)]);
+    assert_eq!(spans("", "England won the Euro 2024.", &last), []);
     let tower = [source(1, "Red Tower", "Its height is 2.4 metres and its width 900 kilometres.")];
     assert_eq!(
         spans("", "The Red Tower has a height of 2.4 m.", &tower),

@@ -218,7 +218,7 @@ fn an_answer_after_a_program_begins_with_none() {
                 let said = vocabulary.accepted(&matcher, text).0;
                 assert!(!["python", "bash", "call>"].iter().any(|end| said.contains(end)), "{said}");
             }
-            for text in ["```\n```", " ```text\n\n```"] {
+            for text in ["```\n```", "\n```text\n\n```"] {
                 assert_ne!(vocabulary.accepted(&matcher, text).0, text, "a block of nothing");
             }
         }
