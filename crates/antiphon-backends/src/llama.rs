@@ -260,7 +260,8 @@ impl Llama {
         let is_chance = if request.is_agent {
             !self.has_blocks(request) || has_failed(&request.messages)
         } else {
-            let searches = request.calls == Calls::Required && matches!(request.messages.last(), Some(Message::User(_)));
+            let searches =
+                request.calls == Calls::Required && matches!(request.messages.last(), Some(Message::User(_)));
             self.options.source_prompt.is_none() || !(searches || ends_with_sources(&request.messages))
         };
         let own = if is_chance { self.options.sampling.temperature } else { 0.0 };
@@ -377,9 +378,8 @@ fn has_result(messages: &[Message]) -> bool {
 /// Whether a program of this turn has failed, or shown nothing.
 fn has_failed(messages: &[Message]) -> bool {
     let turn = messages.iter().rev().take_while(|message| !matches!(message, Message::User(_)));
-    turn.into_iter().any(|message| {
-        matches!(message, Message::Result(result) if result.is_error || result.text == PRINTED_NOTHING)
-    })
+    turn.into_iter()
+        .any(|message| matches!(message, Message::Result(result) if result.is_error || result.text == PRINTED_NOTHING))
 }
 
 /// What the user said, and what the user and the tools said.

@@ -219,8 +219,7 @@ impl Citer {
             let mut others = None;
             for number in &mark.numbers {
                 let supports = |index| claim.as_ref().map(|claim| self.evidence.supports(claim, index));
-                let supported =
-                    |index| supports(index).into_iter().flatten().any(|support| support.score >= MARKED);
+                let supported = |index| supports(index).into_iter().flatten().any(|support| support.score >= MARKED);
                 if self.index(*number).is_some_and(supported) {
                     cite(*number);
                 } else if let Some(other) = others.get_or_insert_with(|| self.best(claim.as_ref())).first() {
