@@ -253,18 +253,24 @@ impl Llama {
         self.options.code_blocks && request.is_agent && request.tools.iter().any(|tool| tool.name == blocks::TOOL)
     }
 
+    /// Whether an answer may come out one way or another. What is searched for, what sources say and what was read of
+    /// media are no matter of chance, and neither is what a program does, unless it is to be another one.
+    fn is_chance(&self, request: &ModelRequest) -> bool {
+        if request.is_agent {
+            return !self.has_blocks(request) || has_failed(&request.messages);
+        }
+        let is_certain = match request.messages.last() {
+            Some(Message::User(_)) if request.calls == Calls::Required => self.options.source_prompt.is_some(),
+            Some(Message::User(parts)) => self.options.media_prompts && prompt_of_media(&text_of(parts)).is_some(),
+            Some(Message::Result(result)) => self.options.source_prompt.is_some() && result.text.contains(FOUND),
+            Some(Message::Model(_)) | None => false,
+        };
+        !is_certain
+    }
+
     fn sampling(&self, request: &ModelRequest) -> Sampling {
         let generation = &request.generation;
-        // What is searched for and what sources say are no matter of chance, and neither is what a program does, unless
-        // it is to be another one.
-        let is_chance = if request.is_agent {
-            !self.has_blocks(request) || has_failed(&request.messages)
-        } else {
-            let searches =
-                request.calls == Calls::Required && matches!(request.messages.last(), Some(Message::User(_)));
-            self.options.source_prompt.is_none() || !(searches || ends_with_sources(&request.messages))
-        };
-        let own = if is_chance { self.options.sampling.temperature } else { 0.0 };
+        let own = if self.is_chance(request) { self.options.sampling.temperature } else { 0.0 };
         Sampling {
             temperature: generation.temperature.map_or(own, |value| value as f32),
             // The worker wants some mass: 0 means the likeliest token alone.
@@ -362,11 +368,6 @@ fn shows_calls(message: &Message) -> bool {
         Message::Model(turn) => turn.calls().next().is_some(),
         Message::Result(_) => true,
     }
-}
-
-/// Whether something has just been found that is to be told.
-fn ends_with_sources(messages: &[Message]) -> bool {
-    matches!(messages.last(), Some(Message::Result(result)) if result.text.contains(FOUND))
 }
 
 /// Whether a program has just printed what is to be told. A block is the answer then, often the output itself.
