@@ -25,7 +25,7 @@ from pydantic import BaseModel
 UNTYPED_FIELDS = {
     "Interaction": {"object", "error"},
     "Environment": {"environment_id", "type"},
-    "InteractionSseEventInteraction": {"errors", "error", "environment_id"},
+    "InteractionSseEventInteraction": {"errors", "error", "environment_id", "previous_interaction_id"},
     "FileSearchCallStep": {"arguments"},
     "FileSearchResultStep": {"result", "is_error"},
     "FileSearchCallDelta": {"arguments"},
@@ -222,6 +222,36 @@ def fold(events: list[Any]) -> list[dict[str, Any]]:
             steps[event.index]["arguments"] = json.loads(arguments.pop(event.index))
     # A call that did not stop was cut: it is none.
     return [step for index, step in enumerate(steps) if index not in arguments]
+
+
+def concluded(answer: Any) -> tuple[list[dict[str, Any]], Usage]:
+    """The steps and the usage of a completed interaction, whether it is told whole or by a stream."""
+    if isinstance(answer, Interaction):
+        assert_interaction(answer, "completed")
+        return plain(answer.steps), answer.usage
+    events = list(answer)
+    assert_events(events)
+    return fold(events), events[-1].interaction.usage
+
+
+def goes_on(tell: Any, first: Interaction, asked: str, then: str, stream: bool, tools: list[Any]) -> list[dict[str, Any]]:
+    """The steps of a turn after `first`, which `asked` began: the same where the server keeps that and where it is sent."""
+
+    def user(text: str) -> dict[str, Any]:
+        return {"type": "user_input", "content": [{"type": "text", "text": text}]}
+
+    def without_ids(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        own = ("id", "call_id", "signature")
+        return [{key: value for key, value in step.items() if key not in own} for step in steps]
+
+    request: dict[str, Any] = {"tools": tools, "stream": stream}
+    steps, usage = concluded(tell(then, previous_interaction_id=first.id, **request))
+    input = [user(asked), *plain(first.steps), user(then)]
+    replayed, counted = concluded(tell(input, store=False, **request))
+    assert without_ids(steps) == without_ids(replayed)
+    alone = tell(then, tools=tools).usage
+    assert usage.total_input_tokens == counted.total_input_tokens > alone.total_input_tokens
+    return steps
 
 
 def calls(interaction: Interaction) -> list[Any]:

@@ -11,7 +11,7 @@ import pytest
 from google.genai import types
 from google.genai._interactions import NotFoundError
 from google.genai.errors import ClientError
-from shapes import assert_events, assert_typed, assert_usage, check, fold, generated, plain
+from shapes import assert_events, assert_typed, assert_usage, fold, generated, goes_on
 
 QUESTION = "Who opened the Colosseum?"
 TITUS = "The Colosseum in Rome was opened by Titus in the year 80."
@@ -90,20 +90,19 @@ def test_a_stream_tells_the_same(stores, store, tell, scripted):
     assert cited(stored.steps[-1])[0][0] == SENTENCE
 
 
-def test_a_conversation_goes_on_stored_and_replayed(stores, store, tell):
-    put(stores, store, TITUS)
-    first = tell(QUESTION, tools=tool(store))
-    stored = tell("Hello?", previous_interaction_id=first.id)
-    replayed = tell(
-        [
-            {"type": "user_input", "content": [{"type": "text", "text": QUESTION}]},
-            *plain(first.steps),
-            {"type": "user_input", "content": [{"type": "text", "text": "Hello?"}]},
-        ],
-        store=False,
-    )
-    assert stored.output_text == replayed.output_text == "Hello there."
-    assert stored.usage.total_input_tokens == replayed.usage.total_input_tokens
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_conversation_goes_on_stored_and_replayed(stores, store, tell, stream):
+    for text, by in [(TITUS, "Titus"), (VESPASIAN, "Vespasian")]:
+        put(stores, store, text, display_name=f"{by}.txt", custom_metadata=[{"key": "by", "string_value": by}])
+    titus, vespasian = (tool(store, metadata_filter=f'by = "{by}"') for by in ("Titus", "Vespasian"))
+    first = tell(QUESTION, tools=titus)
+    [answer] = goes_on(tell, first, QUESTION, "Hello?", stream, titus)
+    assert answer["content"] == [{"type": "text", "text": "Hello there."}]
+    steps = goes_on(tell, first, QUESTION, QUESTION, stream, vespasian)
+    assert [step["type"] for step in steps] == ["file_search_call", "file_search_result", "model_output"]
+    [part] = steps[-1]["content"]
+    assert part["text"] == "The Colosseum in Rome was planned by Vespasian."
+    assert [note["file_name"] for note in part["annotations"]] == ["Vespasian.txt"]
 
 
 def test_metadata_choose_documents(stores, store, tell):

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 from google.genai._interactions import BadRequestError
-from shapes import assert_events, assert_interaction, assert_typed, assert_usage, check, fold, generated, plain
+from shapes import assert_events, assert_interaction, assert_typed, assert_usage, check, fold, generated, goes_on, plain
 
 SEARCH = [{"type": "google_search"}]
 CODE = [{"type": "code_execution"}]
@@ -57,19 +57,25 @@ def test_a_stream_tells_the_same(tell, scripted):
     assert cited(stored.steps[-1])[0][0] == SENTENCE
 
 
-def test_a_conversation_goes_on_stored_and_replayed(tell):
-    first = tell("Who won the euro 2024?", tools=SEARCH)
-    stored = tell("Hello?", previous_interaction_id=first.id)
-    replayed = tell(
-        [
-            {"type": "user_input", "content": [{"type": "text", "text": "Who won the euro 2024?"}]},
-            *plain(first.steps),
-            {"type": "user_input", "content": [{"type": "text", "text": "Hello?"}]},
-        ],
-        store=False,
-    )
-    assert stored.output_text == replayed.output_text == "Hello there."
-    assert stored.usage.total_input_tokens == replayed.usage.total_input_tokens
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("tools", "first", "then", "shown", "answer"),
+    [
+        (SEARCH, "Who won the euro 2024?", "Hello?", [], "Hello there."),
+        (SEARCH, "Who won the euro 2024?", "Onde nasce o rio Douro?", ["google_search_call", "google_search_result"],
+         "O rio Douro nasce na serra de Urbião, em Espanha."),
+        (CODE, "Compute six times seven", "Hello?", [], "Hello there."),
+        (CODE, "Compute six times seven", "Fail on purpose", ["code_execution_call", "code_execution_result"],
+         "It failed."),
+    ],
+)  # fmt: skip
+def test_a_conversation_goes_on_stored_and_replayed(tell, tools, first, then, shown, answer, stream):
+    steps = goes_on(tell, tell(first, tools=tools), first, then, stream, tools)
+    assert [step["type"] for step in steps] == [*shown, "model_output"]
+    [part] = steps[-1]["content"]
+    assert part["text"] == answer
+    sources = [note["url"] for note in part.get("annotations", [])]
+    assert sources == (["https://example.org/douro"] if shown and tools == SEARCH else [])
 
 
 def test_functions_wait_while_searches_do_not(tell):
