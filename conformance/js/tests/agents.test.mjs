@@ -27,6 +27,17 @@ test("an agent writes, runs and answers, and its files stay", async () => {
   assert.equal(again.output_text, "The note says that the harbour is blue.");
 });
 
+test("a conversation and its environment are two things", async () => {
+  const first = await work("Keep the harbour note");
+  const environment = first.environment_id;
+  const both = await work("Read the harbour note", { environment, previous_interaction_id: first.id });
+  const alone = await work("Read the harbour note", { environment });
+  assert.deepEqual([both.environment_id, both.previous_interaction_id], [environment, first.id]);
+  assert.deepEqual(kinds(both), ["function_call", "function_result", "model_output"]);
+  assert.equal(both.output_text, alone.output_text);
+  assert.ok(both.usage.total_input_tokens > alone.usage.total_input_tokens);
+});
+
 test("a stream of an agent shows each step", async () => {
   const events = await collect(work("Keep the harbour note", { stream: true }));
   assertEvents(events);

@@ -6,10 +6,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { assertEvents, assertInteraction, assertRefused, collect, fold, generated, scripted, tell } from "./sdk.mjs";
+import { assertEvents, assertInteraction, assertRefused, collect, fold, generated, goOn, scripted, tell } from "./sdk.mjs";
 
 const QUESTION = "Who opened the Colosseum?";
 const TITUS = "The Colosseum in Rome was opened by Titus in the year 80.";
+const VESPASIAN = "The Colosseum in Rome was planned by Vespasian. It took ten years.";
 const SENTENCE = "The Colosseum in Rome was opened by Titus in the year 80";
 const stores = scripted.fileSearchStores;
 
@@ -83,6 +84,23 @@ test("a stream tells the same", async (context) => {
   assert.deepEqual(fold(events), generated(stored));
   assert.equal(cited(stored.steps.at(-1))[0][0], SENTENCE);
 });
+
+for (const stream of [false, true]) {
+  test(`a conversation goes on, stored and replayed, ${stream ? "streamed" : "whole"}`, async (context) => {
+    const store = await makeStore(context);
+    const [titus, vespasian] = ["Titus", "Vespasian"].map((by) => tool(store, { metadata_filter: `by = "${by}"` }));
+    for (const [text, by] of [[TITUS, "Titus"], [VESPASIAN, "Vespasian"]]) {
+      await put(store, text, { displayName: `${by}.txt`, customMetadata: [{ key: "by", stringValue: by }] });
+    }
+    const first = await tell(QUESTION, { tools: titus });
+    const [answer] = await goOn(first, QUESTION, "Hello?", { stream, tools: titus });
+    assert.deepEqual(answer.content, [{ type: "text", text: "Hello there." }]);
+    const steps = await goOn(first, QUESTION, QUESTION, { stream, tools: vespasian });
+    assert.deepEqual(steps.map(({ type }) => type), ["file_search_call", "file_search_result", "model_output"]);
+    const notes = cited(steps.at(-1)).map(([span, note]) => [span, note.file_name]);
+    assert.deepEqual(notes, [["The Colosseum in Rome was planned by Vespasian", "Vespasian.txt"]]);
+  });
+}
 
 test("stores and documents are listed, looked up and removed", async (context) => {
   const store = await makeStore(context);

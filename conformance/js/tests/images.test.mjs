@@ -1,6 +1,9 @@
 // Pictures in answers: the language model draws, here by a script, and the server paints it.
 
 import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { assertEvents, assertRefused, assertTyped, assertUsage, collect, fold, generated, scripted } from "./sdk.mjs";
 
@@ -56,7 +59,7 @@ test("a stream has the picture once", async () => {
   assert.deepEqual(fold(events), generated(stored));
 });
 
-test("words come before the picture, and a picture may be a file", async () => {
+test("words come before the picture, and a picture may be a file", async (context) => {
   const both = await paint("Paint a boat", { response_format: [{ type: "text" }, { type: "image", image_size: "512" }] });
   assert.deepEqual(size(read(both)), [512, 512]);
   assert.equal(both.output_text, "A boat on a lake.");
@@ -65,6 +68,13 @@ test("words come before the picture, and a picture may be a file", async () => {
   assert.equal(data, undefined);
   const file = await scripted.files.get({ name: uri });
   assert.deepEqual([file.name, file.mimeType, file.source], [uri, "image/png", "GENERATED"]);
+  // The SDK gives nothing back but writes where it is told; and of a file it takes the address, if only that is https.
+  const folder = await mkdtemp(join(tmpdir(), "antiphon-"));
+  context.after(() => rm(folder, { recursive: true }));
+  const downloadPath = join(folder, "house.png");
+  await scripted.files.download({ file: file.name, downloadPath });
+  const png = await readFile(downloadPath);
+  assert.deepEqual([size(png), String(png.length)], [[1024, 1024], file.sizeBytes]);
   await scripted.files.delete({ name: uri });
 });
 

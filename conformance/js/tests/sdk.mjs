@@ -272,6 +272,7 @@ const partial = shape("event.interaction", {
   "model?": string,
   "agent?": string,
   "environment_id?": string,
+  "previous_interaction_id?": id,
   "created?": time,
   "updated?": time,
   "service_tier?": string,
@@ -432,6 +433,32 @@ export function fold(list) {
   }
   // A call that did not stop was cut: it is none.
   return steps.filter((_, index) => !fragments.has(index));
+}
+
+/** The steps and the usage of a completed interaction, whether it is told whole or by a stream. */
+async function concluded(promise) {
+  const answer = await promise;
+  if (!answer[Symbol.asyncIterator]) {
+    assertInteraction(answer, "completed");
+    return [answer.steps, answer.usage];
+  }
+  const list = await collect(answer);
+  assertEvents(list);
+  return [fold(list), list.at(-1).interaction.usage];
+}
+
+/** The steps of a turn after `first`, which `asked` began: the same where the server keeps that and where it is sent. */
+export async function goOn(first, asked, then, { stream, tools }) {
+  const user = (text) => ({ type: "user_input", content: [{ type: "text", text }] });
+  const withoutIds = (steps) => steps.map(({ id, call_id, signature, ...rest }) => rest);
+  const [steps, usage] = await concluded(tell(then, { tools, stream, previous_interaction_id: first.id }));
+  const input = [user(asked), ...first.steps, user(then)];
+  const [replayed, counted] = await concluded(tell(input, { tools, stream, store: false }));
+  assert.deepEqual(withoutIds(replayed), withoutIds(steps));
+  assert.equal(counted.total_input_tokens, usage.total_input_tokens);
+  const alone = await tell(then, { tools });
+  assert.ok(usage.total_input_tokens > alone.usage.total_input_tokens);
+  return steps;
 }
 
 /** What the client is asked to run. */

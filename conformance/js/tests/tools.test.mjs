@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertEvents, assertInteraction, assertRefused, assertTyped, collect, fold, generated, scripted, tell } from "./sdk.mjs";
+import { assertEvents, assertInteraction, assertRefused, assertTyped, collect, fold, generated, goOn, scripted, tell } from "./sdk.mjs";
 
 const SEARCH = [{ type: "google_search" }];
 const CODE = [{ type: "code_execution" }];
@@ -38,18 +38,29 @@ test("a stream tells the same, and never shows a mark", async () => {
   assert.deepEqual(cited(stored.steps.at(-1))[0][0], "O rio Douro nasce na serra de Urbião, em Espanha");
 });
 
-test("a conversation goes on after a search, stored and replayed", async () => {
-  const first = await tell("Who won the euro 2024?", { tools: SEARCH });
-  const stored = await tell("Hello?", { previous_interaction_id: first.id });
-  const input = [
-    { type: "user_input", content: [{ type: "text", text: "Who won the euro 2024?" }] },
-    ...first.steps,
-    { type: "user_input", content: [{ type: "text", text: "Hello?" }] },
-  ];
-  const replayed = await tell(input, { store: false });
-  assert.equal(replayed.output_text, stored.output_text);
-  assert.equal(replayed.usage.total_input_tokens, stored.usage.total_input_tokens);
-});
+for (const stream of [false, true]) {
+  const told = stream ? "streamed" : "whole";
+  test(`a conversation goes on after a search, stored and replayed, ${told}`, async () => {
+    const asked = "Who won the euro 2024?";
+    const first = await tell(asked, { tools: SEARCH });
+    const [answer] = await goOn(first, asked, "Hello?", { stream, tools: SEARCH });
+    assert.equal(answer.content[0].text, "Hello there.");
+    const steps = await goOn(first, asked, "Onde nasce o rio Douro?", { stream, tools: SEARCH });
+    assert.deepEqual(kinds({ steps }), ["google_search_call", "google_search_result", "model_output"]);
+    assert.equal(steps.at(-1).content[0].text, "O rio Douro nasce na serra de Urbião, em Espanha.");
+    assert.deepEqual(cited(steps.at(-1)).map(([, , url]) => url), ["https://example.org/douro"]);
+  });
+
+  test(`a conversation goes on after a program, stored and replayed, ${told}`, async () => {
+    const asked = "Compute six times seven";
+    const first = await tell(asked, { tools: CODE });
+    const [answer] = await goOn(first, asked, "Hello?", { stream, tools: CODE });
+    assert.equal(answer.content[0].text, "Hello there.");
+    const steps = await goOn(first, asked, "Fail on purpose", { stream, tools: CODE });
+    assert.deepEqual(kinds({ steps }), ["code_execution_call", "code_execution_result", "model_output"]);
+    assert.deepEqual([steps[1].is_error, steps[2].content[0].text], [true, "It failed."]);
+  });
+}
 
 test("a program runs, and its picture is shown", async () => {
   const computed = await tell("Compute six times seven", { tools: CODE });
