@@ -1,5 +1,5 @@
 """Managed agents as the guide has them: its programs `10_1` as they are printed, many times, and what is left behind in
-the environment that each of them names.
+the environment that each of them names. What was called is printed by `.sh` alone, which prints the whole interaction.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import judging
 from guide import SUFFIXES, printed, text_of
+from tasks import is_named
 
 PROGRAM, FILE = "10_1", "fibonacci.txt"
 COUNT = 20
@@ -34,11 +35,12 @@ def run(server, model, options):
     for group in dict.fromkeys(found["group"] for found in outcomes):
         counted = [found for found in outcomes if found["group"] == group]
         print(f"{group:<9}{len(counted):>3}" + "".join(f"{sum(found[column] for found in counted):>10}" for column in COLUMNS))
-    return {"runs": outcomes, "broken": []}
+    broken = [f"{found['group']}: {found['broken']}" for found in outcomes if found["broken"]]
+    return {"runs": outcomes, "broken": broken}
 
 
-def outcome(why, completed=False, file=False, shown=False):
-    return {"completed": completed, "file": file, "shown": shown, "why": why}
+def outcome(why, completed=False, file=False, shown=False, broken=None):
+    return {"completed": completed, "file": file, "shown": shown, "why": why, "broken": broken}
 
 
 def timed_run(server, guide, file):
@@ -57,21 +59,30 @@ def program_run(server, guide, file):
     if file.endswith(".sh"):
         interaction = json.loads(output[output.index("{") :])
         environment, answer = interaction.get("environment_id"), "".join(text_of(interaction))
-        completed = interaction.get("status") == "completed"
+        completed, steps = interaction.get("status") == "completed", interaction.get("steps") or []
     else:
         head, _, answer = output.partition("\n")
-        environment, completed = head.removeprefix("Environment: "), bool(answer.strip())
+        environment, completed, steps = head.removeprefix("Environment: "), bool(answer.strip()), None
     try:
         data = server.client.environments.files.download(environment=environment, path=FILE)
         written = bytes(data).decode(errors="replace")
     except Exception as error:
         return outcome(f"no {FILE}: {judging.refusal(error)[1]}; {answer[:160]!r}", completed=completed, shown=shows(answer))
+    return judged(completed, written, answer, steps)
+
+
+def judged(completed, written, answer, steps):
+    """A run that has left a file; `steps` is `None` where the program does not print them."""
+    right, shown = shows(written, alone=True), shows(answer)
+    broken = right and steps is not None and not is_named(FILE, steps) and f"{FILE} is right, and no recorded call names it"
     faults = [
         not completed and "it did not complete",
-        not shows(written, alone=True) and f"the file holds {written[:120]!r}",
-        not shows(answer) and f"the answer is {answer[:160]!r}",
+        not right and f"the file holds {written[:120]!r}",
+        broken,
+        not shown and f"the answer is {answer[:160]!r}",
     ]
-    return outcome("; ".join(fault for fault in faults if fault) or None, completed, not faults[1], not faults[2])
+    why = "; ".join(fault for fault in faults if fault) or None
+    return outcome(why, completed, right and not broken, shown, broken or None)
 
 
 def fibonacci(first, second):

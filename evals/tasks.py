@@ -11,6 +11,8 @@ from guide import text_of
 AGENT = "antigravity-preview-05-2026"
 ACTS = ("code_execution_call", "function_call")
 """Steps by which the agent does something in its environment."""
+WRITERS = ("write_file", "edit_file")
+"""Functions that make a file or change it, as programs can."""
 
 
 def run(server, model, options):
@@ -22,7 +24,7 @@ def run(server, model, options):
         print(f"    {outcome['answer'][:300]!r}")
     done = sum(outcome["why"] is None for outcome in outcomes)
     print(f"\ndone {done} of {len(outcomes)}")
-    broken = [f"{o['id']}: the files are right without anything done" for o in outcomes if not o["why"] and not o["acts"]]
+    broken = [f"{o['id']}: {o['broken']}" for o in outcomes if o.get("broken")]
     return {"cases": outcomes, "figures": {"done": (done, len(outcomes))}, "broken": broken}
 
 
@@ -41,17 +43,38 @@ def done(server, case):
         agent=AGENT, input=case["input"], environment={"type": "remote", "sources": sources}
     ).model_dump(exclude_none=True)
     answer = "".join(text_of(interaction))
+    steps = interaction.get("steps") or []
     faults = [] if interaction["status"] == "completed" else [f"`{interaction['status']}`: {interaction.get('error')}"]
+    broken = []
     for path, wanted in case["expected"].items():
         try:
             data = server.client.environments.files.download(environment=interaction["environment_id"], path=path)
-            faults.append(fault(path, wanted, bytes(data).decode(errors="replace")))
+            wrong = fault(path, wanted, bytes(data).decode(errors="replace"))
         except Exception as error:
-            faults.append(f"no {path}: {judging.refusal(error)[1]}")
+            wrong = f"no {path}: {judging.refusal(error)[1]}"
+        if wrong:
+            faults.append(wrong)
+        elif not is_named(path, steps):
+            broken.append(f"{path} is right, and no recorded call names it")
     if "said" in case and case["said"] not in answer:
         faults.append(f"the answer does not say {case['said']}")
-    acts = sum(step.get("type") in ACTS for step in interaction.get("steps") or [])
-    return {"why": "; ".join(filter(None, faults)) or None, "answer": answer, "acts": acts}
+    acts = sum(step.get("type") in ACTS for step in steps)
+    return {"why": "; ".join(faults + broken) or None, "broken": "; ".join(broken) or None, "answer": answer, "acts": acts}
+
+
+def is_named(path, steps):
+    """Whether a program that was run, or a call that writes, names the file anywhere in its arguments.
+
+    Of a file in a folder a part is enough, since programs make up names as `days/{month}.txt`.
+    """
+    *folders, name = path.split("/")
+    parts = [*folders, name.rpartition(".")[0]] if folders else [name]
+    told = [
+        json.dumps(step.get("arguments"), ensure_ascii=False)
+        for step in steps
+        if step.get("type") == "code_execution_call" or step.get("type") == "function_call" and step.get("name") in WRITERS
+    ]
+    return any(part in arguments for part in parts for arguments in told)
 
 
 def fault(path, wanted, written):

@@ -20,6 +20,21 @@ class Judges(unittest.TestCase):
         check(FROM_ZERO.replace("34", "35"), False, False)
         check("", False, False)
 
+    def test_what_no_recorded_call_has_made_is_not_done(self):
+        right = {"completed": True, "file": True, "shown": True, "why": None, "broken": None}
+        code = f"open('{guide10.FILE}', 'w').write(', '.join(numbers))"
+        program = {"type": "code_execution_call", "arguments": {"language": "python", "code": code}}
+        script = {"type": "function_call", "name": "write_file", "arguments": {"path": "fibonacci.py", "content": code}}
+        for steps in ([program], [script], None):
+            self.assertEqual(guide10.judged(True, FROM_ZERO, FROM_ZERO, steps), right, steps)
+        look = {"type": "function_call", "name": "read_file", "arguments": {"path": guide10.FILE}}
+        other = {"type": "code_execution_call", "arguments": {"language": "python", "code": "print(fibonacci(20))"}}
+        for steps in ([], [look, other]):
+            broken = f"{guide10.FILE} is right, and no recorded call names it"
+            found = guide10.judged(True, FROM_ZERO, FROM_ZERO, steps)
+            self.assertEqual(found, right | {"file": False, "why": broken, "broken": broken}, steps)
+        self.assertIsNone(guide10.judged(True, "", FROM_ZERO, [])["broken"])
+
 
 if __name__ == "__main__":
     unittest.main()
