@@ -84,6 +84,13 @@ class Server:
         self.log.close()
         self.folder.cleanup()
 
+    def computed(self):
+        """Seconds that the server has computed, and what it started and has ended."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        # Behind the name, which may hold anything.
+        figures = status.rpartition(")")[2].split()[11:15]
+        return sum(map(int, figures)) / os.sysconf("SC_CLK_TCK")
+
     def ask(self, part):
         """The status of the answer to a message with this part, and the answer."""
         content = [{"type": "text", "text": "What is it?"}, part]

@@ -1,5 +1,8 @@
 //! Hostile media in requests, each sent to a real server, each with its documented answer: twice, so that what they leave
 //! behind is seen.
+//!
+//! The bound on memory, 512 MiB, is one for each process: the server may have as much, and so may each process that it
+//! starts, while others run. The bound on time, 10 s, is one of computing, by the server and what it starts together.
 
 mod addresses;
 mod case;
@@ -23,10 +26,10 @@ use crate::server::{Server, Site, until_true};
 
 const SCRIPT: &str = "[[reply]]\nchunks = [\"I was told.\"]\n";
 
-/// For each of them: the server and what it starts compute no longer. By the clock it takes longer on a busy machine.
+/// Of computing, for each of them, by the server and what it starts. By the clock it takes longer on a busy machine.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Of the server, and of each process that it starts.
+/// In KiB: of the server, and of each process that it starts, and not of all together.
 const MOST_MEMORY: u64 = 512 << 10;
 
 /// By how much the second pass may find the server larger than the first one has left it, in KiB.
