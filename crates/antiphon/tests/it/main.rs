@@ -25,8 +25,13 @@ mod images;
 mod long_task;
 #[path = "../../../antiphon-blobs/tests/it/lookalike.rs"]
 mod lookalike;
+mod mcp;
+#[expect(dead_code, reason = "the tests that it belongs to need more of it")]
+#[path = "../../../antiphon-mcp/tests/it/servers.rs"]
+mod mcp_servers;
 mod media;
 mod media_memory;
+mod pages;
 mod research;
 mod server;
 mod triggers;
