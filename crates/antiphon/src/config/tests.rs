@@ -10,12 +10,32 @@ fn read(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
     Config::read(Some(&path), variables).map_err(|error| error.to_string())
 }
 
+fn examples(document: &str) -> Vec<&str> {
+    document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn every_example_of_the_tools_is_right_and_each_search_has_one() {
+    let examples = examples(include_str!("../../../../docs/tools.md"));
+    let mut providers = Vec::new();
+    for example in examples {
+        let config = read(example, &[]).unwrap_or_else(|error| panic!("{error}\n{example}"));
+        if example.contains("\nproviders = ") {
+            providers.extend(config.search.providers);
+        }
+    }
+    use ProviderName::{Brave, Corpus, Exa, Mediawiki, Searxng, Tavily};
+    for provider in [Corpus, Mediawiki, Searxng, Brave, Tavily, Exa] {
+        assert!(providers.contains(&provider), "{provider:?} has no example");
+    }
+}
+
 #[test]
 fn every_example_of_the_document_is_right_and_every_key_is_in_it() {
     let document = include_str!("../../../../docs/configuration.md");
-    let examples: Vec<_> = document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let examples = examples(document);
     assert_eq!(examples.len(), 3);
-    for example in &examples {
+    for example in examples {
         read(example, &[]).unwrap();
     }
     let mut whole = Config { models: vec![Model::default()], ..Config::default() };
