@@ -4,6 +4,7 @@
 
 mod agents;
 mod git;
+mod injection;
 mod obedient;
 mod repositories;
 mod site;

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use antiphon_agents::Agents;
 use antiphon_egress::Egress;
 use antiphon_engine::{
-    Ambient, Caller, Engine, EngineParts, Handle, Models, NoPerceiver, ProjectId, RunLimits, Seal, Served, Store,
+    Ambient, Caller, Engine, EngineParts, Handle, Models, ProjectId, RunLimits, Seal, Served, Store,
 };
 use antiphon_environments::{EnvironmentLimits, Environments, EnvironmentsOptions, NetworkPolicy, Repositories};
-use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Purpose, SystemLookup};
+use antiphon_fetch::{FetchOptions, Fetcher, Lookup, Purpose, Rewrite, SystemLookup};
 use antiphon_files::{FileLimits, Files, FilesOptions};
-use antiphon_mcp::{McpOptions, McpServers};
+use antiphon_mcp::{McpOptions, McpServers, StdioSpec};
 use antiphon_sandbox::{Limits, Options, Sandbox, Tier};
-use antiphon_testkit::{FixedAmbient, MemoryStore};
+use antiphon_search::Provider;
+use antiphon_testkit::{FixedAmbient, FixedPerceiver, MemoryStore};
 use antiphon_tools::{Git, Tools};
 use antiphon_wire::{Agent, CreateEnvironment, CreateInteraction, EnvironmentId, Error, Interaction, WorkspacePath};
 use jiff::SignedDuration;
@@ -31,8 +32,18 @@ pub(crate) struct Site {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) environments: Environments,
     pub(crate) agents: Agents,
+    pub(crate) files: Files,
     pub(crate) model: Obedient,
     pub(crate) engine: Engine,
+}
+
+/// What there is around a server for its tools.
+#[derive(Default)]
+pub(crate) struct Surroundings {
+    pub(crate) providers: Vec<Arc<dyn Provider>>,
+    /// Where pages are fetched instead.
+    pub(crate) rewrites: Vec<Rewrite>,
+    pub(crate) processes: BTreeMap<String, StdioSpec>,
 }
 
 impl Site {
@@ -47,6 +58,20 @@ impl Site {
 
     /// One whose programs reach what this leads to, where they can be given a network.
     pub(crate) async fn connected(programs: Limits, limits: EnvironmentLimits, egress: Option<Egress>) -> Self {
+        Self::open(programs, limits, egress, Surroundings::default()).await
+    }
+
+    /// One whose tools find this.
+    pub(crate) async fn amid(surroundings: Surroundings) -> Self {
+        Self::open(Limits::default(), EnvironmentLimits::default(), None, surroundings).await
+    }
+
+    async fn open(
+        programs: Limits,
+        limits: EnvironmentLimits,
+        egress: Option<Egress>,
+        surroundings: Surroundings,
+    ) -> Self {
         // Programs of a server that is root run as other users, who have to pass.
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -79,9 +104,12 @@ impl Site {
         };
         let agents = Agents::open(&at("agents.sqlite"), 10).await.unwrap();
         let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup);
-        let fetcher = Fetcher::new(FetchOptions::default(), &lookup).unwrap();
+        let Surroundings { providers, rewrites, processes } = surroundings;
+        let fetching = FetchOptions { rewrites, robots: false, ..FetchOptions::default() };
+        let fetcher = Fetcher::new(fetching, &lookup).unwrap();
+        let files = Files::open(files).await.unwrap();
         let tools = Tools {
-            providers: Vec::new(),
+            providers,
             language: None,
             mcp: McpServers::new(McpOptions::new(fetcher.client(Purpose::Mcp), |_| Err("closed".to_owned()))),
             fetcher,
@@ -90,15 +118,15 @@ impl Site {
             environments: environments.clone(),
             agents: agents.clone(),
             egress,
-            files: Files::open(files).await.unwrap(),
-            processes: BTreeMap::new(),
+            files: files.clone(),
+            processes,
         };
         let model = Obedient::default();
         let engine = Engine::new(EngineParts {
             store: Arc::new(MemoryStore::default()) as Arc<dyn Store>,
             models: Models::new(vec![Arc::new(Served::new("obedient", Arc::new(model.clone()), 4096, 8))], false),
             tools: Arc::new(tools),
-            perceiver: Arc::new(NoPerceiver),
+            perceiver: Arc::new(FixedPerceiver::default()),
             ambient,
             seal: Seal::new([1; 32]),
             limits: antiphon_engine::Limits {
@@ -108,7 +136,7 @@ impl Site {
                 agent: RunLimits { turns: 40, calls: 40, ..RunLimits::default() },
             },
         });
-        Self { folder, environments, agents, model, engine }
+        Self { folder, environments, agents, files, model, engine }
     }
 
     /// An environment with these texts in it.
@@ -144,6 +172,16 @@ impl Site {
     pub(crate) async fn run_as(&self, project: ProjectId, fields: Value) -> Result<Interaction, Error> {
         let mut body = json!({"agent": "worker", "input": "Begin."});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        self.interact(project, body).await
+    }
+
+    /// Asks the model itself, without an agent.
+    pub(crate) async fn ask(&self, input: Value, tools: Value) -> Interaction {
+        let body = json!({"model": "obedient", "input": input, "tools": tools});
+        self.interact(PROJECT, body).await.unwrap()
+    }
+
+    async fn interact(&self, project: ProjectId, body: Value) -> Result<Interaction, Error> {
         let request = CreateInteraction::read(body).unwrap();
         let created = self.engine.create(Caller { project }, request).await?;
         Ok(created.handle.finished().await)
