@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_engine::Followed;
+use antiphon_engine::{Engine, Followed, RunLimits};
 use antiphon_testkit::FixedTools;
 use antiphon_wire::{Content, Interaction, InteractionEvent, Status, Step, StepDelta};
 use futures_util::StreamExt as _;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::{CALLER, create, die_after, engine_with, log, request};
 
@@ -484,8 +485,68 @@ async fn tools_whose_names_are_one_to_the_model_are_refused() {
     );
 }
 
+/// A run that reads one address after this input; what came of it.
+async fn read(engine: &Engine, url: &str, body: Value) -> (String, Value) {
+    let mut whole = json!({"tools": tools(&["google_search", "url_context"])});
+    whole.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+    let handle = create(engine, whole).await.handle;
+    let answer = handle.finished().await;
+    assert_eq!(answer.status, Status::Completed, "{:?}", answer.error);
+    let steps = json!(answer.steps);
+    let is_page = |step: &&Value| step["type"] == "url_context_result";
+    let page = steps.as_array().unwrap().iter().find(is_page).unwrap()["result"][0].clone();
+    assert_eq!(page["url"], url);
+    (handle.id().to_string(), page["status"].clone())
+}
+
 #[tokio::test(start_paused = true)]
-async fn only_what_was_said_or_found_can_be_read_and_headers_are_not_shown() {
+async fn only_what_the_user_said_or_a_tool_found_can_be_read() {
+    let url = "https://example.org/scorers";
+    let script = format!(
+        "[[reply]]\nwhen = \"Search\"\ncalls = [{{ name = \"google_search\", arguments = {{ queries = [\"final\"] }} }}]\n\n\
+         [[reply]]\nwhen = \"Say it\"\nchunks = [\"Look at {url} then.\"]\n\n\
+         [[reply]]\nwhen = \"It rains in Rome.\"\nchunks = [\"It rains.\"]\n\n\
+         [[reply]]\nwhen = \"Read\"\ncalls = [{{ name = \"url_context\", arguments = {{ urls = [\"{url}\"] }} }}]\n\n\
+         [[reply]]\nwhen = \"Spain won\"\ncalls = [{{ name = \"url_context\", arguments = {{ urls = [\"{url}\"] }} }}]\n\n\
+         [[reply]]\nchunks = [\"I could not.\"]\n"
+    );
+    let engine = engine_with(&script, &Arc::default(), Arc::new(FixedTools::default()));
+    let (earlier, said) = read(&engine, url, json!({ "input": format!("Read {url}") })).await;
+    let (_, found) = read(&engine, url, json!({"input": "Search"})).await;
+    let (_, earlier) = read(&engine, url, json!({"input": "Read it again", "previous_interaction_id": earlier})).await;
+    assert_eq!([said, found, earlier], ["success", "success", "success"]);
+
+    let (_, guessed) = read(&engine, url, json!({"input": "Read"})).await;
+    let by_the_model = create(&engine, json!({"input": "Say it"})).await.handle;
+    by_the_model.finished().await;
+    let body = json!({"input": "Read it", "previous_interaction_id": by_the_model.id().to_string()});
+    let (_, by_the_model) = read(&engine, url, body).await;
+    let call = json!({"type": "function_call", "id": "call_a", "name": "look", "arguments": {}});
+    let result = json!({"type": "function_result", "call_id": "call_a", "result": format!("Read {url}")});
+    let user = json!({"type": "user_input", "content": "Look"});
+    let (_, by_a_function) = read(&engine, url, json!({"input": [user, call, result], "store": false})).await;
+    assert_eq!([guessed, by_the_model, by_a_function], ["unsafe", "unsafe", "unsafe"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_takes_too_long_is_incomplete() {
+    let tools_of_server = FixedTools::default();
+    let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(tools_of_server.clone()));
+    let began = Instant::now();
+    let handle = create(&engine, json!({"input": "Compute", "tools": tools(&["code_execution"])})).await.handle;
+    // Its program waits for what never comes.
+    let answer = handle.finished().await;
+    assert_eq!((answer.status, tools_of_server.ran().len()), (Status::Incomplete, 1));
+    assert!(began.elapsed() >= RunLimits::default().time, "{:?}", began.elapsed());
+    assert!(began.elapsed() < RunLimits::default().time + Duration::from_secs(60), "{:?}", began.elapsed());
+    let Some(Step::ServerResult(result)) = answer.steps.unwrap().pop() else { panic!("the call has a result") };
+    assert_eq!(result.is_error, Some(true));
+    let next = json!({"input": "And the loser?", "previous_interaction_id": handle.id().to_string()});
+    assert_eq!(create(&engine, next).await.handle.finished().await.status, Status::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_of_a_server_of_tools_are_not_shown() {
     let engine = engine_with(SCRIPT, &Arc::default(), Arc::new(FixedTools::default()));
     let server = json!({"type": "mcp_server", "name": "notes", "url": "https://example.org/mcp",
         "headers": {"authorization": "Bearer planted"}});
