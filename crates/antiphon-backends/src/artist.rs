@@ -10,7 +10,7 @@ use std::sync::Arc;
 use antiphon_drawing::{Drawing, Standard, View, captioned_grammar, ended, grammar};
 use antiphon_engine::{
     Backend, BackendError, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent, ModelRequest,
-    ModelStream, Part, Prepared, Signature,
+    ModelStream, Part, Prepared, Signature, text_of,
 };
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt as _, stream};
 use tracing::info;
 
+mod numbers;
 mod painter;
 
 use painter::Order;
@@ -142,7 +143,8 @@ impl Inner {
             // A picture without its last things is one; what is whole when the tokens end is not cut.
             let whole = if is_cut { ended(&answer) } else { answer.clone() };
             let (is_cut, answer) = (whole != answer, whole);
-            let fault = match self.show(&answer, is_cut, &call, Standard::Rich).await {
+            let standard = if is_as_asked(&messages, &answer) { Standard::Plain } else { Standard::Rich };
+            let fault = match self.show(&answer, is_cut, &call, standard).await {
                 Ok(shown) => return cost.told(&call, &summary(&name, &earlier(&faults), shown.is_cut), shown),
                 Err(Unpainted::Fault(fault)) => fault,
                 Err(Unpainted::Broken(error)) => return vec![Ok(cost.counted()), Err(BackendError::Internal(error))],
@@ -180,7 +182,7 @@ impl Inner {
         }
         let times = if faults.len() == 1 { "once".to_owned() } else { format!("{} times", faults.len()) };
         let fault = faults.pop().unwrap_or_default();
-        // The first is what it drew of the request alone: two red discs need no more.
+        // The first is what it drew of the request alone.
         if let Some(shown) = plain.into_iter().next() {
             let little = format!(" It was drawn {times}, with little to be seen: {fault}.");
             return cost.told(&call, &summary(&name, &little, shown.is_cut), shown);
@@ -238,6 +240,17 @@ impl Cost {
         ];
         [self.counted()].into_iter().chain(caption).chain(events).map(Ok).collect()
     }
+}
+
+/// Whether as many things were drawn as the request names a number: two red discs need no more beside them.
+fn is_as_asked(messages: &[Message], answer: &str) -> bool {
+    let drawn = answer.split_once("<!-- 1 of ").and_then(|(_, rest)| rest.split_once(':'));
+    let Some(drawn) = drawn.and_then(|(count, _)| count.parse::<usize>().ok()) else { return false };
+    let asked = messages.iter().rev().find_map(|message| match message {
+        Message::User(parts) => Some(text_of(parts)),
+        Message::Model(_) | Message::Result(_) => None,
+    });
+    asked.is_some_and(|asked| numbers::in_words(&asked).any(|number| number == drawn))
 }
 
 /// Whether words are wanted beside the picture.

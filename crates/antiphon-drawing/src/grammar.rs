@@ -16,48 +16,25 @@ const MOST_THINGS: usize = 16;
 /// The shapes of a group.
 const GROUPED: (usize, usize) = (2, 6);
 
-/// Colours by name that models like; any other can be written as a number.
-const COLOURS: [&str; 40] = [
-    "black",
-    "white",
-    "gray",
-    "silver",
-    "red",
-    "darkred",
-    "crimson",
-    "tomato",
-    "coral",
-    "orange",
-    "darkorange",
-    "gold",
-    "yellow",
-    "khaki",
-    "green",
-    "darkgreen",
-    "limegreen",
-    "lime",
-    "olive",
-    "teal",
-    "cyan",
-    "skyblue",
-    "lightblue",
-    "blue",
-    "darkblue",
-    "navy",
-    "midnightblue",
-    "royalblue",
-    "steelblue",
-    "indigo",
-    "purple",
-    "violet",
-    "magenta",
-    "pink",
-    "hotpink",
-    "salmon",
-    "brown",
-    "sienna",
-    "tan",
-    "beige",
+/// Colours by name that models like, in families that nobody takes for one another; any other can be written as a number.
+const FAMILIES: [&[&str]; 4] = [
+    &[
+        "red",
+        "darkred",
+        "crimson",
+        "tomato",
+        "coral",
+        "orange",
+        "darkorange",
+        "hotpink",
+        "salmon",
+        "brown",
+        "sienna",
+        "magenta",
+    ],
+    &["black", "gray", "blue", "darkblue", "navy", "midnightblue", "royalblue", "steelblue", "indigo", "purple"],
+    &["white", "silver", "gold", "yellow", "khaki", "tan", "beige", "pink", "violet", "lightblue", "skyblue"],
+    &["green", "darkgreen", "limegreen", "lime", "olive", "teal", "cyan"],
 ];
 
 /// As [`grammar`], with a sentence of words before the drawing.
@@ -70,7 +47,8 @@ pub fn captioned_grammar(view: View, standard: Standard) -> String {
 }
 
 /// Rules of which `answer` is one `<svg>` that [`Drawing::read`](crate::Drawing::read) understands.
-/// It has no size of its own: `view` is that. There are as many things as the standard wants.
+/// It has no size of its own: `view` is that. There are as many things as the standard wants, and where it wants more
+/// than two colours, each thing has one of another family than those before it.
 pub fn grammar(view: View, standard: Standard) -> String {
     let View { width, height } = view;
     let (least_grouped, most_grouped) = GROUPED;
@@ -80,15 +58,13 @@ pub fn grammar(view: View, standard: Standard) -> String {
         // A string cannot hold that it cannot be written.
         let _ = writeln!(rules, "{name}: {body}");
     };
-    let things: Vec<_> = (standard.least_shapes()..=MOST_THINGS).map(things).collect();
+    let families = if standard.least_colours() > 2 { &FAMILIES[..standard.least_colours()] } else { &[] };
+    let things: Vec<_> =
+        (standard.least_shapes()..=MOST_THINGS).map(|count| things(count, families.len().max(1))).collect();
     rule("answer", &format!(r#""<svg>" "\n"? answer_ground ({}) "\n"? "</svg>""#, things.join(" | ")));
     rule("answer_ground", &format!(r#"answer_sky "{whole}url(#sky)\"/>" | "{whole}" ANSWER_COLOUR "\"/>""#));
     rule("answer_sky", r#""<linearGradient id=\"sky\" x2=\"0\" y2=\"1\">" answer_stop{2,3} "</linearGradient>" "\n"?"#);
     rule("answer_stop", r#""<stop offset=\"" ANSWER_PART "\" stop-color=\"" ANSWER_COLOUR "\"/>""#);
-    rule("answer_thing", r#"ANSWER_NOTE "-->\n" (answer_painted | answer_stroked | answer_text | answer_group)"#);
-    let grouped = format!(r#"("\n"? answer_shape "/>"){{{least_grouped},{most_grouped}}}"#);
-    rule("answer_group", &format!(r#""<g fill=\"" ANSWER_COLOUR "\">" {grouped} "\n"? "</g>""#));
-    rule("answer_painted", r#"answer_shape " fill=\"" ANSWER_COLOUR "\"" answer_opacity? "/>""#);
     rule("answer_opacity", r#"" opacity=\"" ANSWER_PART "\"""#);
     rule("answer_shape", "answer_rect | answer_circle | answer_ellipse | answer_polygon | answer_path");
     let element = |name: &str, attributes: &[&str]| {
@@ -107,20 +83,31 @@ pub fn grammar(view: View, standard: Standard) -> String {
         "answer_move",
         r#"" L" ANSWER_PAIR | " Q" ANSWER_PAIR " " ANSWER_PAIR | " C" ANSWER_PAIR " " ANSWER_PAIR " " ANSWER_PAIR"#,
     );
-    rule(
-        "answer_stroked",
-        &format!(
-            r#"({} | "<polyline points=\"" ANSWER_PAIR (" " ANSWER_PAIR){{1,9}} "\" fill=\"none\"") " stroke=\"" ANSWER_COLOUR "\" stroke-width=\"" ANSWER_THIN "\"/>""#,
-            element("line", &["x1", "y1", "x2", "y2"])
-        ),
-    );
-    rule(
-        "answer_text",
-        &format!(
-            r#"{} " fill=\"" ANSWER_COLOUR "\">" ANSWER_WORDS "</text>""#,
-            element("text", &["x", "y", "font-size"])
-        ),
-    );
+    let line = element("line", &["x1", "y1", "x2", "y2"]);
+    let polyline = r#""<polyline points=\"" ANSWER_PAIR (" " ANSWER_PAIR){1,9} "\" fill=\"none\"""#;
+    let text = element("text", &["x", "y", "font-size"]);
+    for family in 0..families.len().max(1) {
+        let colour = format!("ANSWER_COLOUR_{family}");
+        rule(
+            &format!("answer_thing_{family}"),
+            &format!(
+                r#"ANSWER_NOTE "-->\n" (answer_painted_{family} | answer_stroked_{family} | answer_text_{family} | answer_group_{family})"#
+            ),
+        );
+        let grouped = format!(r#"("\n"? answer_shape "/>"){{{least_grouped},{most_grouped}}}"#);
+        rule(&format!("answer_group_{family}"), &format!(r#""<g fill=\"" {colour} "\">" {grouped} "\n"? "</g>""#));
+        rule(
+            &format!("answer_painted_{family}"),
+            &format!(r#"answer_shape " fill=\"" {colour} "\"" answer_opacity? "/>""#),
+        );
+        rule(
+            &format!("answer_stroked_{family}"),
+            &format!(r#"({line} | {polyline}) " stroke=\"" {colour} "\" stroke-width=\"" ANSWER_THIN "\"/>""#),
+        );
+        rule(&format!("answer_text_{family}"), &format!(r#"{text} " fill=\"" {colour} "\">" ANSWER_WORDS "</text>""#));
+        let names = families.get(family).map_or_else(any_colour, |names| names.join("|"));
+        rule(&colour, &format!("/{names}/"));
+    }
     // None is farther than what is read.
     rule("ANSWER_NUMBER", r"/[0-3]?[0-9]{1,2}(\.[0-9])?/");
     rule("ANSWER_PAIR", r"/[0-3]?[0-9]{1,2}(\.[0-9])?,[0-3]?[0-9]{1,2}(\.[0-9])?/");
@@ -129,12 +116,16 @@ pub fn grammar(view: View, standard: Standard) -> String {
     // What says first what it draws draws it better, and finds it again in a later turn.
     rule("ANSWER_NOTE", "/[a-z ]{2,24}/");
     rule("ANSWER_WORDS", "/[0-9A-Za-zÀ-ÿ .,!?'-]{1,24}/");
-    rule("ANSWER_COLOUR", &format!("/#[0-9a-fA-F]{{6}}|#[0-9a-fA-F]{{3}}|{}/", COLOURS.join("|")));
+    rule("ANSWER_COLOUR", &format!("/{}/", any_colour()));
     rules
 }
 
-/// So many things, counted.
-fn things(count: usize) -> String {
-    let thing = |number: usize| format!(r#""\n<!-- {number} of {count}: " answer_thing"#);
+/// So many things, counted, of so many families in turn.
+fn things(count: usize, families: usize) -> String {
+    let thing = |number: usize| format!(r#""\n<!-- {number} of {count}: " answer_thing_{}"#, (number - 1) % families);
     (1..=count).map(thing).collect::<Vec<_>>().join(" ")
+}
+
+fn any_colour() -> String {
+    format!("#[0-9a-fA-F]{{6}}|#[0-9a-fA-F]{{3}}|{}", FAMILIES.concat().join("|"))
 }

@@ -28,7 +28,7 @@ impl Standard {
         }
     }
 
-    fn least_colours(self) -> usize {
+    pub(crate) fn least_colours(self) -> usize {
         match self {
             Self::Rich => LEAST_COLOURS,
             Self::Plain => 2,

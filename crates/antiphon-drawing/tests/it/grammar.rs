@@ -79,6 +79,11 @@ fn a_drawing_has_a_ground_and_things_on_it() {
     }
     let rich = |drawing: &str| accepted_by(matcher_of(&grammar(VIEW, Standard::Rich)), drawing).0 == drawing;
     assert!(rich(&format!("{GROUND}\n<!-- 1 of 5: ")) && !rich(&format!("{GROUND}\n<!-- 1 of 4: ")));
+    // Four colours, whatever the things are.
+    let disc = |colour: &str| format!("<circle cx=\"1\" cy=\"2\" r=\"30\" fill=\"{colour}\"/>");
+    let discs = |colours: [&str; 5]| counted(&colours.map(disc).each_ref().map(String::as_str), 5);
+    assert!(rich(&format!("{GROUND}{}", discs(["red", "navy", "gold", "teal", "coral"]))));
+    assert!(!rich(&format!("{GROUND}{}", discs(["red", "navy", "gold", "teal", "gold"]))));
 }
 
 #[test]

@@ -19,7 +19,10 @@ fn script() -> String {
     let reply = |when: &str, text: &str| format!("[[reply]]\nwhen = \"{when}\"\nchunks = ['''{text}''']\n");
     let fails = reply("only 2 shapes are in sight", GOOD) + "fail_after = 0\nfail = \"unavailable\"\n";
     let discs = "<svg><circle cx='30' cy='50' r='20' fill='navy'/><circle cx='70' cy='50' r='20' fill='teal'/></svg>";
+    let counted = "<svg><rect width='100' height='100' fill='white'/><!-- 1 of 2: a disc -->\
+        <circle cx='30' cy='50' r='20' fill='navy'/><!-- 2 of 2: a disc --><circle cx='70' cy='50' r='20' fill='navy'/></svg>";
     [
+        reply("Draw two discs", counted),
         fails,
         reply("Two discs", discs),
         reply("A disc alone", "<svg><circle cx='50' cy='50' r='30' fill='navy'/></svg>"),
@@ -118,6 +121,16 @@ fn what_shows_little_each_time_is_shown_and_says_so() {
     let told = "It was drawn 3 times, with little to be seen: only 1 shapes are in sight, at least 5 are wanted.";
     assert!(summary(&answer).contains(told), "{}", summary(&answer));
     assert_eq!(answer["usage"]["total_output_tokens"], 3);
+}
+
+#[test]
+fn as_many_things_as_were_asked_for_are_enough() {
+    let site = Site::scripted(&script());
+    let server = site.serve(&[]);
+    let answer = ask(&server, json!({ "input": "Draw two discs" }));
+    picture(&answer);
+    assert!(!summary(&answer).contains("little"), "{}", summary(&answer));
+    assert_eq!(answer["usage"]["total_output_tokens"], 1);
 }
 
 #[test]
