@@ -193,10 +193,10 @@ mod tests {
         let expected = "look --reading /nowhere --resolution high --type=image/png ";
         assert_eq!(said, Err(NotSeen::Fault(expected.to_owned())));
         let (program, _folder) = program("printf '%s ' \"$@\"; exit 3");
-        let said = Checker { program }.check(&[0; 9][..], Some("image/gif")).await;
+        let checker = Checker { program };
+        let said = checker.check(&[0; 9][..], Some("image/gif")).await;
         assert_eq!(said, Err(NotSeen::Fault("look --type=image/gif ".to_owned())));
-        let (program, _folder) = program("printf '%s ' \"$@\"; exit 3");
-        let said = Checker { program }.pixels(&[0; 9][..], None, 512).await;
+        let said = checker.pixels(&[0; 9][..], None, 512).await;
         assert_eq!(said, Err(NotSeen::Fault("look --pixels=512 ".to_owned())));
     }
 
