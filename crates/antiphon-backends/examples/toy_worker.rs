@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use antiphon_worker::protocol::{Message, write_frame};
 use antiphon_worker::{Settings, Toy, serve};
 
 #[expect(clippy::disallowed_methods, reason = "the end of its input ends the process")]
@@ -14,7 +15,16 @@ fn main() -> ExitCode {
     };
     let (context, slots) = (number("--context", 4096), number("--slots", 4));
     let mut chunks_left = number("--crash-after-chunks", u32::MAX);
-    let toy = Toy::new(context, slots, slots + 4, 512);
+    let mut toy = Toy::new(context, slots, slots + 4, 512);
+    match arguments.iter().skip_while(|argument| *argument != "--projector").nth(1).map(String::as_str) {
+        None => {}
+        Some("none") => {
+            let message = "the projector is none".to_owned();
+            let _ = write_frame(&mut std::io::stdout(), &Message::Unservable { message });
+            return ExitCode::FAILURE;
+        }
+        Some(_) => toy = toy.seeing(),
+    }
     let settings = Settings::of(&toy);
     let served = serve(
         toy,
@@ -23,7 +33,7 @@ fn main() -> ExitCode {
         std::io::stdout(),
         |_| std::process::exit(0),
         move |message| {
-            if matches!(message, antiphon_worker::protocol::Message::Chunk { .. }) {
+            if matches!(message, Message::Chunk { .. }) {
                 chunks_left -= 1;
                 if chunks_left == 0 {
                     std::process::abort();

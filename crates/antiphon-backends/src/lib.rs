@@ -23,7 +23,7 @@ mod scripted;
 pub use artist::{Artist, FAULT, Painter};
 pub use diffusion::{Diffusion, DiffusionOptions};
 pub use inspected::Inspected;
-pub use llama::{Llama, LlamaOptions};
+pub use llama::{Llama, LlamaOptions, Opened, Opener, Projector, SAMPLE_RATE};
 pub use researcher::Researcher;
 pub use scripted::{Script, ScriptError, Scripted};
 

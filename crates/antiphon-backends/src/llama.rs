@@ -6,12 +6,14 @@
 //! again for the next ones.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use antiphon_dialect::{self as dialect, Conversation, Part, Segment};
 use antiphon_engine::{
     Backend, BackendError, Call as FunctionCall, Calls, FOUND, FinishReason, MediaKind, Message, ModelRequest,
-    ModelStream, PRINTED_NOTHING, Prepared, Schema, Tool, media_told, text_of,
+    ModelStream, PRINTED_NOTHING, Prepared, PreparedMedium, Schema, Tool, media_told, text_of,
 };
+use antiphon_wire::{Error, MediaOptions};
 use antiphon_worker::protocol::{self, Generate, Message as Said, Request, Sampling};
 use async_trait::async_trait;
 use futures_util::stream;
@@ -19,17 +21,21 @@ use futures_util::stream;
 use crate::answer::{Answer, Raw};
 use crate::blocks;
 
+mod media;
 mod supervisor;
 
+pub use media::{Opened, Opener, SAMPLE_RATE};
 use supervisor::{Call, Supervisor, Worker};
 
 /// Which worker runs which model, and how the model is used by default.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LlamaOptions {
     /// The worker's executable.
     pub executable: PathBuf,
     /// The weights, a GGUF file.
     pub model: PathBuf,
+    /// What makes images and recordings something that the model reads, a GGUF file too.
+    pub projector: Option<Projector>,
     pub name: String,
     /// In tokens, shared by all slots.
     pub context: u32,
@@ -54,6 +60,13 @@ pub struct LlamaOptions {
     pub code_blocks: bool,
     /// The date templates may show, as `2026-06-09`.
     pub today: fn() -> String,
+}
+
+/// A projector, and what it is given from.
+#[derive(Clone)]
+pub struct Projector {
+    pub file: PathBuf,
+    pub opener: Arc<dyn Opener>,
 }
 
 /// The backend over one worker.
@@ -141,6 +154,29 @@ impl Llama {
         self.supervisor.want();
     }
 
+    /// Waits until the model is loaded, and with it known which media it takes.
+    ///
+    /// # Errors
+    /// Why it cannot be, or that its projector is of no use.
+    pub async fn loaded(&self) -> Result<(), BackendError> {
+        let worker = self.supervisor.worker().await?;
+        match &self.options.projector {
+            Some(projector) if !MediaKind::ALL.iter().any(|kind| media::takes(&worker.card, *kind)) => {
+                Err(BackendError::Unavailable(format!(
+                    "With the projector `{}` model `{}` takes neither images nor recordings of {SAMPLE_RATE} Hz",
+                    projector.file.display(),
+                    self.options.name
+                )))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The media of a conversation as the worker takes them.
+    async fn open(&self, request: &ModelRequest) -> Result<Vec<Opened>, BackendError> {
+        media::open(self.options.projector.as_ref().map(|projector| &projector.opener), request).await
+    }
+
     /// The conversation in the model's own form, and what the answer may look like.
     fn render(&self, worker: &Worker, request: &ModelRequest) -> Result<Prompt, BackendError> {
         let fingerprint = &worker.card.fingerprint;
@@ -157,7 +193,7 @@ impl Llama {
         })?;
         let tail = match segments.last() {
             Some(Segment::Control(text)) => text.clone(),
-            Some(Segment::Data(_) | Segment::Tokens(_)) | None => String::new(),
+            Some(Segment::Data(_) | Segment::Tokens(_) | Segment::Media(_)) | None => String::new(),
         };
         let callable: Vec<_> = self.told_tools(request).map(callable).collect();
         let calls = match request.calls {
@@ -184,21 +220,18 @@ impl Llama {
     /// The messages for the dialect. Where the results of a turn end, the model is told what
     /// to do with them; there once and for ever, so that the next prompt extends this one.
     fn messages(&self, request: &ModelRequest, fingerprint: &str) -> Vec<dialect::Message> {
-        let mut messages: Vec<_> = request.messages.iter().map(|message| said(message, fingerprint)).collect();
-        if self.has_blocks(request) {
-            for message in &mut messages {
-                if let dialect::Message::User(text) = message {
-                    text.push_str("\n\n");
-                    text.push_str(BLOCK_PROMPT);
-                }
+        let mut seen = 0;
+        let mut messages: Vec<_> =
+            request.messages.iter().map(|message| said(message, fingerprint, &mut seen)).collect();
+        for (message, own) in messages.iter_mut().zip(&request.messages) {
+            let (dialect::Message::User(parts), Message::User(own)) = (message, own) else { continue };
+            if self.has_blocks(request) {
+                add(parts, BLOCK_PROMPT);
             }
-        }
-        for message in messages.iter_mut().filter(|_| self.options.media_prompts) {
-            if let dialect::Message::User(text) = message
-                && let Some(prompt) = prompt_of_media(text)
+            if self.options.media_prompts
+                && let Some(prompt) = prompt_of_media(&text_of(own))
             {
-                text.push_str("\n\n");
-                text.push_str(&prompt);
+                add(parts, &prompt);
             }
         }
         let Some(prompt) = &self.options.result_prompt else { return messages };
@@ -295,19 +328,34 @@ impl Backend for Llama {
         self.supervisor.is_ready()
     }
 
+    fn takes(&self, kind: MediaKind) -> bool {
+        self.supervisor.card().is_some_and(|card| media::takes(card, kind))
+    }
+
+    fn honours(&self, kind: MediaKind, options: &MediaOptions) -> Result<(), Error> {
+        media::honours(kind, options)
+    }
+
     async fn prepare(&self, request: &ModelRequest) -> Result<Prepared, BackendError> {
         let worker = self.supervisor.worker().await?;
         let Prompt { segments, constraint, .. } = self.render(&worker, request)?;
-        let segments = segments.into_iter().map(|segment| match segment {
-            Segment::Control(text) => protocol::Segment::Control(text),
-            Segment::Data(text) => protocol::Segment::Data(text),
-            Segment::Tokens(tokens) => protocol::Segment::Tokens(tokens),
+        // Only their shapes are kept while the call waits for its turn.
+        let opened = self.open(request).await?;
+        let shapes: Vec<_> = opened.into_iter().map(|medium| medium.shape).collect();
+        let segments = segments.into_iter().filter_map(|segment| match segment {
+            Segment::Control(text) => Some(protocol::Segment::Control(text)),
+            Segment::Data(text) => Some(protocol::Segment::Data(text)),
+            Segment::Tokens(tokens) => Some(protocol::Segment::Tokens(tokens)),
+            Segment::Media(number) => shapes.get(number).copied().map(protocol::Segment::Media),
         });
         let segments = segments.collect();
         let mut call = worker.call(1, |id| Request::Prepare { id, segments, constraint })?;
-        let prompt = match call.next().await? {
-            Said::Prepared { tokens, .. } => tokens,
-            Said::Refused { message, .. } => {
+        let (prompt, places) = match call.next().await? {
+            Said::Prepared { tokens, media, .. } => (tokens, media),
+            Said::Refused { what: protocol::Refused::Media, message, .. } => {
+                return Err(BackendError::Rejected(format!("`input`: {message}")));
+            }
+            Said::Refused { what: protocol::Refused::Constraint, message, .. } => {
                 let fields = match (&request.answer, request.tools.is_empty()) {
                     (Some(_), true) => "`response_format`",
                     (Some(_), false) => "`response_format` or `tools`",
@@ -316,15 +364,24 @@ impl Backend for Llama {
                 return Err(BackendError::Rejected(format!("{fields}: the schema cannot be enforced: {message}")));
             }
             Said::Failed { message, .. } => return Err(BackendError::Internal(message)),
-            Said::Ready(_) | Said::Started { .. } | Said::Chunk { .. } | Said::Finished { .. } => {
+            Said::Ready(_)
+            | Said::Unservable { .. }
+            | Said::Started { .. }
+            | Said::Chunk { .. }
+            | Said::Finished { .. } => {
                 return Err(out_of_turn());
             }
         };
-        let (input_tokens, context) = (prompt.len() as u64, u64::from(worker.card.context));
+        let kinds = media::media(&request.messages).map(|medium| medium.kind);
+        let placed =
+            kinds.zip(places).map(|(kind, place)| PreparedMedium { kind, at: place.at, tokens: place.tokens as u64 });
+        let media: Vec<_> = placed.collect();
+        let input_tokens = prompt.len() as u64 + media.iter().map(|medium| medium.tokens).sum::<u64>();
+        let context = u64::from(worker.card.context);
         if input_tokens >= context {
             return Err(BackendError::TooLong { input_tokens, context });
         }
-        Ok(Prepared { input_tokens, prompt, fingerprint: worker.card.fingerprint.clone() })
+        Ok(Prepared { input_tokens, prompt, media, fingerprint: worker.card.fingerprint.clone() })
     }
 
     async fn generate(&self, request: ModelRequest, prepared: Prepared) -> Result<ModelStream, BackendError> {
@@ -335,6 +392,9 @@ impl Backend for Llama {
             .with_blocks(request.calls != Calls::None && self.has_blocks(&request) && !has_result(&request.messages));
         let answer = answer.with_resumed(request.resume.as_ref());
         let resume = request.resume.as_ref().map(|resume| resume.trace.tokens.clone()).unwrap_or_default();
+        let opened = self.open(&request).await?.into_iter().zip(&prepared.media);
+        let media = opened.map(|(Opened { shape, data }, placed)| protocol::Medium { at: placed.at, shape, data });
+        let media = media.collect();
         // A worker says at most one thing a token, one before and two after.
         let most_messages = request.max_output_tokens as usize + 4;
         let call = worker.call(most_messages, |id| {
@@ -342,6 +402,7 @@ impl Backend for Llama {
                 id,
                 scope: request.scope.clone(),
                 prompt: prepared.prompt,
+                media,
                 resume,
                 max_tokens: request.max_output_tokens,
                 sampling: self.sampling(&request),
@@ -416,10 +477,41 @@ fn declaration(tool: &Tool) -> dialect::Tool {
     }
 }
 
+/// Says something more in a paragraph of its own.
+fn add(parts: &mut Vec<Part>, text: &str) {
+    match parts.last_mut() {
+        Some(Part::Text(last)) => {
+            last.push_str("\n\n");
+            last.push_str(text);
+        }
+        Some(Part::Media(_) | Part::Tokens(_)) | None => parts.push(Part::Text(text.to_owned())),
+    }
+}
+
+/// What a user said: texts that follow one another are lines of one, media stand where they stood. `seen` counts these
+/// over all messages.
+fn said_parts(parts: &[antiphon_engine::Part], seen: &mut usize) -> Vec<Part> {
+    let mut said = Vec::new();
+    for part in parts {
+        match (part, said.last_mut()) {
+            (antiphon_engine::Part::Text(text), Some(Part::Text(last))) => {
+                last.push('\n');
+                last.push_str(text);
+            }
+            (antiphon_engine::Part::Text(text), _) => said.push(Part::Text(text.clone())),
+            (antiphon_engine::Part::Media(_), _) => {
+                said.push(Part::Media(*seen));
+                *seen += 1;
+            }
+        }
+    }
+    said
+}
+
 /// A message for the dialect; a turn this very model generated goes as its tokens.
-fn said(message: &Message, fingerprint: &str) -> dialect::Message {
+fn said(message: &Message, fingerprint: &str, seen: &mut usize) -> dialect::Message {
     match message {
-        Message::User(parts) => dialect::Message::User(text_of(parts)),
+        Message::User(parts) => dialect::Message::User(said_parts(parts, seen)),
         Message::Model(turn) => dialect::Message::Model(match &turn.trace {
             Some(trace) if trace.fingerprint == fingerprint => dialect::ModelTurn {
                 reasoning: turn.reasoning().map(str::to_owned),
@@ -463,7 +555,7 @@ fn listen(call: Call) -> impl futures_core::Stream<Item = Result<Raw, BackendErr
                 return Some((Ok(Raw::Finished { reason }), None));
             }
             Ok(Said::Failed { message, .. }) => return Some((Err(BackendError::Internal(message)), None)),
-            Ok(Said::Ready(_) | Said::Prepared { .. } | Said::Refused { .. }) => {
+            Ok(Said::Ready(_) | Said::Unservable { .. } | Said::Prepared { .. } | Said::Refused { .. }) => {
                 return Some((Err(out_of_turn()), None));
             }
         };

@@ -40,8 +40,8 @@ pub struct Tool {
 /// What one side said.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
-    /// The person, or the program that asks.
-    User(String),
+    /// The person, or the program that asks. The parts follow one another without a separator.
+    User(Vec<Part>),
     /// The model that answers.
     Model(ModelTurn),
     /// What a function that the model called gave back.
@@ -92,6 +92,8 @@ pub enum Part {
     /// What this very model generated, as its exact token ids and without the token that
     /// ended the generation.
     Tokens(Vec<u32>),
+    /// Something to look at or to listen to, by its place among all that the caller has.
+    Media(usize),
 }
 
 /// A piece of a prompt. Each is tokenised alone, so that equal segments are equal tokens.
@@ -103,4 +105,24 @@ pub enum Segment {
     Data(String),
     /// Content that is tokens already.
     Tokens(Vec<u32>),
+    /// Content that is neither, as [`Part::Media`].
+    Media(usize),
+}
+
+impl Message {
+    /// What a person said in words alone.
+    #[must_use]
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User(vec![Part::Text(text.into())])
+    }
+}
+
+impl From<&Part> for Segment {
+    fn from(part: &Part) -> Self {
+        match part {
+            Part::Text(text) => Self::Data(text.clone()),
+            Part::Tokens(tokens) => Self::Tokens(tokens.clone()),
+            Part::Media(number) => Self::Media(*number),
+        }
+    }
 }

@@ -273,9 +273,21 @@ pub struct Prepared {
     pub input_tokens: u64,
     /// The prompt in the model's own tokens, if this backend has them.
     pub prompt: Vec<u32>,
+    /// The media of the request in its prompt, in order, if this backend counts them.
+    pub media: Vec<PreparedMedium>,
     /// What [`Trace::fingerprint`] of this model's tokens is; empty when the backend has
     /// no tokens.
     pub fingerprint: String,
+}
+
+/// A medium of a prompt that was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreparedMedium {
+    pub kind: MediaKind,
+    /// How many of the prompt's tokens are before it.
+    pub at: usize,
+    /// How many tokens of the input it is.
+    pub tokens: u64,
 }
 
 /// What a model call says, in order: `Started`, pieces of thought, text and calls,

@@ -37,8 +37,8 @@ pub use ambient::{Ambient, wire_time};
 pub use antiphon_schema::Schema;
 pub use backend::{
     Backend, BackendError, Call, CallResult, Calls, DRAWN, FinishReason, Media, MediaKind, Message, ModelEvent,
-    ModelRequest, ModelStream, ModelTurn, Part, Prepared, Research, Resume, Said, Signature, Thought, Tool,
-    WantedPicture, text_of,
+    ModelRequest, ModelStream, ModelTurn, Part, Prepared, PreparedMedium, Research, Resume, Said, Signature, Thought,
+    Tool, WantedPicture, text_of,
 };
 pub use engine::{Caller, Created, Engine, EngineParts, Limits, RunLimits};
 pub use handle::Handle;

@@ -45,7 +45,7 @@ mod counts;
 mod media;
 mod tools;
 
-use counts::{Counts, TurnCounts};
+use counts::{Counts, MediaTokens, TurnCounts};
 
 /// Deltas of one stream wait at most this long for others before they are made durable
 /// together: half as many commits, and nobody reads faster.
@@ -333,7 +333,8 @@ impl Run {
                 message: "The server restarted with another model while this interaction ran".to_owned(),
             }));
         }
-        counts.turn = TurnCounts { input: prepared.input_tokens, ..TurnCounts::default() };
+        let media = MediaTokens::of(&prepared.media);
+        counts.turn = TurnCounts { input: prepared.input_tokens, media, ..TurnCounts::default() };
         let cites = !work.sources.list.is_empty() && request.answer.is_none();
         let setting = TurnSetting {
             // A picture says what it is, unless that is not wanted.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
@@ -50,10 +52,36 @@ impl Listener {
         claim: Claim,
         extent: Extent,
     ) -> Result<Checked, Unheard> {
-        let order = Order { claim, extent, listen: None };
+        let order = Order { claim, extent, samples: false, listen: None };
         match self.order(&order, source, CHECKING, &mut |_| {}).await? {
             Report::Checked(checked) => Ok(checked),
             report => Err(Broken::process(&format!("expected what it checked, got {report:?}")).into()),
+        }
+    }
+
+    /// The samples of `source`: bytes that are `f32` in little-endian order, of one channel at [`crate::RATE`]. Needs no
+    /// model.
+    ///
+    /// # Errors
+    /// [`Unheard`].
+    pub async fn samples(
+        &self,
+        source: impl AsyncRead + Send + Unpin,
+        claim: Claim,
+        extent: Extent,
+    ) -> Result<Vec<u8>, Unheard> {
+        let order = Order { claim, extent, samples: true, listen: None };
+        let mut samples = Ok(Vec::new());
+        let mut take = |report: Report| {
+            if let (Report::Samples(base64), Ok(bytes)) = (report, &mut samples)
+                && let Err(error) = STANDARD.decode_vec(base64, bytes)
+            {
+                samples = Err(Broken::process(&error));
+            }
+        };
+        match self.order(&order, source, CHECKING, &mut take).await? {
+            Report::Checked(_) => Ok(samples?),
+            report => Err(Broken::process(&format!("expected samples, got {report:?}")).into()),
         }
     }
 
@@ -70,20 +98,25 @@ impl Listener {
         options: Options,
         watch: &mut (dyn FnMut(Segment) + Send),
     ) -> Result<Transcript, Unheard> {
-        let order = Order { claim, extent, listen: Some(Listen { folder, options }) };
-        match self.order(&order, source, LISTENING + 2 * extent.longest, watch).await? {
+        let order = Order { claim, extent, samples: false, listen: Some(Listen { folder, options }) };
+        let mut take = |report: Report| {
+            if let Report::Segment(segment) = report {
+                watch(segment);
+            }
+        };
+        match self.order(&order, source, LISTENING + 2 * extent.longest, &mut take).await? {
             Report::Transcript(transcript) => Ok(transcript),
             report => Err(Broken::process(&format!("expected a transcript, got {report:?}")).into()),
         }
     }
 
-    /// The last report but for faults.
+    /// The last report but for faults; `take` is given what comes before it.
     async fn order(
         &self,
         order: &Order,
         mut source: impl AsyncRead + Send + Unpin,
         time: Duration,
-        watch: &mut (dyn FnMut(Segment) + Send),
+        take: &mut (dyn FnMut(Report) + Send),
     ) -> Result<Report, Unheard> {
         let broken = |error: std::io::Error| Broken::process(&error);
         let mut line = serde_json::to_vec(order).map_err(|error| Broken::process(&error))?;
@@ -122,7 +155,7 @@ impl Listener {
                     return Ok::<_, std::io::Error>(last);
                 }
                 match serde_json::from_slice(&line)? {
-                    Report::Segment(segment) => watch(segment),
+                    report @ (Report::Segment(_) | Report::Samples(_)) => take(report),
                     report @ (Report::Checked(_)
                     | Report::Transcript(_)
                     | Report::Fault { .. }

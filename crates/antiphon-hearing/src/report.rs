@@ -5,6 +5,8 @@ use std::io::{BufRead, Read, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::{Broken, Claim, Ear, Extent, Fault, Options, Segment, Transcript, decode};
@@ -21,9 +23,14 @@ pub(crate) const LONGEST_LINE: u64 = 64 << 10;
 pub struct Order {
     pub claim: Claim,
     pub extent: Extent,
+    /// Whether the samples are to be given back.
+    pub samples: bool,
     /// What is to be heard; without it they are decoded and no more.
     pub listen: Option<Listen>,
 }
+
+/// In one line.
+const MOST_SAMPLES: usize = 8 << 10;
 
 /// How words are heard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +57,8 @@ pub struct Checked {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
     Checked(Checked),
+    /// The next of them, as `f32` in little-endian order, in base64.
+    Samples(String),
     Segment(Segment),
     Transcript(Transcript),
     /// Of the bytes, for their sender.
@@ -96,6 +105,12 @@ pub fn serve(
         wanted_seconds: sound.samples.len() as f64 / f64::from(crate::RATE),
         mime_type: sound.mime_type.to_owned(),
     }))?;
+    if order.samples {
+        for samples in sound.samples.chunks(MOST_SAMPLES) {
+            let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            tell(&Report::Samples(STANDARD.encode(bytes)))?;
+        }
+    }
     let Some(listen) = order.listen else { return Ok(()) };
     let mut unread = Ok(());
     let heard = Ear::load(&listen.folder).and_then(|ear| {
@@ -141,7 +156,7 @@ mod tests {
 
     /// The reports on these bytes, when nothing is to be heard.
     fn reports(claim: Claim, bytes: &[u8]) -> Vec<Report> {
-        let order = Order { claim, extent: Extent::default(), listen: None };
+        let order = Order { claim, extent: Extent::default(), samples: false, listen: None };
         let mut input = serde_json::to_vec(&order).unwrap();
         input.push(b'\n');
         input.extend(bytes);
@@ -174,8 +189,30 @@ mod tests {
     }
 
     #[test]
+    fn samples_are_given_in_pieces_that_fit_a_line() {
+        let claim = Claim { mime_type: Some("audio/l16".to_owned()), sample_rate: Some(16_000), channels: None };
+        let order = Order { claim, extent: Extent::default(), samples: true, listen: None };
+        let mut input = serde_json::to_vec(&order).unwrap();
+        input.push(b'\n');
+        input.extend([0x00, 0x40].repeat(20_000));
+        let mut output = Vec::new();
+        serve(input.as_slice(), &mut output, |_| Ok(())).unwrap();
+        let lines: Vec<_> = output.split_inclusive(|&byte| byte == b'\n').collect();
+        assert!(lines.iter().all(|line| line.len() as u64 <= LONGEST_LINE));
+        let samples = lines.iter().filter_map(|line| match serde_json::from_slice(line).unwrap() {
+            Report::Samples(base64) => Some(STANDARD.decode(base64).unwrap()),
+            Report::Checked(_) => None,
+            other => panic!("{other:?}"),
+        });
+        let bytes = samples.collect::<Vec<_>>().concat();
+        let (samples, _) = bytes.as_chunks();
+        let samples: Vec<_> = samples.iter().copied().map(f32::from_le_bytes).collect();
+        assert_eq!(samples, vec![0.5; 20_000]);
+    }
+
+    #[test]
     fn a_bound_that_cannot_be_set_stops_it_before_it_reads() {
-        let order = Order { claim: Claim::default(), extent: Extent::default(), listen: None };
+        let order = Order { claim: Claim::default(), extent: Extent::default(), samples: false, listen: None };
         let mut output = Vec::new();
         let refused =
             serve(serde_json::to_vec(&order).unwrap().as_slice(), &mut output, |_| Err(std::io::Error::other("no")));

@@ -188,6 +188,7 @@ fn generate(
             id,
             scope: String::new(),
             prompt: prompt.clone(),
+            media: Vec::new(),
             resume: Vec::new(),
             max_tokens,
             sampling: Sampling {
@@ -214,6 +215,7 @@ fn generate(
                 Message::Chunk { id, tokens, .. } => said[id as usize].extend(tokens),
                 Message::Failed { message, .. } => return Err(message.into()),
                 Message::Ready(_)
+                | Message::Unservable { .. }
                 | Message::Prepared { .. }
                 | Message::Refused { .. }
                 | Message::Started { .. }

@@ -8,13 +8,14 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use antiphon_worker::protocol::{ModelCard, Token};
-use antiphon_worker::{DecodeError, Decoder, Row, Vocabulary};
+use antiphon_worker::protocol::{ModelCard, Shape, Token};
+use antiphon_worker::{DecodeError, Decoder, Impression, Row, Vocabulary};
 use llama_cpp_2::LlamaCppError;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -22,6 +23,9 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::mtmd::{
+    MtmdBitmap, MtmdContext, MtmdContextParams, MtmdInputChunks, MtmdInputText, mtmd_default_marker,
+};
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 use llama_cpp_2::vocab::LlamaVocab;
@@ -37,6 +41,8 @@ const IDLE_SEQUENCES: u32 = 12;
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) path: PathBuf,
+    /// What makes pictures and sounds something that the model reads, a GGUF file too.
+    pub(crate) projector: Option<PathBuf>,
     /// Replaces the name in the file.
     pub(crate) name: Option<String>,
     /// Cells of the cache, shared by all sequences.
@@ -48,7 +54,7 @@ pub(crate) struct Options {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    #[error("cannot read the model `{path}`: {source}")]
+    #[error("cannot read `{path}`: {source}")]
     Read { path: PathBuf, source: io::Error },
     #[error("`{path}` is not a GGUF file")]
     NotGguf { path: PathBuf },
@@ -56,6 +62,8 @@ pub(crate) enum LoadError {
     Backend(#[from] LlamaCppError),
     #[error("llama.cpp cannot load `{path}`: {message}")]
     Load { path: PathBuf, message: String },
+    #[error("llama.cpp cannot use `{path}` as the projector of this model: {message}")]
+    Projector { path: PathBuf, message: String },
     #[error("llama.cpp cannot quantize `{path}`")]
     Quantize { path: PathBuf },
 }
@@ -67,6 +75,8 @@ pub(crate) struct Llama {
     batch: LlamaBatch<'static>,
     words: Words,
     vocabulary: Arc<dyn Vocabulary>,
+    /// What computes media; the vocabulary has it too.
+    projector: Option<ManuallyDrop<MtmdContext>>,
     /// Whether the model's state is one per sequence, not one per token: then there is
     /// no way back to an earlier token.
     recurrent: bool,
@@ -77,6 +87,8 @@ pub(crate) struct Llama {
 struct Words {
     model: &'static LlamaModel,
     kinds: Vec<Kind>,
+    /// What measures media and makes them ready.
+    projector: Option<&'static MtmdContext>,
 }
 
 /// What a token is, by its number. Asked for at every token, hence kept.
@@ -128,13 +140,33 @@ impl Llama {
         let context = model.new_context(backend, parameters).map_err(|error| failed(error.to_string()))?;
 
         let vocabulary = model.vocab();
-        let words = Words { model, kinds: vocabulary.tokens().map(|token| kind(&vocabulary, token)).collect() };
+        let loaded = options.projector.as_deref().map(|path| projector(path, model, options.threads)).transpose()?;
+        let (fingerprint, reads) = match loaded {
+            None => (fingerprint, None),
+            // What was read through one means nothing to another.
+            Some((own, reads)) => (hexadecimal(&Sha256::digest(format!("{fingerprint} {own}"))), Some(reads)),
+        };
+        // SAFETY: the copy is of a pointer, which is valid for the life of the process: neither it nor the leaked original
+        // is ever dropped. The vocabulary only tokenizes with the one, this only evaluates with the other, and mtmd says
+        // of its tokenizing that it is safe beside anything.
+        let evaluates = reads.map(|reads| ManuallyDrop::new(unsafe { std::ptr::read(reads) }));
+        let words = Words {
+            model,
+            kinds: vocabulary.tokens().map(|token| kind(&vocabulary, token)).collect(),
+            projector: reads,
+        };
+        let card = ModelCard {
+            images: reads.is_some_and(MtmdContext::support_vision),
+            sample_rate: reads.and_then(MtmdContext::get_audio_sample_rate),
+            ..card(model, &vocabulary, &context, options, fingerprint)
+        };
         Ok(Self {
-            card: card(model, &vocabulary, &context, options, fingerprint),
+            card,
             context,
             batch: LlamaBatch::new(BATCH as usize, 1),
             vocabulary: Arc::new(words.clone()),
             words,
+            projector: evaluates,
             recurrent: model.is_recurrent() || model.is_hybrid(),
         })
     }
@@ -183,6 +215,30 @@ impl Vocabulary for Words {
     fn is_end(&self, token: Token) -> bool {
         self.kinds[token as usize].end
     }
+
+    fn read_medium(&self, shape: Shape, data: &[u8]) -> Result<Impression, String> {
+        let (bitmap, taken) = match (shape, self.projector) {
+            (Shape::Image { width, height }, Some(projector)) if projector.support_vision() => {
+                (MtmdBitmap::from_image_data(width, height, data), projector)
+            }
+            (Shape::Audio { .. }, Some(projector)) if projector.support_audio() => {
+                let (samples, _) = data.as_chunks();
+                let samples: Vec<_> = samples.iter().copied().map(f32::from_le_bytes).collect();
+                (MtmdBitmap::from_audio_data(&samples), projector)
+            }
+            (Shape::Image { .. }, _) => return Err("the model takes no pictures".to_owned()),
+            (Shape::Audio { .. }, _) => return Err("the model takes no sounds".to_owned()),
+        };
+        let bitmap = bitmap.map_err(|error| error.to_string())?;
+        // By itself: the texts around it are tokenized by other rules.
+        let text = MtmdInputText { text: mtmd_default_marker().to_owned(), add_special: false, parse_special: true };
+        let chunks = taken.tokenize(text, &[&bitmap]).map_err(|error| error.to_string())?;
+        let positions = u32::try_from(chunks.total_positions()).map_err(|error| error.to_string())?;
+        if chunks.total_tokens() == 0 {
+            return Err("the model makes nothing of it".to_owned());
+        }
+        Ok(Impression { cells: chunks.total_tokens(), positions, content: Arc::new(chunks) })
+    }
 }
 
 impl Decoder for Llama {
@@ -219,6 +275,20 @@ impl Decoder for Llama {
             llama_cpp_2::DecodeError::NTokensZero => DecodeError::Refused("the batch is not valid".to_owned()),
             llama_cpp_2::DecodeError::Unknown(code) => DecodeError::Broken(format!("llama_decode returned {code}")),
         })
+    }
+
+    fn decode_medium(&mut self, medium: &Impression, sequence: u32, position: u32) -> Result<(), DecodeError> {
+        let (Some(projector), Some(chunks)) = (&mut self.projector, medium.content.downcast_ref::<MtmdInputChunks>())
+        else {
+            return Err(DecodeError::Refused("it takes no media".to_owned()));
+        };
+        let (from, end) = (position as i32, (position + medium.positions) as i32);
+        let batch = BATCH as i32;
+        match chunks.eval_chunks(projector, &mut self.context, from, sequence as i32, batch, false) {
+            Ok(reached) if reached == end => Ok(()),
+            Ok(reached) => Err(DecodeError::Broken(format!("a medium ended at position {reached} in place of {end}"))),
+            Err(error) => Err(DecodeError::Refused(format!("a medium could not be computed: {error}"))),
+        }
     }
 
     fn logits(&self, row: usize) -> &[f32] {
@@ -265,11 +335,29 @@ fn card(
         bos: text(vocabulary.bos()),
         eos: text(vocabulary.eos()),
         parameters: model.n_params(),
+        images: false,
+        sample_rate: None,
         description: format!(
             "{title} ({architecture}, {:.2} billion parameters, {} MB)",
             model.n_params() as f64 / 1e9,
             model.size() / 1_000_000
         ),
+    }
+}
+
+/// Loads a projector, for as long as the process lives, and says what tells it from others.
+fn projector(path: &Path, model: &LlamaModel, threads: u32) -> Result<(String, &'static MtmdContext), LoadError> {
+    let fingerprint = fingerprint(path)?;
+    let failed = |message: String| LoadError::Projector { path: path.to_owned(), message };
+    let name = path.to_str().ok_or_else(|| failed("expected a path in UTF-8".to_owned()))?;
+    let parameters = MtmdContextParams { print_timings: false, n_threads: threads as i32, ..Default::default() };
+    LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    match MtmdContext::init_from_file(name, model, &parameters) {
+        Ok(context) => Ok((fingerprint, Box::leak(Box::new(context)))),
+        Err(error) => {
+            let said = LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Err(failed(if said.is_empty() { error.to_string() } else { said }))
+        }
     }
 }
 
@@ -307,7 +395,11 @@ fn fingerprint(path: &Path) -> Result<String, LoadError> {
         (&file).take(1 << 16).read_to_end(&mut sample).map_err(read)?;
         hash.update(&sample);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&hash.finalize()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes the model `input` to `output` with weights of 8 bits (`q8_0`).
@@ -337,8 +429,14 @@ pub(crate) fn quantize(input: &Path, output: &Path, threads: u32) -> Result<(), 
 fn quiet() {
     // SAFETY: the callback is a plain function for the whole life of the process and
     // needs no data.
-    unsafe { llama_cpp_sys_2::llama_log_set(Some(log), std::ptr::null_mut()) };
+    unsafe {
+        llama_cpp_sys_2::llama_log_set(Some(log), std::ptr::null_mut());
+        llama_cpp_sys_2::mtmd_helper_log_set(Some(log), std::ptr::null_mut());
+    }
 }
+
+/// What llama.cpp has last called an error, on one line: some of its functions give no other reason.
+static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
 
 /// What llama.cpp says goes to stderr if it is a warning or worse.
 unsafe extern "C" fn log(level: llama_cpp_sys_2::ggml_log_level, text: *const c_char, _: *mut c_void) {
@@ -355,6 +453,10 @@ unsafe extern "C" fn log(level: llama_cpp_sys_2::ggml_log_level, text: *const c_
     }
     // SAFETY: llama.cpp passes a string that ends in a zero byte and lives for this call.
     let text = unsafe { CStr::from_ptr(text) };
+    if level == llama_cpp_sys_2::GGML_LOG_LEVEL_ERROR {
+        let words: Vec<_> = text.to_str().unwrap_or_default().split_whitespace().collect();
+        *LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner) = words.join(" ");
+    }
     // With stderr closed there is nobody to tell.
     let _ = io::stderr().write_all(text.to_bytes());
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::thread::available_parallelism;
 
-use antiphon_worker::protocol::{FrameError, Message};
+use antiphon_worker::protocol::{FrameError, Message, write_frame};
 use antiphon_worker::{Settings, serve};
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -75,6 +75,9 @@ struct Model {
     /// The GGUF file
     #[arg(long = "model")]
     path: PathBuf,
+    /// The GGUF file of its projector (`mmproj`), with which it takes pictures or sounds
+    #[arg(long)]
+    projector: Option<PathBuf>,
     /// Replaces the file's name
     #[arg(long)]
     name: Option<String>,
@@ -95,6 +98,7 @@ impl Model {
     fn options(self, slots: u32) -> Options {
         Options {
             path: self.path,
+            projector: self.projector,
             name: self.name,
             context: self.context,
             slots,
@@ -134,7 +138,15 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options, crash_after_chunks: Option<u64>) -> Result<(), Box<dyn std::error::Error>> {
-    let decoder = Llama::load(options)?;
+    let decoder = match Llama::load(options) {
+        Ok(decoder) => decoder,
+        Err(error) => {
+            let message = error.to_string();
+            // A server that is gone knows how it ended.
+            let _ = write_frame(&mut std::io::stdout(), &Message::Unservable { message });
+            return Err(error.into());
+        }
+    };
     let settings = Settings::of(&decoder);
     let mut chunks = 0;
     let crash = move |message: &Message| {

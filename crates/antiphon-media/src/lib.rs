@@ -3,6 +3,7 @@
 //! * `fetch`: what is behind the address that a request gives.
 //! * `family`: what bytes are, whatever they are said to be.
 //! * `document`, `picture`, `sound`, `video`: what is read, each in a process of its own that bounds itself.
+//! * `open`: pixels and samples, for models that take these.
 //! * `source`: the way of bytes to such a process.
 //! * `cache`: what was read before.
 //!
@@ -12,6 +13,7 @@ mod cache;
 mod document;
 mod family;
 mod fetch;
+mod open;
 mod picture;
 mod sound;
 mod source;
@@ -30,6 +32,7 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cache::Cache;
+pub use crate::open::Opening;
 pub use crate::picture::Eyes;
 pub use crate::sound::Ears;
 use crate::source::unreadable;

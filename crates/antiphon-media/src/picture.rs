@@ -77,7 +77,7 @@ pub(crate) async fn decodable(checker: &Checker, medium: &Medium, mime_type: &st
     checker.check(source(&medium.data), claimed).await.map_err(refused)
 }
 
-fn refused(why: NotSeen) -> Error {
+pub(crate) fn refused(why: NotSeen) -> Error {
     match why {
         NotSeen::Type(_) => Error::invalid("mime_type", why.to_string()),
         NotSeen::Fault(_) | NotSeen::Limits => Error::invalid("data", why.to_string()),

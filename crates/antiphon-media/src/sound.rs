@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use antiphon_engine::{Derived, MediaKind, Medium};
 use antiphon_hearing::{Claim, Extent, Listener, Options, Transcript, Unheard};
-use antiphon_wire::{Code, Error, Offset};
+use antiphon_wire::{Code, Error, MediaOptions, Offset};
 use tokio::io::AsyncRead;
 use tracing::error;
 
@@ -30,12 +30,12 @@ impl Ears {
     /// # Errors
     /// The recording's, or those of how it is to be heard.
     pub(crate) async fn check(&self, medium: &Medium) -> Result<String, Error> {
-        let checked = self.listener.check(source(&medium.data), claim(medium), extent(medium)).await;
+        let checked = self.listener.check(source(&medium.data), claim(medium), extent(&medium.options)).await;
         Ok(checked.map_err(|why| refused(why, medium.kind))?.mime_type)
     }
 
     pub(crate) async fn listen(&self, medium: &Medium) -> Result<Derived, Error> {
-        self.hear(medium.kind, source(&medium.data), claim(medium), extent(medium), Duration::ZERO).await
+        self.hear(medium.kind, source(&medium.data), claim(medium), extent(&medium.options), Duration::ZERO).await
     }
 
     /// Whether samples of the sound of a video can be listened to; see [`Self::listen_to_samples`].
@@ -85,9 +85,9 @@ fn claim(medium: &Medium) -> Claim {
     }
 }
 
-pub(crate) fn extent(medium: &Medium) -> Extent {
+pub(crate) fn extent(options: &MediaOptions) -> Extent {
     let at = |offset: Offset| Duration::from_millis(offset.0);
-    let processing = medium.options.processing.clone().unwrap_or_default();
+    let processing = options.processing.clone().unwrap_or_default();
     Extent { start: processing.start_offset.map(at), end: processing.end_offset.map(at), ..Extent::default() }
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn text(transcript: &Transcript, start: f64) -> String {
     text
 }
 
-fn refused(unheard: Unheard, kind: MediaKind) -> Error {
+pub(crate) fn refused(unheard: Unheard, kind: MediaKind) -> Error {
     match unheard {
         Unheard::Fault { field, message } => {
             let message = if kind == MediaKind::Video { format!("the sound of the video: {message}") } else { message };

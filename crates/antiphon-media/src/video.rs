@@ -210,7 +210,7 @@ impl<'a> Plan<'a> {
 
 /// What is seen at those of the moments that the request asks for which `which` leaves; none when there is no frame.
 async fn glance(film: &Film, medium: &Medium, which: fn(Moments) -> Moments) -> Result<Option<View>, Error> {
-    let Extent { start, end, .. } = extent(medium);
+    let Extent { start, end, .. } = extent(&medium.options);
     let start = start.unwrap_or_default();
     let beyond = start + LONGEST + 2 * SLACK;
     let until = end.map_or(beyond, |end| end.min(beyond));
@@ -253,7 +253,7 @@ async fn sound(ears: &Ears, film: Option<&Film>, medium: &Medium) -> Result<Soun
         ) => Error::invalid("data", "there is no sound in the video that can be decoded"),
     };
     let Some(film) = film else { return Err(unknown) };
-    let Extent { start, end, longest } = extent(medium);
+    let Extent { start, end, longest } = extent(&medium.options);
     let start = start.unwrap_or_default();
     let most = longest + SLACK;
     let length = end.map_or(most, |end| end.saturating_sub(start).min(most));

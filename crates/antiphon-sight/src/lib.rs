@@ -35,4 +35,4 @@ pub use fault::Fault;
 pub use geometry::Point;
 pub use looker::{Checker, FAULT, FAULT_OF_TYPE, Looker, MOST_BYTES, NotSeen};
 pub use network::Broken;
-pub use picture::{Limits, Picture, check, decode};
+pub use picture::{Limits, Picture, Pixels, check, decode};

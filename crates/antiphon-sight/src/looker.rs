@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::process::Command;
 
-use crate::{Resolution, Seen};
+use crate::{Pixels, Resolution, Seen};
 
 /// The process's exit code when the picture is at fault; its output says how.
 pub const FAULT: u8 = 3;
@@ -73,6 +73,23 @@ impl Checker {
         let mut command = Command::new(&self.program);
         command.arg("look");
         run(command, source, claimed, PATIENCE_WITH_CHECKS).await.map(drop)
+    }
+
+    /// The pixels of `source`, with at most `side` of them on the longest side. Dropping the future ends the process.
+    ///
+    /// # Errors
+    /// [`NotSeen`].
+    pub async fn pixels(
+        &self,
+        source: impl AsyncRead + Send + Unpin,
+        claimed: Option<&str>,
+        side: u32,
+    ) -> Result<Pixels, NotSeen> {
+        let mut command = Command::new(&self.program);
+        command.arg("look").arg(format!("--pixels={side}"));
+        let output = run(command, source, claimed, PATIENCE_WITH_CHECKS).await?;
+        let pixels = Pixels::read(&output).filter(|pixels| pixels.width.max(pixels.height) <= side);
+        pixels.ok_or_else(|| NotSeen::Failed("it gave something else than pixels".to_owned()))
     }
 }
 
@@ -176,7 +193,30 @@ mod tests {
         let expected = "look --reading /nowhere --resolution high --type=image/png ";
         assert_eq!(said, Err(NotSeen::Fault(expected.to_owned())));
         let (program, _folder) = program("printf '%s ' \"$@\"; exit 3");
-        let said = Checker { program }.check(&[0; 9][..], Some("image/gif")).await;
+        let checker = Checker { program };
+        let said = checker.check(&[0; 9][..], Some("image/gif")).await;
         assert_eq!(said, Err(NotSeen::Fault("look --type=image/gif ".to_owned())));
+        let said = checker.pixels(&[0; 9][..], None, 512).await;
+        assert_eq!(said, Err(NotSeen::Fault("look --pixels=512 ".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn pixels_are_as_many_as_their_sides_say_and_no_more_than_were_asked_for() {
+        let pixels = |script: &str, side| {
+            let (program, folder) = program(&format!("/bin/cat > /dev/null; printf '{script}'"));
+            async move {
+                let pixels = Checker { program }.pixels(&[0; 9][..], None, side).await;
+                drop(folder);
+                pixels
+            }
+        };
+        let two = r"\002\000\000\000\001\000\000\000abcdef";
+        let expected = Pixels { width: 2, height: 1, bytes: b"abcdef".to_vec() };
+        assert_eq!(pixels(two, 2).await, Ok(expected.clone()));
+        assert_eq!(Pixels::read(&expected.clone().write()), Some(expected));
+        for (script, side) in [(two, 1), (&two[..two.len() - 1], 2), ("", 2), (r"\000\000\000\000\001\000\000\000", 2)]
+        {
+            assert!(matches!(pixels(script, side).await, Err(NotSeen::Failed(_))), "{script}");
+        }
     }
 }

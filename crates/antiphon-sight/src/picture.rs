@@ -61,6 +61,51 @@ impl Picture {
     }
 }
 
+/// The pixels of a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pixels {
+    pub width: u32,
+    pub height: u32,
+    /// Red, green and blue, a byte each, row by row.
+    pub bytes: Vec<u8>,
+}
+
+impl Pixels {
+    /// What [`Pixels::read`] reads: the sides, and the bytes.
+    #[must_use]
+    pub fn write(mut self) -> Vec<u8> {
+        let sides = [self.width.to_le_bytes(), self.height.to_le_bytes()].concat();
+        self.bytes.splice(0..0, sides);
+        self.bytes
+    }
+
+    /// None unless there are as many bytes as pixels ask for.
+    #[must_use]
+    pub fn read(written: &[u8]) -> Option<Self> {
+        let (width, rest) = written.split_first_chunk()?;
+        let (height, bytes) = rest.split_first_chunk()?;
+        let (width, height) = (u32::from_le_bytes(*width), u32::from_le_bytes(*height));
+        let wanted = u64::from(width).checked_mul(u64::from(height))?.checked_mul(3)?;
+        (bytes.len() as u64 == wanted && wanted > 0).then(|| Self { width, height, bytes: bytes.to_vec() })
+    }
+}
+
+impl Picture {
+    /// Its pixels, with at most `side` of them on the longest side.
+    #[must_use]
+    pub fn within(self, side: u32) -> Pixels {
+        let (width, height) = self.pixels.dimensions();
+        let longest = width.max(height);
+        let pixels = if longest <= side {
+            self.pixels
+        } else {
+            let shrunk = |length: u32| ((u64::from(length) * u64::from(side) / u64::from(longest)) as u32).max(1);
+            scaled(&self.pixels, shrunk(width), shrunk(height))
+        };
+        Pixels { width: pixels.width(), height: pixels.height(), bytes: pixels.into_raw() }
+    }
+}
+
 /// Whether `bytes` are a picture that can be looked at: what [`decode`] would say of it.
 ///
 /// # Errors

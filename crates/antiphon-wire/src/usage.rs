@@ -58,4 +58,5 @@ pub struct ModalityTokens {
 pub enum Modality {
     Text,
     Image,
+    Audio,
 }

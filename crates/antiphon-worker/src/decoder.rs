@@ -8,13 +8,15 @@
 use std::sync::Arc;
 
 use crate::protocol::{ModelCard, Token};
+use crate::transcript::Impression;
 use crate::vocabulary::Vocabulary;
 
 /// One token to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     pub token: Token,
-    /// How many tokens of this sequence are before it.
+    /// How many tokens of this sequence are before it, but where there are media: these count as
+    /// their [`Impression::positions`].
     pub position: u32,
     /// Below [`Decoder::sequences`].
     pub sequence: u32,
@@ -57,6 +59,15 @@ pub trait Decoder {
     /// If nothing was computed, or not all.
     fn decode(&mut self, batch: &[Row]) -> Result<(), DecodeError>;
 
+    /// Computes a medium from what the vocabulary has made of it, and appends it to a sequence whose next position is
+    /// `position`.
+    ///
+    /// # Errors
+    /// If it was not computed, or not whole.
+    fn decode_medium(&mut self, _medium: &Impression, _sequence: u32, _position: u32) -> Result<(), DecodeError> {
+        Err(DecodeError::Refused("it takes no media".to_owned()))
+    }
+
     /// How likely each token is next, for the row with this index in the last batch.
     /// As many values as the vocabulary has tokens. Panics for a row without `logits`.
     fn logits(&self, row: usize) -> &[f32];
@@ -65,7 +76,7 @@ pub trait Decoder {
     /// go back to there: then nothing changed. From 0 it always can.
     fn forget(&mut self, sequence: u32, from: u32) -> bool;
 
-    /// Gives the empty sequence `to` the first `up_to` tokens of `from`. `false` if the
+    /// Gives the empty sequence `to` what `from` has before position `up_to`. `false` if the
     /// model cannot: then nothing changed.
     fn copy(&mut self, from: u32, to: u32, up_to: u32) -> bool;
 }

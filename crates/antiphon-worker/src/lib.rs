@@ -19,6 +19,7 @@ mod scheduler;
 mod serve;
 mod text;
 mod toy;
+mod transcript;
 mod vocabulary;
 
 pub use decoder::{DecodeError, Decoder, Row};
@@ -27,4 +28,5 @@ pub use sampler::Sampler;
 pub use scheduler::{Scheduler, Settings};
 pub use serve::{ServeError, serve};
 pub use toy::Toy;
+pub use transcript::Impression;
 pub use vocabulary::Vocabulary;

@@ -7,8 +7,10 @@
 
 use std::io::{self, Read, Write};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An entry of a model's vocabulary.
 pub type Token = u32;
@@ -23,7 +25,7 @@ pub const MAX_FRAME: usize = 64 << 20;
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Answered at once, also while others generate, by [`Message::Prepared`], or by
-    /// [`Message::Refused`] if the constraint cannot be used.
+    /// [`Message::Refused`] if the constraint or a medium cannot be used.
     Prepare { id: u64, segments: Vec<Segment>, constraint: Option<Constraint> },
     /// Answered by [`Message::Started`], [`Message::Chunk`]s and one of
     /// [`Message::Finished`] and [`Message::Failed`], or by [`Message::Refused`] alone.
@@ -42,6 +44,82 @@ pub enum Segment {
     Data(String),
     /// Tokens that this model generated or read earlier.
     Tokens(Vec<Token>),
+    /// A picture or a sound. How many tokens it takes follows from its shape.
+    Media(Shape),
+}
+
+/// How large a picture or a sound is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// In pixels.
+    Image { width: u32, height: u32 },
+    /// In one channel, at [`ModelCard::sample_rate`].
+    Audio { samples: u32 },
+}
+
+/// The longest side of a picture, in pixels.
+pub const LONGEST_SIDE: u32 = 4096;
+
+/// The most samples of a sound: ten minutes at 16 kHz.
+pub const MOST_SAMPLES: u32 = 10 * 60 * 16_000;
+
+/// The most bytes that the media of one prompt may have together: as text they fit into a frame, with room for the rest.
+pub const MOST_MEDIA_BYTES: usize = 44 << 20;
+
+impl Shape {
+    /// How many bytes a medium of this shape has.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Image { width, height } => (width as usize).saturating_mul(height as usize).saturating_mul(3),
+            Self::Audio { samples } => (samples as usize).saturating_mul(size_of::<f32>()),
+        }
+    }
+
+    /// # Errors
+    /// What was expected and what came, if nothing can have this shape.
+    pub fn check(self) -> Result<(), String> {
+        let sides = 1..=LONGEST_SIDE;
+        match self {
+            Self::Image { width, height } if !sides.contains(&width) || !sides.contains(&height) => {
+                Err(format!("expected a picture with sides of 1 to {LONGEST_SIDE}, got {width} by {height}"))
+            }
+            Self::Audio { samples } if !(1..=MOST_SAMPLES).contains(&samples) => {
+                Err(format!("expected a sound of 1 to {MOST_SAMPLES} samples, got {samples}"))
+            }
+            Self::Image { .. } | Self::Audio { .. } => Ok(()),
+        }
+    }
+}
+
+/// A picture or a sound in a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Medium {
+    /// How many of the prompt's tokens are before it.
+    pub at: usize,
+    pub shape: Shape,
+    /// Of a picture rows of red, green and blue, a byte each; of a sound samples as `f32` in little-endian order.
+    #[serde(serialize_with = "to_base64", deserialize_with = "of_base64")]
+    pub data: Vec<u8>,
+}
+
+/// Where a medium is in a prompt that was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// As [`Medium::at`].
+    pub at: usize,
+    /// How many tokens it takes, those that begin and end it included.
+    pub tokens: usize,
+}
+
+fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+fn of_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    STANDARD.decode(text).map_err(D::Error::custom)
 }
 
 /// What a run may say and nothing else.
@@ -63,6 +141,8 @@ pub struct Generate {
     pub scope: String,
     /// At least one token.
     pub prompt: Vec<Token>,
+    /// What stands between them, in order. None is last: what follows from it is asked of a token.
+    pub media: Vec<Medium>,
     /// What this run had already emitted in an earlier life. These tokens count against
     /// `max_tokens`, and their text is sent first, as one chunk without tokens.
     pub resume: Vec<Token>,
@@ -109,14 +189,20 @@ impl Sampling {
 pub enum Message {
     /// The model is loaded. The first message, sent once.
     Ready(ModelCard),
-    /// The tokens of the prompt; its constraint can be used.
+    /// The model cannot be served, and why: said in place of [`Message::Ready`], and nothing after it.
+    Unservable {
+        message: String,
+    },
+    /// The tokens of the prompt and the places of its media; its constraint can be used.
     Prepared {
         id: u64,
         tokens: Vec<Token>,
+        media: Vec<Place>,
     },
-    /// The constraint cannot be used, and why: the fault of whoever gave it.
+    /// The constraint or a medium cannot be used, and why: the fault of whoever gave it.
     Refused {
         id: u64,
+        what: Refused,
         message: String,
     },
     /// The prompt is being read.
@@ -140,6 +226,14 @@ pub enum Message {
         id: u64,
         message: String,
     },
+}
+
+/// What of a request cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    Constraint,
+    Media,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +264,10 @@ pub struct ModelCard {
     /// Text of the token that ends a sequence; empty if the model has none.
     pub eos: String,
     pub parameters: u64,
+    /// Whether prompts may hold pictures.
+    pub images: bool,
+    /// Samples a second of the sounds that prompts may hold; none where they may not.
+    pub sample_rate: Option<u32>,
     /// For people.
     pub description: String,
 }

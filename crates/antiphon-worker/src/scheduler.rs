@@ -14,6 +14,9 @@
 //! A sequence is counted with all its tokens even where it shares cells with the one it
 //! was copied from. So the count is never too low.
 //!
+//! A medium in a prompt is computed by itself when its turn comes, at most one in a step, and then the batch of the
+//! others: they wait for it, and get on before the next.
+//!
 //! A run with a [`Guide`] says only what its grammar allows, and is led to an end of it while its
 //! budget lasts.
 //!
@@ -29,6 +32,7 @@ use crate::protocol::{FinishReason, Generate, Message, Sampling, Token};
 use crate::repetition::RepetitionGuard;
 use crate::sampler::Sampler;
 use crate::text::TextAssembler;
+use crate::transcript::Transcript;
 use crate::vocabulary::Vocabulary;
 
 /// An idle sequence with more tokens than this beyond the common prefix is not extended
@@ -78,6 +82,7 @@ pub struct Scheduler<D> {
 #[derive(Debug)]
 struct Waiting {
     request: Generate,
+    prompt: Transcript,
     guide: Option<Guide>,
 }
 
@@ -87,12 +92,12 @@ struct Run {
     scope: String,
     sequence: u32,
     /// The prompt and all that was generated.
-    tokens: Vec<Token>,
-    /// How many of `tokens` were there at its start.
+    read: Transcript,
+    /// How long it was at its start.
     given: usize,
-    /// How many of `tokens` are in the cache.
+    /// How much of it is in the cache.
     cached: usize,
-    /// The most `tokens` there may be; these cells are reserved.
+    /// The longest it may become; these cells are reserved.
     limit: usize,
     sampling: Sampling,
     writing: Writing,
@@ -103,12 +108,12 @@ struct Run {
 impl Run {
     /// Whether only the latest token is still to be computed.
     fn is_read(&self) -> bool {
-        self.tokens.len() - self.cached == 1
+        self.read.len() - self.cached == 1
     }
 
     /// Whether somebody sees its text come: then nothing shall hold it up for long.
     fn generates(&self) -> bool {
-        self.tokens.len() > self.given
+        self.read.len() > self.given
     }
 }
 
@@ -140,14 +145,14 @@ struct Idle {
     scope: String,
     sequence: u32,
     /// Exactly what is cached; never empty.
-    tokens: Vec<Token>,
+    read: Transcript,
 }
 
 /// What a batch does for one run.
 struct Advance {
     /// Index in `Scheduler::runs`.
     run: usize,
-    /// How many of its tokens are in the cache afterwards.
+    /// How much of it is in the cache afterwards.
     cached: usize,
     /// Index of its last row in the batch.
     last_row: usize,
@@ -196,18 +201,24 @@ impl<D: Decoder> Scheduler<D> {
 
     /// Queues a run, with the guide of its constraint if it has one. What is wrong with it is
     /// said by the next step.
-    pub fn submit(&mut self, request: Generate, guide: Option<Guide>) {
+    pub fn submit(&mut self, mut request: Generate, guide: Option<Guide>) {
         match self.check(&request) {
-            Ok(()) => self.queue.push_back(Waiting { request, guide }),
+            Ok(prompt) => {
+                // They take megabytes, and what is computed from them is in the prompt.
+                request.media = Vec::new();
+                self.queue.push_back(Waiting { request, prompt, guide });
+            }
             Err(message) => self.refused.push(Message::Failed { id: request.id, message }),
         }
     }
 
-    fn check(&self, request: &Generate) -> Result<(), String> {
-        let Generate { prompt, resume, max_tokens, sampling, .. } = request;
+    /// The prompt of a request that can be carried out.
+    fn check(&self, request: &Generate) -> Result<Transcript, String> {
+        let Generate { prompt, media, resume, max_tokens, sampling, .. } = request;
         if prompt.is_empty() {
             return Err("`prompt` has no tokens, expected at least 1".to_owned());
         }
+        let prompt = Transcript::new(prompt, media, &*self.vocabulary)?;
         let context = self.context();
         let (read, room) = (prompt.len(), context.saturating_sub(prompt.len()));
         if room == 0 || resume.len() > room {
@@ -217,7 +228,7 @@ impl<D: Decoder> Scheduler<D> {
             return Err("`max_tokens` is 0, expected at least 1".to_owned());
         }
         let vocabulary = self.vocabulary.size();
-        if let Some(token) = prompt.iter().chain(resume).find(|token| **token >= vocabulary) {
+        if let Some(token) = request.prompt.iter().chain(resume).find(|token| **token >= vocabulary) {
             return Err(format!("token {token} is not in the vocabulary of {vocabulary}"));
         }
         let Sampling { temperature, top_p, min_p, repeat_penalty, .. } = *sampling;
@@ -231,7 +242,7 @@ impl<D: Decoder> Scheduler<D> {
                 return Err(format!("`sampling.{field}` is {value}, expected {expected}"));
             }
         }
-        Ok(())
+        Ok(prompt)
     }
 
     /// The most tokens that one run may have.
@@ -263,6 +274,7 @@ impl<D: Decoder> Scheduler<D> {
                 break;
             }
         }
+        self.read_medium(out)?;
         let advances = self.fill_batch();
         if self.batch.is_empty() {
             return Ok(self.has_work());
@@ -274,25 +286,44 @@ impl<D: Decoder> Scheduler<D> {
                     self.fail(*run, error.to_string(), out);
                 }
             }
-            Err(error @ DecodeError::Broken(_)) => {
-                for run in (0..self.runs.len()).rev() {
-                    self.fail(run, error.to_string(), out);
-                }
-                let waiting = self.queue.drain(..);
-                out.extend(
-                    waiting
-                        .map(|Waiting { request, .. }| Message::Failed { id: request.id, message: error.to_string() }),
-                );
-                return Err(error);
-            }
+            Err(error @ DecodeError::Broken(_)) => return Err(self.give_up(error, out)),
         }
         Ok(self.has_work())
+    }
+
+    /// Computes a medium for the first run whose turn it is.
+    fn read_medium(&mut self, out: &mut Vec<Message>) -> Result<(), DecodeError> {
+        let due = self.runs.iter().enumerate().find_map(|(index, run)| Some((index, run.read.medium_at(run.cached)?)));
+        let Some((index, (medium, end))) = due else { return Ok(()) };
+        let Run { sequence, cached, read, .. } = &self.runs[index];
+        match self.decoder.decode_medium(medium, *sequence, read.position(*cached)) {
+            Ok(()) => {
+                let run = &mut self.runs[index];
+                run.cached = end;
+                run.read.computed(end);
+            }
+            Err(error @ DecodeError::Refused(_)) => self.fail(index, error.to_string(), out),
+            Err(error @ DecodeError::Broken(_)) => return Err(self.give_up(error, out)),
+        }
+        Ok(())
+    }
+
+    /// Fails everything: nothing will work any more.
+    fn give_up(&mut self, error: DecodeError, out: &mut Vec<Message>) -> DecodeError {
+        for run in (0..self.runs.len()).rev() {
+            self.fail(run, error.to_string(), out);
+        }
+        let waiting = self.queue.drain(..);
+        out.extend(
+            waiting.map(|Waiting { request, .. }| Message::Failed { id: request.id, message: error.to_string() }),
+        );
+        error
     }
 
     /// Starts a run, or gives it back if it must wait.
     fn admit(&mut self, waiting: Waiting, out: &mut Vec<Message>) -> Option<Waiting> {
         let request = &waiting.request;
-        let (prompt, emitted) = (request.prompt.len(), request.resume.len());
+        let (prompt, emitted) = (waiting.prompt.len(), request.resume.len());
         let limit = prompt + (request.max_tokens as usize).max(emitted).min(self.context() - prompt);
         let reserved: usize = self.runs.iter().map(|run| run.limit).sum();
         let cells = self.decoder.cells() as usize;
@@ -300,8 +331,8 @@ impl<D: Decoder> Scheduler<D> {
             return Some(waiting);
         }
 
-        let Waiting { request, mut guide } = waiting;
-        let Generate { id, scope, prompt: mut tokens, resume, sampling, markers, .. } = request;
+        let Waiting { request, prompt: mut read, mut guide } = waiting;
+        let Generate { id, scope, resume, sampling, markers, .. } = request;
         let mut writing = Writing {
             shown: markers.iter().flat_map(|marker| self.vocabulary.tokenize(marker, true)).collect(),
             text: TextAssembler::default(),
@@ -310,9 +341,9 @@ impl<D: Decoder> Scheduler<D> {
         let (mut text, repeats) = writing.write(&*self.vocabulary, &resume);
         let mut complete = false;
         for token in &resume {
-            tokens.push(*token);
+            read.extend(&[*token]);
             if let Some(guide) = &mut guide {
-                match guide.follow(*token, limit - tokens.len()) {
+                match guide.follow(*token, limit - read.len()) {
                     Ok(course) => complete = course == Course::Complete,
                     Err(message) => {
                         out.push(Message::Failed { id, message: format!("`resume` breaks the constraint: {message}") });
@@ -323,7 +354,7 @@ impl<D: Decoder> Scheduler<D> {
         }
 
         // Its earlier life ended between the last token and saying so.
-        let left = limit - tokens.len();
+        let left = limit - read.len();
         let over = if complete {
             Some((FinishReason::End, Vec::new()))
         } else if repeats {
@@ -340,25 +371,27 @@ impl<D: Decoder> Scheduler<D> {
             return None;
         }
 
-        let (sequence, cached) = self.place(&scope, &tokens, cells - reserved - limit);
+        let (sequence, cached) = self.place(&scope, &read, cells - reserved - limit);
+        read.computed(cached);
         out.push(Message::Started { id, cached: cached.min(prompt) as u32 });
         if emitted > 0 {
             out.push(Message::Chunk { id, tokens: Vec::new(), text });
         }
-        let given = tokens.len();
-        self.runs.push(Run { id, scope, sequence, tokens, given, cached, limit, sampling, writing, guide });
+        let given = read.len();
+        self.runs.push(Run { id, scope, sequence, read, given, cached, limit, sampling, writing, guide });
         None
     }
 
-    /// Finds a sequence for these tokens, with as much of them cached as can be, and
-    /// leaves idle sequences at most `room` cells. Returns the sequence and how many of
-    /// the tokens it has cached: never all, because the last one's logits are needed.
-    fn place(&mut self, scope: &str, tokens: &[Token], room: usize) -> (u32, usize) {
-        let Some(prefix) = self.longest_prefix(scope, &tokens[..tokens.len() - 1]) else {
+    /// Finds a sequence for what is to be read, with as much of it cached as can be, and
+    /// leaves idle sequences at most `room` cells. Returns the sequence and how much of it is
+    /// cached: never all, because the last token's logits are needed.
+    fn place(&mut self, scope: &str, wanted: &Transcript, room: usize) -> (u32, usize) {
+        let Some(prefix) = self.longest_prefix(scope, wanted) else {
             self.make_room(room, None);
             return (self.vacate(None), 0);
         };
         let Prefix { sequence: source, length, beyond } = prefix;
+        let position = wanted.position(length);
         let index = self.idle.iter().position(|idle| idle.sequence == source);
         let stays = beyond.is_none_or(|beyond| {
             let leaves_another = !self.empty.is_empty() || self.idle.len() > 1;
@@ -371,26 +404,27 @@ impl<D: Decoder> Scheduler<D> {
             }
             self.make_room(room, Some(source));
             let sequence = self.vacate(Some(source));
-            let copied = self.decoder.copy(source, sequence, length as u32);
+            let copied = self.decoder.copy(source, sequence, position);
             return (sequence, if copied { length } else { 0 });
         }
         if let Some(index) = index {
             self.idle.remove(index);
         }
         self.make_room(room, None);
-        let rewound = self.decoder.forget(source, length as u32) || !self.decoder.forget(source, 0);
+        let rewound = self.decoder.forget(source, position) || !self.decoder.forget(source, 0);
         (source, if rewound { length } else { 0 })
     }
 
-    fn longest_prefix(&self, scope: &str, tokens: &[Token]) -> Option<Prefix> {
+    fn longest_prefix(&self, scope: &str, wanted: &Transcript) -> Option<Prefix> {
+        let within = wanted.len() - 1;
         let running = self.runs.iter().filter(|run| run.scope == scope).map(|run| Prefix {
             sequence: run.sequence,
-            length: common(&run.tokens[..run.cached], tokens),
+            length: wanted.common(within.min(run.cached), &run.read),
             beyond: None,
         });
         let idle = self.idle.iter().filter(|idle| idle.scope == scope).map(|idle| {
-            let length = common(&idle.tokens, tokens);
-            Prefix { sequence: idle.sequence, length, beyond: Some(idle.tokens.len() - length) }
+            let length = wanted.common(within, &idle.read);
+            Prefix { sequence: idle.sequence, length, beyond: Some(idle.read.len() - length) }
         });
         // Of equally long ones the idle sequence with the least beyond: to extend it
         // costs nothing.
@@ -430,7 +464,7 @@ impl<D: Decoder> Scheduler<D> {
     }
 
     fn idle_cells(&self) -> usize {
-        self.idle.iter().map(|idle| idle.tokens.len()).sum()
+        self.idle.iter().map(|idle| idle.read.len()).sum()
     }
 
     fn slots(&self) -> usize {
@@ -449,17 +483,26 @@ impl<D: Decoder> Scheduler<D> {
         let mut advances = Vec::with_capacity(self.runs.len());
         for index in read.into_iter().chain(reading) {
             let run = &self.runs[index];
-            let rows = (run.tokens.len() - run.cached).min(end - self.batch.len());
-            if rows == 0 {
+            let room = end - self.batch.len();
+            if room == 0 {
                 break;
             }
-            let upto = run.cached + rows;
-            self.batch.extend((run.cached..upto).map(|position| Row {
-                token: run.tokens[position],
-                position: position as u32,
+            let first = self.batch.len();
+            let rows = run.read.tokens_at(run.cached, room);
+            self.batch.extend(rows.map(|(token, position)| Row {
+                token,
+                position,
                 sequence: run.sequence,
-                logits: position + 1 == run.tokens.len(),
+                logits: false,
             }));
+            // It is a medium's turn.
+            if self.batch.len() == first {
+                continue;
+            }
+            let upto = run.cached + self.batch.len() - first;
+            if let Some(last) = self.batch.last_mut() {
+                last.logits = upto == run.read.len();
+            }
             advances.push(Advance { run: index, cached: upto, last_row: self.batch.len() - 1 });
         }
         // The last run first, so that each can leave the list without moving the others.
@@ -472,7 +515,7 @@ impl<D: Decoder> Scheduler<D> {
         for Advance { run: index, cached, last_row } in advances {
             let run = &mut self.runs[*index];
             run.cached = *cached;
-            if run.cached < run.tokens.len() {
+            if run.cached < run.read.len() {
                 continue;
             }
             let (token, course) = match self.choose(*index, *last_row) {
@@ -493,14 +536,14 @@ impl<D: Decoder> Scheduler<D> {
                 Course::Close(closing) => (closing, true),
             };
             let (mut text, repeats) = run.writing.write(&*self.vocabulary, &tokens);
-            run.tokens.extend(&tokens);
-            let left = run.limit - run.tokens.len();
+            run.read.extend(&tokens);
+            let left = run.limit - run.read.len();
             let reason = if complete {
                 Some(FinishReason::End)
             } else if repeats {
                 let (reason, closing) = stop(run.guide.as_mut(), left);
                 text.push_str(&run.writing.write(&*self.vocabulary, &closing).0);
-                run.tokens.extend(&closing);
+                run.read.extend(&closing);
                 tokens.extend(closing);
                 Some(reason)
             } else {
@@ -516,16 +559,15 @@ impl<D: Decoder> Scheduler<D> {
     /// The next token of a run by the logits of a row, and what it leads to; `None` if the
     /// answer ends here.
     fn choose(&mut self, run: usize, row: usize) -> Result<Option<(Token, Course)>, String> {
-        let Run { tokens, limit, sampling, guide, .. } = &mut self.runs[run];
-        let window = tokens.len().saturating_sub(sampling.repeat_window as usize);
+        let Run { read, limit, sampling, guide, .. } = &mut self.runs[run];
         // To weaken the end of an answer because earlier answers ended too would make the model
         // ramble; to weaken quotation marks and brackets would keep strings and objects open.
         let structural = |token: Token| guide.as_ref().is_some_and(|guide| guide.is_structure(token));
         let weakened = |token: &Token| !self.vocabulary.is_end(*token) && !structural(*token);
-        let recent: Vec<Token> = tokens[window..].iter().copied().filter(weakened).collect();
+        let recent: Vec<Token> = read.latest(sampling.repeat_window as usize).filter(weakened).collect();
         let logits = self.decoder.logits(row);
         let allowed = guide.as_mut().map(Guide::allowed).transpose()?;
-        let position = tokens.len() as u64;
+        let position = read.len() as u64;
         let token = self
             .sampler
             .pick(logits, allowed, recent.into_iter(), sampling, position)
@@ -537,7 +579,7 @@ impl<D: Decoder> Scheduler<D> {
         if self.vocabulary.is_end(token) && guide.accepts() {
             return Ok(None);
         }
-        let course = guide.follow(token, *limit - tokens.len() - 1)?;
+        let course = guide.follow(token, *limit - read.len() - 1)?;
         Ok(Some((token, course)))
     }
 
@@ -560,13 +602,13 @@ impl<D: Decoder> Scheduler<D> {
 
     /// Keeps what a run has cached for the next one that begins with it.
     fn retire(&mut self, run: Run) {
-        let Run { scope, sequence, mut tokens, cached, .. } = run;
+        let Run { scope, sequence, mut read, cached, .. } = run;
         if cached == 0 {
             self.empty.push(sequence);
             return;
         }
-        tokens.truncate(cached);
-        self.idle.push(Idle { scope, sequence, tokens });
+        read.keep(cached);
+        self.idle.push(Idle { scope, sequence, read });
         self.make_room(self.settings.idle_cells, Some(sequence));
     }
 }
@@ -576,11 +618,6 @@ impl<D: Decoder> Scheduler<D> {
 fn stop(guide: Option<&mut Guide>, left: usize) -> (FinishReason, Vec<Token>) {
     let closing = guide.and_then(|guide| if guide.accepts() { None } else { guide.close(left) });
     closing.map_or((FinishReason::Repetition, Vec::new()), |closing| (FinishReason::End, closing))
-}
-
-/// How many tokens two sequences begin with in common.
-fn common(left: &[Token], right: &[Token]) -> usize {
-    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
 
 #[cfg(test)]

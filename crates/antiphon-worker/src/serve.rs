@@ -11,7 +11,7 @@ use std::thread;
 
 use crate::decoder::{DecodeError, Decoder};
 use crate::grammar::{Grammars, Guide};
-use crate::protocol::{Constraint, FrameError, Generate, Message, Request, encode, read_frame};
+use crate::protocol::{Constraint, FrameError, Generate, Message, Refused, Request, encode, read_frame};
 use crate::scheduler::{Scheduler, Settings};
 use crate::vocabulary::Vocabulary;
 
@@ -142,12 +142,15 @@ impl<R: Read, W: Write, S: FnMut(&Message)> Desk<R, W, S> {
         let compile = |constraint: Option<&Constraint>| constraint.map(|it| self.grammars.compile(it)).transpose();
         let message = match request {
             Request::Prepare { id, segments, constraint } => match compile(constraint.as_ref()) {
-                Ok(_) => Message::Prepared { id, tokens: self.vocabulary.read(&segments) },
-                Err(message) => Message::Refused { id, message },
+                Ok(_) => match self.vocabulary.read(&segments) {
+                    Ok((tokens, media)) => Message::Prepared { id, tokens, media },
+                    Err(message) => Message::Refused { id, what: Refused::Media, message },
+                },
+                Err(message) => Message::Refused { id, what: Refused::Constraint, message },
             },
             Request::Generate(generate) => match compile(generate.constraint.as_ref()) {
                 Ok(guide) => return Ok(Some(Order::Generate(Box::new((generate, guide))))),
-                Err(message) => Message::Refused { id: generate.id, message },
+                Err(message) => Message::Refused { id: generate.id, what: Refused::Constraint, message },
             },
             Request::Cancel { id } => return Ok(Some(Order::Cancel { id })),
         };

@@ -3,14 +3,16 @@
 //! Its vocabulary is the 256 bytes and a few special tokens. What it says next depends
 //! on the tokens cached for the sequence and on nothing else, and it refuses every row
 //! that does not continue what is cached. So a scheduler that mixes up sequences, loses
-//! a token or exceeds the cache is found out by a failure or by another text.
+//! a token or exceeds the cache is found out by a failure or by another text. On demand it
+//! takes pictures, which move positions by their longer side alone.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::decoder::{DecodeError, Decoder, Row};
-use crate::protocol::{ModelCard, Token};
+use crate::protocol::{ModelCard, Shape, Token};
 use crate::sampler::scramble;
+use crate::transcript::Impression;
 use crate::vocabulary::Vocabulary;
 
 /// Texts of the tokens after the 256 bytes.
@@ -33,9 +35,20 @@ pub struct Toy {
     cells: u32,
     batch_size: usize,
     /// What each sequence has cached.
-    cache: Vec<Vec<Token>>,
+    cache: Vec<Vec<Cached>>,
     /// Of the last batch, by row.
     logits: Vec<Option<Vec<f32>>>,
+}
+
+/// A token, or a picture whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cached {
+    /// The token, or what tells the picture apart.
+    content: u64,
+    cells: usize,
+    position: u32,
+    /// The position of what follows.
+    next: u32,
 }
 
 impl Toy {
@@ -53,9 +66,11 @@ impl Toy {
                 bos: SPECIALS[0].to_owned(),
                 eos: SPECIALS[1].to_owned(),
                 parameters: 0,
+                images: false,
+                sample_rate: None,
                 description: "says the same nonsense every time".to_owned(),
             },
-            vocabulary: Arc::new(Letters),
+            vocabulary: Arc::new(Letters { images: false }),
             cells,
             batch_size,
             cache: vec![Vec::new(); sequences as usize],
@@ -63,11 +78,41 @@ impl Toy {
         }
     }
 
-    fn cached(&mut self, sequence: u32) -> Result<&mut Vec<Token>, DecodeError> {
+    /// One that takes pictures.
+    #[must_use]
+    pub fn seeing(mut self) -> Self {
+        self.card.images = true;
+        self.vocabulary = Arc::new(Letters { images: true });
+        self
+    }
+
+    fn cached(&mut self, sequence: u32) -> Result<&mut Vec<Cached>, DecodeError> {
         let count = self.cache.len();
         self.cache
             .get_mut(sequence as usize)
             .ok_or_else(|| DecodeError::Broken(format!("sequence {sequence} is not below {count}")))
+    }
+
+    /// Appends to a sequence, where that continues it.
+    fn append(&mut self, sequence: u32, new: Cached) -> Result<&[Cached], DecodeError> {
+        let cached = self.cached(sequence)?;
+        let next = cached.last().map_or(0, |last| last.next);
+        if next != new.position {
+            let position = new.position;
+            let message =
+                format!("position {position} of sequence {sequence} does not continue what ends before {next}");
+            return Err(DecodeError::Broken(message));
+        }
+        cached.push(new);
+        Ok(cached)
+    }
+
+    fn check_cells(&self) -> Result<(), DecodeError> {
+        let used: usize = self.cache.iter().flatten().map(|cached| cached.cells).sum();
+        if used > self.cells as usize {
+            return Err(DecodeError::Broken(format!("{used} cells are used of {}", self.cells)));
+        }
+        Ok(())
     }
 }
 
@@ -78,7 +123,9 @@ impl fmt::Debug for Toy {
 }
 
 /// The 256 bytes and [`SPECIALS`].
-struct Letters;
+struct Letters {
+    images: bool,
+}
 
 impl Vocabulary for Letters {
     fn size(&self) -> u32 {
@@ -120,6 +167,19 @@ impl Vocabulary for Letters {
     fn is_end(&self, token: Token) -> bool {
         token == 257 || token == 259
     }
+
+    fn read_medium(&self, shape: Shape, data: &[u8]) -> Result<Impression, String> {
+        match shape {
+            Shape::Image { width, height } if self.images => {
+                let seen = data.iter().fold(1, |state, byte| scramble(state ^ u64::from(*byte)));
+                // One more to begin it and one to end it.
+                let (cells, positions) = ((width * height + 2) as usize, width.max(height) + 2);
+                Ok(Impression { cells, positions, content: Arc::new(seen) })
+            }
+            Shape::Image { .. } => Err("the model takes no pictures".to_owned()),
+            Shape::Audio { .. } => Err("the model takes no sounds".to_owned()),
+        }
+    }
 }
 
 impl Decoder for Toy {
@@ -152,24 +212,24 @@ impl Decoder for Toy {
             if row.token as usize >= VOCABULARY {
                 return Err(DecodeError::Broken(format!("row {index}: no token {}", row.token)));
             }
-            let cached = self.cached(row.sequence)?;
-            if cached.len() != row.position as usize {
-                return Err(DecodeError::Broken(format!(
-                    "row {index} at position {} does not continue the {} tokens of sequence {}",
-                    row.position,
-                    cached.len(),
-                    row.sequence
-                )));
-            }
-            cached.push(row.token);
+            let new =
+                Cached { content: u64::from(row.token), cells: 1, position: row.position, next: row.position + 1 };
+            let cached = self.append(row.sequence, new)?;
             let logits = row.logits.then(|| next(cached));
             self.logits.push(logits);
         }
-        let used: usize = self.cache.iter().map(Vec::len).sum();
-        if used > self.cells as usize {
-            return Err(DecodeError::Broken(format!("{used} tokens cached in {} cells", self.cells)));
-        }
-        Ok(())
+        self.check_cells()
+    }
+
+    fn decode_medium(&mut self, medium: &Impression, sequence: u32, position: u32) -> Result<(), DecodeError> {
+        let Some(seen) = medium.content.downcast_ref::<u64>() else {
+            return Err(DecodeError::Broken("there is nothing to compute a picture from".to_owned()));
+        };
+        // No token is as large.
+        let content = seen | 1 << 63;
+        let new = Cached { content, cells: medium.cells, position, next: position + medium.positions };
+        self.append(sequence, new)?;
+        self.check_cells()
     }
 
     fn logits(&self, row: usize) -> &[f32] {
@@ -177,17 +237,22 @@ impl Decoder for Toy {
     }
 
     fn forget(&mut self, sequence: u32, from: u32) -> bool {
-        self.cached(sequence).map(|cached| cached.truncate(from as usize)).is_ok()
+        let Ok(cached) = self.cached(sequence) else { return false };
+        if cached.iter().any(|it| it.position < from && from < it.next) {
+            return false;
+        }
+        cached.retain(|it| it.position < from);
+        true
     }
 
     fn copy(&mut self, from: u32, to: u32, up_to: u32) -> bool {
-        let Ok(prefix) =
-            self.cached(from).map(|cached| cached.iter().take(up_to as usize).copied().collect::<Vec<_>>())
-        else {
-            return false;
+        let before = |cached: &mut Vec<Cached>| {
+            let prefix: Vec<_> = cached.iter().take_while(|it| it.next <= up_to).copied().collect();
+            prefix.last().is_some_and(|last| last.next == up_to).then_some(prefix)
         };
+        let Ok(Some(prefix)) = self.cached(from).map(before) else { return false };
         self.cached(to).is_ok_and(|cached| {
-            cached.is_empty() && prefix.len() == up_to as usize && {
+            cached.is_empty() && {
                 *cached = prefix;
                 true
             }
@@ -196,9 +261,9 @@ impl Decoder for Toy {
 }
 
 /// Mostly letters and spaces, whole characters, sometimes a thought, in the end an end.
-fn next(cached: &[Token]) -> Vec<f32> {
-    let state = cached.iter().fold(0, |state, token| scramble(state ^ u64::from(*token)));
-    let completes = cached.last() == Some(&Token::from(LEAD));
+fn next(cached: &[Cached]) -> Vec<f32> {
+    let state = cached.iter().fold(0, |state, it| scramble(state ^ it.content));
+    let completes = cached.last().is_some_and(|last| last.content == u64::from(LEAD));
     (0..VOCABULARY as Token)
         .map(|token| {
             let plausible = match u8::try_from(token) {
@@ -215,6 +280,8 @@ fn next(cached: &[Token]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LETTERS: Letters = Letters { images: false };
 
     fn row(token: Token, position: u32, sequence: u32) -> Row {
         Row { token, position, sequence, logits: true }
@@ -241,7 +308,7 @@ mod tests {
 
     #[test]
     fn data_never_becomes_a_special_token() {
-        assert_eq!(Letters.tokenize("a<think>", true), [97, 260]);
-        assert!(Letters.tokenize("a<think>", false).iter().all(|token| !Letters.is_special(*token)));
+        assert_eq!(LETTERS.tokenize("a<think>", true), [97, 260]);
+        assert!(LETTERS.tokenize("a<think>", false).iter().all(|token| !LETTERS.is_special(*token)));
     }
 }

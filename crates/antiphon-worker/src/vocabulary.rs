@@ -3,7 +3,8 @@
 //! Apart from the decoder, which is busy for a whole batch at a time: whoever only wants to
 //! know the tokens of a text does not wait for it.
 
-use crate::protocol::{Segment, Token};
+use crate::protocol::{Place, Segment, Shape, Token};
+use crate::transcript::Impression;
 
 /// The tokens of a model, shared by all threads.
 pub trait Vocabulary: Send + Sync + 'static {
@@ -24,16 +25,33 @@ pub trait Vocabulary: Send + Sync + 'static {
     /// Whether the model ends its answer with this token.
     fn is_end(&self, token: Token) -> bool;
 
-    /// The tokens of a prompt, special ones out of [`Segment::Control`] only.
-    fn read(&self, segments: &[Segment]) -> Vec<Token> {
-        let mut tokens = Vec::new();
+    /// What the model makes of a medium with these bytes.
+    ///
+    /// # Errors
+    /// If the model takes none such, or cannot make anything of this one.
+    fn read_medium(&self, _shape: Shape, _data: &[u8]) -> Result<Impression, String> {
+        Err("the model takes no media".to_owned())
+    }
+
+    /// The tokens of a prompt, special ones out of [`Segment::Control`] only, and where its media are.
+    ///
+    /// # Errors
+    /// Of a medium, as [`Vocabulary::read_medium`].
+    fn read(&self, segments: &[Segment]) -> Result<(Vec<Token>, Vec<Place>), String> {
+        let (mut tokens, mut media) = (Vec::new(), Vec::new());
         for segment in segments {
             match segment {
                 Segment::Control(text) => tokens.extend(self.tokenize(text, true)),
                 Segment::Data(text) => tokens.extend(self.tokenize(text, false)),
                 Segment::Tokens(known) => tokens.extend(known),
+                Segment::Media(shape) => {
+                    shape.check()?;
+                    // What it takes is the same whatever is seen on it.
+                    let blank = self.read_medium(*shape, &vec![0; shape.bytes()])?;
+                    media.push(Place { at: tokens.len(), tokens: blank.cells });
+                }
             }
         }
-        tokens
+        Ok((tokens, media))
     }
 }

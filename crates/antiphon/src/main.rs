@@ -24,6 +24,7 @@ mod fault;
 mod hearing;
 mod keys;
 mod models;
+mod opening;
 mod paths;
 mod proof;
 mod secrets;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon_backends::{Artist, Inspected, Llama, LlamaOptions, Painter, Researcher, Script, ScriptError, Scripted};
+use antiphon_backends::{
+    Artist, Inspected, Llama, LlamaOptions, Painter, Projector, Researcher, Script, ScriptError, Scripted,
+};
 use antiphon_engine::{Backend, Engine, EngineParts, Limits, Models, RunLimits, Served, Store, StoreError};
 use antiphon_environments::Environments;
 use antiphon_files::Files;
@@ -24,6 +26,7 @@ use crate::ambient::Machine;
 use crate::config::{self, Config};
 use crate::data::DataFolder;
 use crate::fault::Fault;
+use crate::opening::Processes;
 use crate::{Failed, diffusion, keys, models, paths, print, secrets, senses, tools};
 
 /// What a worker shares among its calls unless the configuration says otherwise.
@@ -84,7 +87,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
             None if model.backend == config::Backend::Diffusion => {
                 diffusion_model(&model, &library, arguments.diffusion_worker.clone())?
             }
-            None => local_model(&model, &library, worker.as_ref(), arguments.worker_fault, load)?,
+            None => local_model(&model, &library, worker.as_ref(), arguments.worker_fault, load).await?,
         };
         bare.push((model, built));
     }
@@ -242,9 +245,12 @@ fn artist(served: &[Arc<Served>], config: &Config) -> Result<Arc<Served>, Failed
 
 /// This executable, as one that does nothing else.
 fn painter(command: &str) -> Result<Painter, Failed> {
-    let executable = std::env::current_exe()
-        .map_err(|error| Failed::new(format!("where this executable is cannot be found: {error}")))?;
-    Ok(Painter { executable, arguments: vec![command.to_owned()] })
+    Ok(Painter { executable: this_executable()?, arguments: vec![command.to_owned()] })
+}
+
+fn this_executable() -> Result<PathBuf, Failed> {
+    let found = std::env::current_exe();
+    found.map_err(|error| Failed::new(format!("where this executable is cannot be found: {error}")))
 }
 
 /// The backend of a model behind a service; none when it is on this machine.
@@ -306,7 +312,7 @@ fn diffusion_model(model: &config::Model, library: &Library, worker: Option<Path
     })
 }
 
-fn local_model(
+async fn local_model(
     model: &config::Model,
     library: &Library,
     worker: Option<&PathBuf>,
@@ -352,9 +358,13 @@ fn local_model(
     if let Some(chunks) = worker_fault {
         arguments.extend(["--crash-after-chunks".to_owned(), chunks.to_string()]);
     }
+    let projector = model.projector.as_ref().map(|file| -> Result<_, Failed> {
+        Ok(Projector { file: file.clone(), opener: Arc::new(Processes::new(this_executable()?)) })
+    });
     let llama = Llama::new(LlamaOptions {
         executable: worker.clone(),
         model: installed.path.clone(),
+        projector: projector.transpose()?,
         name: name.clone(),
         context,
         slots: model.slots.unwrap_or(DEFAULT_SLOTS),
@@ -368,7 +378,10 @@ fn local_model(
         today: || jiff::Zoned::now().date().to_string(),
     })
     .map_err(|error| Failed::new(format!("model `{name}`: {error}")))?;
-    if load {
+    if model.projector.is_some() {
+        // What becomes of the first image depends on what the projector is.
+        llama.loaded().await.map_err(|error| Failed::new(error.to_string()))?;
+    } else if load {
         llama.load();
     }
     Ok(Built {

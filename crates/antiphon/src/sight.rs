@@ -27,6 +27,9 @@ const MOST_FILES: u64 = 16;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// Give the decoded picture, with at most so many pixels on the longest side.
+    #[arg(long, conflicts_with = "reading")]
+    pixels: Option<u32>,
     /// The folder of the networks that read; without it the picture is decoded and no more.
     #[arg(long)]
     reading: Option<PathBuf>,
@@ -41,7 +44,7 @@ pub(crate) struct Arguments {
     claimed: Option<String>,
 }
 
-/// Writes what is seen as JSON, nothing where it only decodes, or with the codes [`FAULT`] and [`FAULT_OF_TYPE`] what is
+/// Writes what is seen as JSON, the pixels where they are asked for, nothing where it only checks, or with the codes [`FAULT`] and [`FAULT_OF_TYPE`] what is
 /// wrong with the picture.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let bounded = match arguments.reading {
@@ -56,12 +59,16 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let claimed = arguments.claimed.as_deref();
-    let (output, code) = match &arguments.reading {
-        None => match check(&bytes, claimed, &Limits::default()) {
+    let (output, code) = match (&arguments.reading, arguments.pixels) {
+        (None, None) => match check(&bytes, claimed, &Limits::default()) {
             Ok(()) => (Vec::new(), ExitCode::SUCCESS),
             Err(fault) => refused(&fault),
         },
-        Some(reading) => match decode(&bytes, claimed, &Limits::default()) {
+        (None, Some(side)) => match decode(&bytes, claimed, &Limits::default()) {
+            Ok(picture) => (picture.within(side).write(), ExitCode::SUCCESS),
+            Err(fault) => refused(&fault),
+        },
+        (Some(reading), _) => match decode(&bytes, claimed, &Limits::default()) {
             Err(fault) => refused(&fault),
             Ok(picture) => {
                 drop(bytes);

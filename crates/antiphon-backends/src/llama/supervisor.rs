@@ -9,7 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc as blocking};
 use std::time::{Duration, Instant};
 
 use antiphon_dialect::ChatTemplate;
@@ -65,6 +65,8 @@ pub(super) struct Call {
 pub(super) struct Supervisor {
     wanted: blocking::Sender<()>,
     state: watch::Receiver<State>,
+    /// Of the worker that was ready first: what the model is does not change.
+    card: Arc<OnceLock<ModelCard>>,
     closing: Arc<AtomicBool>,
 }
 
@@ -73,11 +75,17 @@ impl Supervisor {
         let (wanted, wants) = blocking::channel();
         let (sender, state) = watch::channel(State::Down);
         let closing = Arc::new(AtomicBool::new(false));
-        let (options, is_closing) = (options.clone(), Arc::clone(&closing));
+        let card = Arc::new(OnceLock::new());
+        let (options, first, is_closing) = (options.clone(), Arc::clone(&card), Arc::clone(&closing));
         std::thread::Builder::new()
             .name(format!("worker {}", options.name))
-            .spawn(move || supervise(&options, &wants, &sender, &is_closing))?;
-        Ok(Self { wanted, state, closing })
+            .spawn(move || supervise(&options, &wants, &sender, &first, &is_closing))?;
+        Ok(Self { wanted, state, card, closing })
+    }
+
+    /// What the model is, once that is known.
+    pub(super) fn card(&self) -> Option<&ModelCard> {
+        self.card.get()
     }
 
     /// Asks for the worker without waiting for it.
@@ -126,6 +134,7 @@ fn supervise(
     options: &LlamaOptions,
     wants: &blocking::Receiver<()>,
     state: &watch::Sender<State>,
+    card: &OnceLock<ModelCard>,
     closing: &AtomicBool,
 ) {
     let mut restart = false;
@@ -145,6 +154,7 @@ fn supervise(
         let (mut child, mut output, mut decoder, worker) = ready;
         let since = Instant::now();
         info!(model = options.name, process = child.id(), context = worker.card.context, "Model loaded");
+        card.get_or_init(|| worker.card.clone());
         state.send_replace(State::Ready(Arc::clone(&worker)));
         let cause = carry(&mut output, &mut decoder, &worker);
         state.send_replace(State::Down);
@@ -174,6 +184,7 @@ fn spawn(options: &LlamaOptions) -> Result<Started, String> {
         .args(["--name", &options.name])
         .args(["--context", &options.context.to_string()])
         .args(["--slots", &options.slots.to_string()])
+        .args(options.projector.iter().flat_map(|projector| ["--projector".as_ref(), projector.file.as_os_str()]))
         .args(&options.arguments)
         // Ctrl-C at the terminal is for the server, which lets its runs suspend first.
         .process_group(0)
@@ -187,6 +198,11 @@ fn spawn(options: &LlamaOptions) -> Result<Started, String> {
     let mut decoder = FrameDecoder::default();
     let card = match next(&mut output, &mut decoder) {
         Ok(Some(Message::Ready(card))) => card,
+        Ok(Some(Message::Unservable { message })) => {
+            // It ends by itself.
+            let _ = child.wait();
+            return Err(format!("Model `{}` could not be loaded: {message}", options.name));
+        }
         Ok(Some(_)) => return Err("The worker did not begin with its model card".to_owned()),
         Ok(None) => {
             let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
@@ -270,7 +286,7 @@ impl Worker {
 
     fn deliver(&self, message: Message) {
         let id = match &message {
-            Message::Ready(_) => return,
+            Message::Ready(_) | Message::Unservable { .. } => return,
             Message::Prepared { id, .. }
             | Message::Refused { id, .. }
             | Message::Started { id, .. }

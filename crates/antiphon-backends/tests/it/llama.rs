@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use antiphon_backends::{Llama, LlamaOptions};
+use antiphon_backends::{Llama, LlamaOptions, Projector};
 use antiphon_engine::{
     Backend, BackendError, CallResult, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelTurn, Prepared,
     Resume, Schema, Tool, Trace,
@@ -20,10 +20,15 @@ fn toy_worker() -> PathBuf {
 }
 
 fn llama(arguments: &[&str]) -> Llama {
+    llama_with(None, arguments)
+}
+
+pub(crate) fn llama_with(projector: Option<Projector>, arguments: &[&str]) -> Llama {
     let sampling = Sampling { temperature: 1.0, ..Sampling::GREEDY };
     Llama::new(LlamaOptions {
         executable: toy_worker(),
         model: PathBuf::from("none"),
+        projector,
         name: "toy".to_owned(),
         context: 2048,
         slots: 2,
@@ -39,7 +44,7 @@ fn llama(arguments: &[&str]) -> Llama {
     .unwrap()
 }
 
-fn request(messages: Vec<Message>, most: u32) -> ModelRequest {
+pub(crate) fn request(messages: Vec<Message>, most: u32) -> ModelRequest {
     ModelRequest {
         is_agent: false,
         research: None,
@@ -72,18 +77,18 @@ fn weather() -> Tool {
     tool("get_weather", parameters)
 }
 
-struct Turn {
-    text: String,
+pub(crate) struct Turn {
+    pub(crate) text: String,
     /// Names and the JSON text of their arguments.
     calls: Vec<(String, String)>,
     exact: bool,
-    tokens: Vec<u32>,
-    cached: u64,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) cached: u64,
     reason: FinishReason,
     output_tokens: u64,
 }
 
-async fn turn(llama: &Llama, request: ModelRequest, prepared: Prepared) -> Result<Turn, BackendError> {
+pub(crate) async fn turn(llama: &Llama, request: ModelRequest, prepared: Prepared) -> Result<Turn, BackendError> {
     let mut stream = llama.generate(request, prepared).await?;
     let mut turn = Turn {
         text: String::new(),
@@ -278,6 +283,7 @@ async fn a_worker_that_is_not_there_is_said_aloud() {
     let missing = Llama::new(LlamaOptions {
         executable: PathBuf::from("no/such/worker"),
         model: PathBuf::from("none"),
+        projector: None,
         name: "toy".to_owned(),
         context: 2048,
         slots: 1,

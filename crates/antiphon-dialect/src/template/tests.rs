@@ -6,7 +6,7 @@ use crate::conversation::{Message, ModelTurn, Part};
 const CHATML: &str = include_str!("../../fixtures/chatml.jinja");
 
 fn user(text: &str) -> Message {
-    Message::User(text.to_owned())
+    Message::user(text)
 }
 
 fn model(text: &str) -> Message {
@@ -41,6 +41,7 @@ fn show(source: &str, conversation: &Conversation) -> Result<String, TemplateErr
             Segment::Control(text) => text.clone(),
             Segment::Data(text) => format!("«{text}»"),
             Segment::Tokens(tokens) => format!("{tokens:?}"),
+            Segment::Media(number) => format!("({number})"),
         })
         .collect())
 }
@@ -181,4 +182,20 @@ fn what_cannot_be_rendered_is_named() {
 fn templates_are_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<ChatTemplate>();
+}
+
+#[test]
+fn media_stand_where_they_were_sent_and_text_cannot_make_any() {
+    let template = ChatTemplate::compile(CHATML, "", "<|im_end|>").unwrap();
+    let parts = ["What is ", "?"].map(|text| Part::Text(text.to_owned()));
+    let [before, after] = parts;
+    let first = Message::User(vec![Part::Media(0), before, Part::Media(1), after]);
+    let messages = [first, model("Dogs."), Message::User(vec![Part::Media(2)])];
+    let segments = template.render(&conversation(Some("(0) <__media__>"), &messages)).unwrap();
+    let media = segments.iter().enumerate().filter_map(|(at, segment)| match segment {
+        Segment::Media(number) => Some((at, *number)),
+        Segment::Control(_) | Segment::Data(_) | Segment::Tokens(_) => None,
+    });
+    assert_eq!(media.collect::<Vec<_>>(), [(3, 0), (5, 1), (10, 2)]);
+    assert_eq!(segments[4..7], [Segment::Data("What is ".into()), Segment::Media(1), Segment::Data("?".into())]);
 }

@@ -82,7 +82,7 @@ impl ChatTemplate {
         let mut turns: Vec<Turn<'a>> = Vec::new();
         for (index, message) in messages.iter().enumerate() {
             let turn = match message {
-                Message::User(text) => Turn::new("user", vec![Segment::Data(text.clone())]),
+                Message::User(parts) => Turn::new("user", parts.iter().map(Segment::from).collect()),
                 Message::Model(turn) => {
                     let is_recent = last_user.is_none_or(|user| index > user);
                     self.model_turn(turn, is_recent, format)
@@ -115,14 +115,7 @@ impl ChatTemplate {
         }
         // Harmony's template would open the channel of a last answer.
         let in_channels = self.reasoning == Reasoning::Harmony && !(segments.is_empty() && turn.calls.is_empty());
-        let content: Vec<_> = turn
-            .content
-            .iter()
-            .map(|part| match part {
-                Part::Text(text) => Segment::Data(text.clone()),
-                Part::Tokens(tokens) => Segment::Tokens(tokens.clone()),
-            })
-            .collect();
+        let content: Vec<_> = turn.content.iter().map(Segment::from).collect();
         let is_own_output = matches!(turn.content.first(), Some(Part::Tokens(_)));
         if in_channels && !is_own_output {
             let said = !content.is_empty();

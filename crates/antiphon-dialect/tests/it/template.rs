@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::fixtures::{FIXTURES, template};
 
 fn user(text: &str) -> Message {
-    Message::User(text.to_owned())
+    Message::user(text)
 }
 
 fn model(text: &str) -> Message {
@@ -67,7 +67,7 @@ fn without_data(segments: &[Segment]) -> Vec<Option<&str>> {
         .iter()
         .map(|segment| match segment {
             Segment::Control(text) => Some(text.as_str()),
-            Segment::Data(_) | Segment::Tokens(_) => None,
+            Segment::Data(_) | Segment::Tokens(_) | Segment::Media(_) => None,
         })
         .collect()
 }
@@ -90,10 +90,9 @@ proptest! {
             let data = data(&segments);
             for message in &hostile_conversation.messages {
                 let text = match message {
-                    Message::User(text) => text,
-                    Message::Model(turn) => match turn.content.first() {
+                    Message::User(content) | Message::Model(ModelTurn { content, .. }) => match content.first() {
                         Some(Part::Text(text)) => text,
-                        Some(Part::Tokens(_)) | None => continue,
+                        Some(Part::Tokens(_) | Part::Media(_)) | None => continue,
                     },
                     Message::Tool(result) => &result.text,
                 };
@@ -214,7 +213,7 @@ impl Shape {
             .turns
             .iter()
             .map(|kind| match *kind {
-                Kind::User => Message::User(text()),
+                Kind::User => Message::user(text()),
                 Kind::Text => model(&text()),
                 Kind::Tokens => tokens(&[1, 2]),
                 Kind::Calls { count, has_text } => Message::Model(ModelTurn {
@@ -241,7 +240,7 @@ fn data(segments: &[Segment]) -> Vec<&str> {
         .iter()
         .filter_map(|segment| match segment {
             Segment::Data(text) => Some(text.as_str()),
-            Segment::Control(_) | Segment::Tokens(_) => None,
+            Segment::Control(_) | Segment::Tokens(_) | Segment::Media(_) => None,
         })
         .collect()
 }
@@ -256,6 +255,7 @@ fn show(name: &str, conversation: &Conversation) -> String {
             Segment::Control(text) => text.clone(),
             Segment::Data(text) => format!("«{text}»"),
             Segment::Tokens(tokens) => format!("{tokens:?}"),
+            Segment::Media(number) => format!("({number})"),
         })
         .collect()
 }

@@ -1,7 +1,11 @@
 //! The worker process on a real small model: `ANTIPHON_TEST_MODEL` is its GGUF file, as
-//! `just native` sets it.
+//! `just native` sets it. What it makes of media is tested on weights of its own.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod media;
+mod server;
+mod weights;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -38,7 +42,11 @@ fn start(path: &Path, arguments: &[&str]) -> Child {
 
 impl Worker {
     fn new(arguments: &[&str]) -> Self {
-        let mut child = start(&model(), arguments);
+        Self::of(&model(), arguments)
+    }
+
+    fn of(model: &Path, arguments: &[&str]) -> Self {
+        let mut child = start(model, arguments);
         let (input, mut output) = (child.stdin.take(), child.stdout.take().unwrap());
         let Some(Message::Ready(card)) = read_frame(&mut output).unwrap() else { panic!("no model card") };
         Self { child, input, output, card }
@@ -97,6 +105,7 @@ fn generate(scope: &str, prompt: Vec<Token>, max_tokens: u32) -> Generate {
         id: 2,
         scope: scope.to_owned(),
         prompt,
+        media: Vec::new(),
         resume: Vec::new(),
         max_tokens,
         sampling: Sampling::GREEDY,
@@ -216,11 +225,11 @@ fn prompts_are_prepared_while_others_generate_and_wrong_constraints_refused() {
     let mut answered = Vec::new();
     while answered.len() < 3 {
         match worker.next() {
-            Message::Prepared { id, tokens } => {
+            Message::Prepared { id, tokens, .. } => {
                 assert!(!tokens.is_empty());
                 answered.push((id, true));
             }
-            Message::Refused { id, message } => {
+            Message::Refused { id, message, .. } => {
                 assert!(!message.is_empty());
                 answered.push((id, false));
             }

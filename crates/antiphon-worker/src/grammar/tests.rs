@@ -77,6 +77,7 @@ fn request(id: u64, max_tokens: u32, sampling: Sampling) -> Generate {
         id,
         scope: String::new(),
         prompt: format!("prompt {id}").bytes().map(Token::from).collect(),
+        media: Vec::new(),
         resume: Vec::new(),
         max_tokens,
         sampling,

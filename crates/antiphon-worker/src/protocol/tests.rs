@@ -8,8 +8,12 @@ use super::*;
 fn message() -> impl Strategy<Value = Message> {
     let id = any::<u64>();
     prop_oneof![
-        (id, any::<Vec<Token>>()).prop_map(|(id, tokens)| Message::Prepared { id, tokens }),
-        (id, any::<String>()).prop_map(|(id, message)| Message::Refused { id, message }),
+        (id, any::<Vec<Token>>(), any::<[usize; 2]>()).prop_map(|(id, tokens, [at, taken])| Message::Prepared {
+            id,
+            tokens,
+            media: vec![Place { at, tokens: taken }],
+        }),
+        (id, any::<String>()).prop_map(|(id, message)| Message::Refused { id, what: Refused::Media, message }),
         (id, any::<u32>()).prop_map(|(id, cached)| Message::Started { id, cached }),
         (id, any::<Vec<Token>>(), any::<String>()).prop_map(|(id, tokens, text)| Message::Chunk { id, tokens, text }),
         id.prop_map(|id| Message::Finished { id, reason: FinishReason::Length }),
@@ -86,6 +90,7 @@ fn requests_look_like_this_on_the_pipe() {
         id: 7,
         scope: "project".to_owned(),
         prompt: vec![1, 2],
+        media: vec![Medium { at: 1, shape: Shape::Image { width: 1, height: 1 }, data: vec![255, 0, 0] }],
         resume: vec![],
         max_tokens: 5,
         sampling: Sampling { temperature: 0.7, ..Sampling::GREEDY },
@@ -93,7 +98,7 @@ fn requests_look_like_this_on_the_pipe() {
         constraint: Some(Constraint { grammar: "start: marker_0".to_owned(), markers: vec!["<a>".to_owned()] }),
     });
     let frame = encode(&request).unwrap();
-    let expected = r#"{"generate":{"id":7,"scope":"project","prompt":[1,2],"resume":[],"max_tokens":5,"sampling":{"temperature":0.7,"top_p":1.0,"top_k":0,"min_p":0.0,"repeat_penalty":1.0,"repeat_window":0,"seed":0},"markers":["<think>"],"constraint":{"grammar":"start: marker_0","markers":["<a>"]}}}"#;
+    let expected = r#"{"generate":{"id":7,"scope":"project","prompt":[1,2],"media":[{"at":1,"shape":{"image":{"width":1,"height":1}},"data":"/wAA"}],"resume":[],"max_tokens":5,"sampling":{"temperature":0.7,"top_p":1.0,"top_k":0,"min_p":0.0,"repeat_penalty":1.0,"repeat_window":0,"seed":0},"markers":["<think>"],"constraint":{"grammar":"start: marker_0","markers":["<a>"]}}}"#;
     assert_eq!(std::str::from_utf8(&frame[4..]).unwrap(), expected);
     assert_eq!(usize::try_from(u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]])).unwrap(), expected.len());
 }

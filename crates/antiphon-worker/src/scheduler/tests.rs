@@ -8,8 +8,9 @@ use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::{ModelCard, Segment};
+use crate::protocol::{Medium, ModelCard, Segment, Shape};
 use crate::toy::Toy;
+use crate::transcript::Impression;
 
 /// A toy that can fail, forget how to rewind, and say the same token for ever.
 struct Moody {
@@ -52,6 +53,9 @@ impl Decoder for Moody {
             return Err(error.clone());
         }
         self.toy.decode(batch)
+    }
+    fn decode_medium(&mut self, medium: &Impression, sequence: u32, position: u32) -> Result<(), DecodeError> {
+        self.toy.decode_medium(medium, sequence, position)
     }
     fn logits(&self, row: usize) -> &[f32] {
         self.parrots.as_deref().unwrap_or_else(|| self.toy.logits(row))
@@ -99,7 +103,7 @@ fn record(transcripts: &mut Transcripts, out: &mut Vec<Message>) {
                 let transcript = transcripts.entry(id).or_default();
                 assert_eq!(transcript.end.replace(Err(message)), None, "run {id} ended twice");
             }
-            Message::Ready(_) | Message::Prepared { .. } | Message::Refused { .. } => {
+            Message::Ready(_) | Message::Unservable { .. } | Message::Prepared { .. } | Message::Refused { .. } => {
                 panic!("a scheduler does not say this")
             }
         }
@@ -125,11 +129,24 @@ fn alone(toy: &Toy, request: &Generate) -> Transcript {
     run_all(&mut scheduler).remove(&request.id).unwrap()
 }
 
+/// `#` and `@` in the text are two pictures.
 fn request(id: u64, text: &str) -> Generate {
+    let mut prompt = Vec::new();
+    let mut media = Vec::new();
+    for byte in text.bytes() {
+        match byte {
+            b'#' | b'@' => {
+                let shape = Shape::Image { width: 3, height: 2 };
+                media.push(Medium { at: prompt.len(), shape, data: vec![byte; shape.bytes()] });
+            }
+            byte => prompt.push(Token::from(byte)),
+        }
+    }
     Generate {
         id,
         scope: "a".to_owned(),
-        prompt: text.bytes().map(Token::from).collect(),
+        prompt,
+        media,
         resume: Vec::new(),
         max_tokens: 40,
         sampling: Sampling::GREEDY,
@@ -140,8 +157,31 @@ fn request(id: u64, text: &str) -> Generate {
 
 /// A request for the next turn: all that was said, and more.
 fn follow_up(id: u64, request: &Generate, said: &[Token], text: &str) -> Generate {
-    let prompt = request.prompt.iter().chain(said).copied().chain(text.bytes().map(Token::from)).collect();
-    Generate { id, prompt, ..request.clone() }
+    let more = self::request(id, text);
+    let before = request.prompt.len() + said.len();
+    let prompt = request.prompt.iter().chain(said).copied().chain(more.prompt).collect();
+    let later = more.media.into_iter().map(|medium| Medium { at: before + medium.at, ..medium });
+    let media = request.media.iter().cloned().chain(later).collect();
+    Generate { id, prompt, media, ..request.clone() }
+}
+
+/// What is in the cells of a prompt and what was said after it, as far as a test can tell it apart.
+fn cells(request: &Generate, said: &[Token]) -> Vec<Token> {
+    let mut cells = Vec::new();
+    let mut read = 0;
+    for Medium { at, data, .. } in &request.media {
+        cells.extend(&request.prompt[read..*at]);
+        read = *at;
+        cells.extend([1000 + Token::from(data[0]); 3 * 2 + 2]);
+    }
+    cells.extend(&request.prompt[read..]);
+    cells.extend(said);
+    cells
+}
+
+/// How many tokens two sequences begin with in common.
+fn common(left: &[Token], right: &[Token]) -> usize {
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
 
 #[derive(Clone, Debug)]
@@ -168,8 +208,9 @@ fn sampling() -> impl Strategy<Value = Sampling> {
 
 fn act() -> impl Strategy<Value = Act> {
     // Prompts that often begin alike, some longer than a batch.
-    let prompt = ("(system |sys)(one |two |one two )[ab]{0,3}", prop_oneof![3 => Just(1usize), 1 => 1..12usize])
-        .prop_map(|(text, times)| text.repeat(times));
+    let prompt =
+        ("(system |sys)(one |two |# |@ |# one |one two )[ab]{0,3}", prop_oneof![3 => Just(1usize), 1 => 1..12usize])
+            .prop_map(|(text, times)| text.repeat(times));
     prop_oneof![
         4 => (prompt, any::<bool>(), sampling(), 1..60u32, any::<Option<prop::sample::Index>>())
             .prop_map(|(prompt, scope, sampling, max_tokens, follows)| {
@@ -182,7 +223,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn toys() -> impl Strategy<Value = Toy> {
     (150..600u32, 1..5u32, 0..5u32, prop_oneof![8..40usize, Just(512)])
-        .prop_map(|(cells, slots, spare, batch_size)| Toy::new(cells, slots, slots + spare, batch_size))
+        .prop_map(|(cells, slots, spare, batch_size)| Toy::new(cells, slots, slots + spare, batch_size).seeing())
 }
 
 proptest! {
@@ -255,12 +296,10 @@ proptest! {
                 .iter()
                 .enumerate()
                 .filter(|(other, earlier)| *other != index && earlier.scope == request.scope)
-                .map(|(_, earlier)| {
-                    let known = [&earlier.prompt[..], &alone(&toy, earlier).tokens].concat();
-                    common(&known, &request.prompt)
-                })
+                .map(|(_, earlier)| common(&cells(earlier, &alone(&toy, earlier).tokens), &cells(request, &[])))
                 .max();
-            prop_assert!(said.cached.unwrap_or(0) as usize <= best.unwrap_or(0).min(request.prompt.len() - 1));
+            let most = cells(request, &[]).len() - 1;
+            prop_assert!(said.cached.unwrap_or(0) as usize <= best.unwrap_or(0).min(most));
         }
     }
 
@@ -302,6 +341,82 @@ fn the_same_prompt_again_computes_its_last_token_only() {
         scheduler.submit(request(id, "a question"), None);
         assert_eq!(run_all(&mut scheduler)[&id].cached, Some(cached));
     }
+}
+
+#[test]
+fn a_picture_is_a_part_of_what_is_read_and_another_one_is_another_prompt() {
+    let toy = Toy::new(1000, 2, 4, 64).seeing();
+    let said = |text: &str| alone(&toy, &request(1, text)).text;
+    assert_eq!(said("what is #?"), said("what is #?"));
+    let texts = ["what is #?", "what is @?", "what # is?", "what is <>?", "# @ ?", "@ # ?"].map(said);
+    assert_eq!(texts.iter().collect::<BTreeSet<_>>().len(), texts.len(), "{texts:?}");
+}
+
+#[test]
+fn a_cached_picture_is_not_computed_again_and_no_other_is_taken_for_it() {
+    for (first, next, cached) in [
+        ("a # b", "a # b?", 12),
+        ("a # b", "a # c", 11),
+        ("a # b", "a @ b", 2),
+        ("a # @ b", "a # # b", 11),
+        ("a # b", "a # @ b", 11),
+        ("# a", "# b", 9),
+    ] {
+        let mut scheduler = scheduler(Toy::new(1000, 2, 4, 64).seeing());
+        scheduler.submit(Generate { max_tokens: 1, ..request(1, first) }, None);
+        run_all(&mut scheduler);
+        let next = request(2, next);
+        scheduler.submit(next.clone(), None);
+        let said = run_all(&mut scheduler).remove(&2).unwrap();
+        assert_eq!(said.cached, Some(cached), "{first} {next:?}");
+        assert_eq!(said.text, alone(&Toy::new(1000, 2, 4, 64).seeing(), &next).text);
+    }
+}
+
+#[test]
+fn others_go_on_between_the_pictures_of_a_prompt() {
+    let toy = Toy::new(1000, 2, 4, 64).seeing();
+    let long = (0..).map(|number| request(1, &number.to_string())).find(|it| alone(&toy, it).tokens.len() > 9).unwrap();
+    let mut scheduler = scheduler(toy);
+    let mut out = Vec::new();
+    scheduler.submit(long, None);
+    scheduler.step(&mut out).unwrap();
+    scheduler.submit(request(2, "# # # ?"), None);
+    out.clear();
+    let mut heard = 0;
+    while !out.iter().any(|message| matches!(message, Message::Chunk { id: 2, .. })) {
+        scheduler.step(&mut out).unwrap();
+        heard += 1;
+    }
+    let chunks = out.iter().filter(|message| matches!(message, Message::Chunk { id: 1, .. })).count();
+    assert_eq!((heard, chunks), (3, 3), "a word beside each picture");
+}
+
+#[test]
+fn media_that_cannot_be_are_refused_by_name() {
+    let image = |width, height| Shape::Image { width, height };
+    let medium = |at, shape: Shape| Medium { at, shape, data: vec![0; shape.bytes().min(100)] };
+    for (media, expected) in [
+        (vec![medium(3, image(1, 1))], "`media[0]`: expected a token after it"),
+        (vec![medium(4, image(1, 1))], "`media[0]`: expected media in order"),
+        (vec![medium(2, image(1, 1)), medium(1, image(1, 1))], "`media[1]`: expected media in order"),
+        (vec![medium(0, image(0, 1))], "`media[0]`: expected a picture with sides of 1 to 4096, got 0 by 1"),
+        (vec![medium(0, image(u32::MAX, u32::MAX))], "`media[0]`: expected a picture with sides of 1 to 4096"),
+        (vec![medium(0, image(10, 10))], "`media[0]`: expected 300 bytes, got 100"),
+        (vec![medium(0, Shape::Audio { samples: 2 })], "`media[0]`: the model takes no sounds"),
+        (vec![medium(0, Shape::Audio { samples: u32::MAX })], "`media[0]`: expected a sound of 1 to"),
+        (vec![medium(0, image(3, 3)); 20], "`prompt` has 223 tokens and `resume` 0, the context 100"),
+    ] {
+        let mut scheduler = scheduler(Toy::new(100, 1, 2, 8).seeing());
+        scheduler.submit(Generate { media, ..request(1, "abc") }, None);
+        let end = run_all(&mut scheduler).remove(&1).unwrap().end.unwrap();
+        let refused = end.unwrap_err();
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+    let mut blind = scheduler(Toy::new(100, 1, 2, 8));
+    blind.submit(request(1, "# ?"), None);
+    let end = run_all(&mut blind).remove(&1).unwrap().end;
+    assert_eq!(end, Some(Err("`media[0]`: the model takes no pictures".to_owned())));
 }
 
 #[test]
@@ -366,7 +481,7 @@ fn idle_sequences_stay_in_their_budget_but_the_latest_is_kept() {
     assert_eq!(scheduler.idle.len(), 3);
     scheduler.submit(Generate { max_tokens: 1, ..request(10, &"x".repeat(400)) }, None);
     run_all(&mut scheduler);
-    assert_eq!(scheduler.idle.iter().map(|idle| idle.tokens.len()).collect::<Vec<_>>(), [400]);
+    assert_eq!(scheduler.idle.iter().map(|idle| idle.read.len()).collect::<Vec<_>>(), [400]);
 }
 
 #[test]
@@ -538,7 +653,8 @@ fn a_wrong_request_is_refused_by_the_name_of_its_field() {
 fn special_tokens_come_out_of_control_segments_only() {
     let text = || "<think>".to_owned();
     let segments = [Segment::Control(text()), Segment::Data(text()), Segment::Tokens(vec![1, 2])];
-    let tokens = Toy::new(100, 1, 1, 16).vocabulary().read(&segments);
+    let (tokens, media) = Toy::new(100, 1, 1, 16).vocabulary().read(&segments).unwrap();
+    assert_eq!(media, []);
     assert_eq!(tokens[0], 260);
     assert!(tokens[1..].iter().all(|token| *token < 256));
     assert_eq!(tokens.len(), 1 + 7 + 2);

@@ -5,7 +5,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use antiphon_worker::protocol::{
-    Constraint, FinishReason, FrameError, Generate, Message, Request, Sampling, Segment, read_frame, write_frame,
+    Constraint, FinishReason, FrameError, Generate, Message, Place, Refused, Request, Sampling, Segment, Shape,
+    read_frame, write_frame,
 };
 use antiphon_worker::{Decoder, ServeError, Settings, Toy, serve};
 use pretty_assertions::assert_eq;
@@ -22,7 +23,7 @@ impl Worker {
     fn start() -> Self {
         let ((input, requests), (messages, output)) = (pipe().unwrap(), pipe().unwrap());
         let (hang_up, hung_up) = mpsc::channel();
-        let toy = Toy::new(1000, 2, 4, 64);
+        let toy = Toy::new(1000, 2, 4, 64).seeing();
         let settings = Settings::of(&toy);
         let life =
             thread::spawn(move || serve(toy, settings, input, output, move |end| hang_up.send(end).unwrap(), |_| {}));
@@ -47,6 +48,7 @@ fn run(id: u64, max_tokens: u32) -> Generate {
         id,
         scope: String::new(),
         prompt: vec![65],
+        media: Vec::new(),
         resume: Vec::new(),
         max_tokens,
         sampling: Sampling::GREEDY,
@@ -58,13 +60,29 @@ fn run(id: u64, max_tokens: u32) -> Generate {
 #[test]
 fn a_worker_presents_itself_and_answers() {
     let mut worker = Worker::start();
-    assert_eq!(worker.hear(), Message::Ready(Toy::new(1000, 2, 4, 64).card().clone()));
+    assert_eq!(worker.hear(), Message::Ready(Toy::new(1000, 2, 4, 64).seeing().card().clone()));
     worker.ask(&Request::Prepare { id: 1, segments: vec![Segment::Data("ab".to_owned())], constraint: None });
-    assert_eq!(worker.hear(), Message::Prepared { id: 1, tokens: vec![97, 98] });
+    assert_eq!(worker.hear(), Message::Prepared { id: 1, tokens: vec![97, 98], media: Vec::new() });
     worker.ask(&generate(2, 1));
     assert_eq!(worker.hear(), Message::Started { id: 2, cached: 0 });
     assert!(matches!(worker.hear(), Message::Chunk { id: 2, tokens, .. } if tokens.len() == 1));
     assert_eq!(worker.hear(), Message::Finished { id: 2, reason: FinishReason::Length });
+}
+
+#[test]
+fn media_are_measured_by_their_shapes_and_refused_where_none_are_taken() {
+    let mut worker = Worker::start();
+    worker.hear();
+    let segments = |shape| vec![Segment::Data("ab".to_owned()), Segment::Media(shape), Segment::Data("c".to_owned())];
+    let prepare = |id, shape| Request::Prepare { id, segments: segments(shape), constraint: None };
+    worker.ask(&prepare(1, Shape::Image { width: 4, height: 3 }));
+    let media = vec![Place { at: 2, tokens: 14 }];
+    assert_eq!(worker.hear(), Message::Prepared { id: 1, tokens: vec![97, 98, 99], media });
+    worker.ask(&prepare(2, Shape::Audio { samples: 9 }));
+    let message = "the model takes no sounds".to_owned();
+    assert_eq!(worker.hear(), Message::Refused { id: 2, what: Refused::Media, message });
+    worker.ask(&prepare(3, Shape::Image { width: 0, height: 3 }));
+    assert!(matches!(worker.hear(), Message::Refused { id: 3, message, .. } if message.contains("sides of 1 to 4096")));
 }
 
 #[test]
@@ -73,9 +91,9 @@ fn a_constraint_is_refused_or_kept() {
     worker.hear();
     let constraint = |grammar: &str| Some(Constraint { grammar: grammar.to_owned(), markers: Vec::new() });
     worker.ask(&Request::Prepare { id: 1, segments: Vec::new(), constraint: constraint("start: \"yes\"") });
-    assert_eq!(worker.hear(), Message::Prepared { id: 1, tokens: Vec::new() });
+    assert_eq!(worker.hear(), Message::Prepared { id: 1, tokens: Vec::new(), media: Vec::new() });
     worker.ask(&Request::Prepare { id: 2, segments: Vec::new(), constraint: constraint("start: other") });
-    assert!(matches!(worker.hear(), Message::Refused { id: 2, message } if message.contains("other")));
+    assert!(matches!(worker.hear(), Message::Refused { id: 2, message, .. } if message.contains("other")));
 
     worker.ask(&Request::Generate(Generate { constraint: constraint("start: other"), ..run(4, 9) }));
     assert!(matches!(worker.hear(), Message::Refused { id: 4, .. }));

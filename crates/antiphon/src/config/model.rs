@@ -29,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) fallbacks: Vec<String>,
 
     pub(crate) file: Option<PathBuf>,
+    /// With which it takes images or recordings itself.
+    pub(crate) projector: Option<PathBuf>,
     pub(crate) slots: Option<u32>,
     pub(crate) threads: Option<u32>,
 
@@ -185,7 +187,8 @@ impl Model {
             HeaderValue::Kept(Kept::File(file)) => Some(file),
             HeaderValue::Plain(_) | HeaderValue::Kept(Kept::Env(_)) => None,
         });
-        for file in [&mut self.file, &mut self.script, &mut self.api_key_file].into_iter().flatten().chain(headers) {
+        let own = [&mut self.file, &mut self.projector, &mut self.script, &mut self.api_key_file];
+        for file in own.into_iter().flatten().chain(headers) {
             *file = folder.join(&file);
         }
         if let Some(diffusion) = &mut self.diffusion {
@@ -425,6 +428,7 @@ impl Model {
         let diffusion = self.backend == Backend::Diffusion;
         let rows = [
             ("file", self.file.is_some(), llama || diffusion, "only models of this machine have a file"),
+            ("projector", self.projector.is_some(), llama, "only language models of this machine have a projector"),
             ("slots", self.slots.is_some(), llama, "only language models of this machine have slots"),
             ("threads", self.threads.is_some(), llama || diffusion, "only models of this machine have threads"),
             ("context", self.context.is_some(), !diffusion, "a diffusion model has none"),
