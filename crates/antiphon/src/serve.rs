@@ -98,7 +98,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let credentials = tools::credentials(&data).await?;
     let egress = tools::egress(&config, &sandbox, &credentials)?;
     let fault = arguments.fault.and_then(Fault::of_environments);
-    let environments = tools::environments(&config, &data, &sandbox, egress.as_ref(), fault).await?;
+    let environments = tools::environments(&config, &data, &sandbox, egress.as_ref(), &credentials, fault).await?;
     let files = tools::files(&config, data.path(), environments.clone()).await?;
     let agents = tools::agents(&config, data.path()).await?;
     let belongings =

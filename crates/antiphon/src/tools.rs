@@ -95,12 +95,14 @@ pub(crate) async fn open(
     })
 }
 
-/// The workspaces of agents, which `sandbox` runs programs in, and `egress` leads out of.
+/// The workspaces of agents, which `sandbox` runs programs in, and `egress` leads out of with
+/// `credentials`.
 pub(crate) async fn environments(
     config: &Config,
     data: &DataFolder,
     sandbox: &Result<Sandbox, String>,
     egress: Option<&Egress>,
+    credentials: &Credentials,
     fault: Option<FaultHook>,
 ) -> Result<Environments, Failed> {
     let wanted = &config.environments;
@@ -115,7 +117,7 @@ pub(crate) async fn environments(
     };
     let folder = data.path().join("environments");
     let workspaces = data.workspaces(wanted.folder.as_deref());
-    let network = network_policy(config, sandbox);
+    let network = network_policy(config, sandbox, credentials.clone());
     let git = |(sandbox, egress): (&Sandbox, &Egress)| Git::new(sandbox.clone(), egress.clone(), programs);
     let repositories = sandbox.as_ref().ok().zip(egress).map(git).map(|git| Arc::new(git) as Arc<dyn Repositories>);
     let ambient = Arc::new(Machine);
@@ -131,7 +133,7 @@ pub(crate) async fn agents(config: &Config, data: &Path) -> Result<Agents, Faile
     opened.map_err(|error| Failed::new(format!("the agents: {error}")))
 }
 
-fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>) -> NetworkPolicy {
+fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>, credentials: Credentials) -> NetworkPolicy {
     let wanted = &config.environments;
     let unavailable = match sandbox {
         Ok(sandbox) if sandbox.has_networks() => None,
@@ -146,7 +148,7 @@ fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>) -> Network
             Network::Disabled
         }
     };
-    NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: true, unavailable }
+    NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: Some(credentials), unavailable }
 }
 
 /// The way out of environments that have a network, where this machine can give them one.

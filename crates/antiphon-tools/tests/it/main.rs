@@ -5,6 +5,7 @@
 mod agents;
 mod git;
 mod obedient;
+mod placeholders;
 mod repositories;
 mod site;
 mod unruly;
