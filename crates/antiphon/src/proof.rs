@@ -1,18 +1,19 @@
 //! Credentials of projects in what their programs send: where what is kept and the way out of
 //! environments meet.
 
-use antiphon_credentials::Credentials;
 use antiphon_egress::{HeaderName, HeaderValue, SecretRefused, Secrets, Swap};
 use antiphon_engine::ProjectId;
 use antiphon_wire::{BearerToken, CredentialConfig, CredentialId, Host};
 use async_trait::async_trait;
 use tracing::warn;
 
-pub(crate) struct Proof(pub(crate) Credentials);
+use crate::tokens::Tokens;
+
+pub(crate) struct Proof(pub(crate) Tokens);
 
 impl Proof {
     async fn kept(&self, project: ProjectId, id: &CredentialId) -> Result<CredentialConfig, SecretRefused> {
-        let kept = self.0.secret(project, id).await.map_err(|error| {
+        let kept = self.0.credentials.secret(project, id).await.map_err(|error| {
             warn!(credential = %id, error = error.message, "A credential cannot be opened");
             SecretRefused::Unavailable
         })?;
@@ -32,7 +33,12 @@ impl Secrets for Proof {
         let id = CredentialId::parse(credential).ok_or(SecretRefused::Absent)?;
         match self.kept(project, &id).await? {
             CredentialConfig::BearerToken(token) => header(&token),
-            CredentialConfig::OAuth2(_) | CredentialConfig::EnvironmentVariable(_) => Err(SecretRefused::Unsupported),
+            CredentialConfig::OAuth2(_) => header(&BearerToken {
+                token: self.0.of(project, &id).await?,
+                header_name: "Authorization".to_owned(),
+                prefix: "Bearer".to_owned(),
+            }),
+            CredentialConfig::EnvironmentVariable(_) => Err(SecretRefused::Unsupported),
         }
     }
 
@@ -65,7 +71,8 @@ fn header(token: &BearerToken) -> Result<(HeaderName, HeaderValue), SecretRefuse
 mod tests {
     use std::sync::Arc;
 
-    use antiphon_credentials::CredentialsOptions;
+    use antiphon_credentials::{Credentials, CredentialsOptions};
+    use antiphon_fetch::{FetchOptions, Fetcher, Lookup, SystemLookup};
     use antiphon_wire::CreateCredential;
     use pretty_assertions::assert_eq;
     use serde_json::{Value, json};
@@ -92,7 +99,9 @@ mod tests {
         .await;
         keep(json!({"type": "environment_variable", "id": "nowhere", "value": "v", "injection_location": "header"}))
             .await;
-        let proof = Proof(credentials.clone());
+        let lookup: Arc<dyn Lookup> = Arc::new(SystemLookup);
+        let fetcher = Fetcher::new(FetchOptions::default(), &lookup).unwrap();
+        let proof = Proof(Tokens::new(fetcher, credentials.clone(), Arc::new(Machine)));
         let host = Host::parse("example.com").unwrap();
         let header = async |project, id: &str| {
             let header = proof.header(project, id, &host).await;

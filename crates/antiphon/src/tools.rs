@@ -31,6 +31,7 @@ use crate::ambient::Machine;
 use crate::config::{Config, DefaultNetwork, Kept, ProviderName, SandboxMode};
 use crate::data::DataFolder;
 use crate::proof::Proof;
+use crate::tokens::Tokens;
 use crate::{Failed, paths, secrets};
 
 /// The corpus of a data folder.
@@ -151,9 +152,11 @@ fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>, credential
     NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: Some(credentials), unavailable }
 }
 
-/// The way out of environments that have a network, where this machine can give them one.
+/// The way out of environments that have a network, where this machine can give them one. `address`
+/// is where this server listens.
 pub(crate) fn egress(
     config: &Config,
+    address: SocketAddr,
     sandbox: &Result<Sandbox, String>,
     credentials: &Credentials,
 ) -> Result<Option<Egress>, Failed> {
@@ -161,6 +164,8 @@ pub(crate) fn egress(
         return Ok(None);
     }
     let wrong = |why: String| Failed::new(format!("`environments`: {why}"));
+    let fetcher = fetcher(config, address, FetchLimits::default())?;
+    let tokens = Tokens::new(fetcher, credentials.clone(), Arc::new(Machine));
     let wanted = &config.environments;
     for (from, to) in &wanted.rewrite {
         info!(from, to, "A host is dialled elsewhere for environments");
@@ -171,7 +176,7 @@ pub(crate) fn egress(
         rewrites: wanted.rewrites().map_err(wrong)?,
         roots: Roots::Platform,
         trusted: authorities(),
-        secrets: Some(Arc::new(Proof(credentials.clone()))),
+        secrets: Some(Arc::new(Proof(tokens))),
         limits: EgressLimits::default(),
         dialed: None,
     };
