@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use antiphon_engine::ProjectId;
 use antiphon_fetch::{Lookup, Network};
-use antiphon_wire::{AllowedHost, Host};
+use antiphon_wire::{AllowedHost, CredentialId, Host};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -116,6 +116,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) project: ProjectId,
     rules: RwLock<Arc<Rules>>,
+    pub(crate) placeholders: BTreeMap<String, CredentialId>,
     pub(crate) authority: Authority,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) meter: Arc<Meter>,
@@ -144,16 +145,23 @@ impl Egress {
         Ok(Self { shared: Arc::new(Shared { dialer, tls: Arc::new(tls), trusted, secrets, limits }) })
     }
 
-    /// A passage for a run of a project, with an authority of its own.
+    /// A passage for a run of a project, with an authority of its own. `placeholders`: what its
+    /// programs have in the place of a credential's value.
     ///
     /// # Errors
     /// The machine makes no keys.
-    pub fn open(&self, project: ProjectId, allowed: Vec<AllowedHost>) -> Result<Passage, EgressError> {
+    pub fn open(
+        &self,
+        project: ProjectId,
+        allowed: Vec<AllowedHost>,
+        placeholders: BTreeMap<String, CredentialId>,
+    ) -> Result<Passage, EgressError> {
         let limits = &self.shared.limits;
         let inner = Inner {
             shared: Arc::clone(&self.shared),
             project,
             rules: RwLock::new(Arc::new(Rules::new(allowed))),
+            placeholders,
             authority: Authority::new()?,
             permits: Arc::new(Semaphore::new(limits.connections)),
             meter: Meter::new(limits.bytes),
@@ -171,7 +179,8 @@ impl Passage {
 
     /// The certificate that programs have to trust, as PEM. None while TLS passes untouched.
     pub fn certificate(&self) -> Option<&str> {
-        self.rules().end_tls().then(|| self.inner.authority.pem())
+        let ends_somewhere = self.rules().end_tls() || !self.inner.placeholders.is_empty();
+        ends_somewhere.then(|| self.inner.authority.pem())
     }
 
     /// All that programs are to trust, as PEM: what the operator says, and that certificate.

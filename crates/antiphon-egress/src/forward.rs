@@ -3,7 +3,7 @@
 use std::io;
 
 use antiphon_wire::Host;
-use http_body_util::BodyExt as _;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{
@@ -25,6 +25,7 @@ use crate::proxy::{Body, unreachable};
 use crate::refusal::Refusal;
 use crate::request::is_for;
 use crate::secrets::SecretRefused;
+use crate::swap;
 
 /// What is between two neighbours and not between the ends (RFC 9110, 7.6.1), and what hyper
 /// answers itself.
@@ -40,16 +41,18 @@ pub(crate) async fn unchanged(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let sent = match passage.inner.shared.dialer.connect(addresses).await {
-        Ok(stream) => send(stream, readied(host, request)).await,
+        Ok(stream) => send(stream, readied(host, request).map(BodyExt::boxed)).await,
         Err(error) => Err(error),
     };
     told(host, sent)
 }
 
-/// Sends a request by TLS, with what the allowlist puts into it.
+/// Sends a request by TLS, with what the allowlist puts into it, and with values in the place of
+/// placeholders.
 ///
 /// # Errors
-/// It is for another host, or for none that is allowed by now; or its credential is not given.
+/// It is for another host, or for none that is allowed by now; its credential is not given, or it
+/// is too long.
 pub(crate) async fn changed(
     passage: &Passage,
     host: &Host,
@@ -61,7 +64,8 @@ pub(crate) async fn changed(
     }
     is_for(host, request.uri(), request.headers())?;
     let put = headers_for(passage, host).await?;
-    let mut request = readied(host, request);
+    let swaps = swap::swaps(passage, host).await?;
+    let mut request = swap::swapped(&swaps, readied(host, request)).await?;
     for (name, value) in put {
         // In the place of all that the program may have sent by this name.
         request.headers_mut().insert(name, value);
@@ -109,7 +113,7 @@ fn readied(host: &Host, request: Request<Incoming>) -> Request<Incoming> {
     Request::from_parts(parts, body)
 }
 
-async fn send<S>(stream: S, request: Request<Incoming>) -> io::Result<Response<Body>>
+async fn send<S>(stream: S, request: Request<Body>) -> io::Result<Response<Body>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -11,7 +11,7 @@
 //! * `proxy`: connections of programs; `forward`: one request to its host; `tunnel`: TLS that
 //!   nobody but its ends reads, once `hello` has told whom it is for.
 //! * `authority`: TLS that ends here, where headers are put into requests; `secrets`: what they
-//!   are taken from.
+//!   are taken from; `swap`: what a program has a placeholder of.
 //! * `meter`: how much may pass.
 
 mod authority;
@@ -25,6 +25,7 @@ mod refusal;
 mod request;
 mod rules;
 mod secrets;
+mod swap;
 mod tunnel;
 
 pub use hyper::header::{HeaderName, HeaderValue};
@@ -34,4 +35,4 @@ pub use crate::dial::Dialed;
 pub use crate::egress::{Egress, EgressError, EgressLimits, EgressOptions, Passage, Roots};
 pub use crate::refusal::Refusal;
 pub use crate::rules::{Rules, Way};
-pub use crate::secrets::{SecretRefused, Secrets};
+pub use crate::secrets::{SecretRefused, Secrets, Swap};

@@ -31,6 +31,7 @@ use crate::meter::Metered;
 use crate::refusal::Refusal;
 use crate::request::{check_head, connected, targeted};
 use crate::rules::Way;
+use crate::swap;
 use crate::tunnel::{self, Tunnel};
 
 pub(crate) type Body = BoxBody<Bytes, hyper::Error>;
@@ -91,11 +92,15 @@ async fn answer(
     if request.method() != Method::CONNECT {
         let (host, port) = targeted(request.uri(), request.headers())?;
         rules.judge(Way::Plain, &host, port)?;
+        if !swap::swaps(passage, &host).await?.is_empty() {
+            return Err(Refusal::Plain { host });
+        }
         let addresses = dialer.resolve(&host, port).await?;
         return Ok(forward::unchanged(passage, &host, &addresses, request).await);
     }
     let (host, port) = connected(request.uri())?;
-    let ends_here = rules.judge(Way::Tls, &host, port)?.changes_requests();
+    let changes_requests = rules.judge(Way::Tls, &host, port)?.changes_requests();
+    let ends_here = !swap::swaps(passage, &host).await?.is_empty() || changes_requests;
     let addresses = dialer.resolve(&host, port).await?;
     let tunnel = if ends_here {
         Tunnel::Ends(addresses)
@@ -170,7 +175,8 @@ pub(crate) fn preceded<S: AsyncRead + AsyncWrite>(bytes: Vec<u8>, stream: S) -> 
 
 fn refuse(passage: &Passage, refusal: &Refusal) -> Response<Body> {
     let status = refusal.status();
-    if status == StatusCode::FORBIDDEN {
+    // What is malformed is told to whoever wrote it, and is no matter of what is allowed.
+    if status != StatusCode::BAD_REQUEST {
         passage.note(refusal);
     }
     say(status, refusal.to_string())

@@ -1,6 +1,6 @@
 //! Why something is not reached, in words for whoever wrote the program.
 
-use antiphon_wire::Host;
+use antiphon_wire::{CredentialId, Host};
 use hyper::StatusCode;
 
 use crate::secrets::SecretRefused;
@@ -21,7 +21,10 @@ pub enum Refusal {
     Port { port: u16 },
     #[error("`{host}` is not allowed: it has no public address that could be reached")]
     Address { host: Host },
-    #[error("`http://{host}` is not allowed: what `network.allowlist` puts into its requests is sent over https alone")]
+    #[error(
+        "`http://{host}` is not allowed: what `network.allowlist` or a credential of `env` puts into its requests is \
+         sent over https alone"
+    )]
     Plain { host: Host },
     /// A request on a connection for another host.
     #[error("this request is not allowed: it is for another host than its connection, which is for `{host}`")]
@@ -33,12 +36,24 @@ pub enum Refusal {
     Hidden { host: Host },
     #[error("`{host}` is not allowed: the `credential` in `network.allowlist` cannot be used there: {why}")]
     Credential { host: Host, why: SecretRefused },
+    /// Which hosts a credential trusts is in the credential: without it, this could be one.
+    #[error(
+        "`{host}` is not allowed: the environment's `env` has the credential `{credential}`, of which cannot be told \
+         whether it is for this host: {why}"
+    )]
+    Placeholder { host: Host, credential: CredentialId, why: SecretRefused },
+    /// With what is put in the place of placeholders, if not before.
+    #[error(
+        "this request is not passed on: its {part} is longer than the {most} bytes in which placeholders are looked for"
+    )]
+    TooLong { part: &'static str, most: usize },
 }
 
 impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unlisted { .. }
             | Self::NoName
             | Self::Port { .. }
@@ -46,7 +61,8 @@ impl Refusal {
             | Self::Plain { .. }
             | Self::OtherHost { .. }
             | Self::Hidden { .. }
-            | Self::Credential { .. } => StatusCode::FORBIDDEN,
+            | Self::Credential { .. }
+            | Self::Placeholder { .. } => StatusCode::FORBIDDEN,
         }
     }
 }

@@ -1,7 +1,9 @@
-//! What credentials become: headers, made while a request passes.
+//! What credentials become: headers, and what programs have placeholders of, while a request passes.
+
+use std::collections::BTreeSet;
 
 use antiphon_engine::ProjectId;
-use antiphon_wire::Host;
+use antiphon_wire::{CredentialId, Host, InjectionLocation, Secret};
 use async_trait::async_trait;
 use hyper::header::{HeaderName, HeaderValue};
 
@@ -20,6 +22,25 @@ pub trait Secrets: Send + Sync {
         credential: &str,
         host: &Host,
     ) -> Result<(HeaderName, HeaderValue), SecretRefused>;
+
+    /// What goes into requests to a host in the place of a credential's placeholder. None: the
+    /// credential is not for this host, to which the placeholder means nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be told whether the credential is for this host.
+    async fn swap(
+        &self,
+        project: ProjectId,
+        credential: &CredentialId,
+        host: &Host,
+    ) -> Result<Option<Swap>, SecretRefused>;
+}
+
+/// A value, and where in a request it may be.
+#[derive(Clone, Debug)]
+pub struct Swap {
+    pub value: Secret,
+    pub locations: BTreeSet<InjectionLocation>,
 }
 
 /// Why a credential is not used. The program reads it.
@@ -31,7 +52,7 @@ pub enum SecretRefused {
     Revoked,
     #[error("it is not for this host")]
     NotForHost,
-    #[error("credentials of its type are not used by this server yet")]
+    #[error("credentials of its type are not used so")]
     Unsupported,
     /// As when a service that gives out tokens does not.
     #[error("it is not available at the moment")]

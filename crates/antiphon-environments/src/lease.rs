@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use antiphon_engine::ProjectId;
-use antiphon_wire::{EnvironmentId, EnvironmentSpec, Error, Network, Source, SourceContent, WorkspacePath};
+use antiphon_wire::{
+    CredentialId, EnvironmentId, EnvironmentSpec, Error, Network, Source, SourceContent, WorkspacePath,
+};
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::time::timeout;
 use tracing::warn;
@@ -113,12 +115,14 @@ impl Environments {
     ///
     /// # Errors
     /// `failed_precondition` when a run has it, or something is in the way or does not fit; also,
-    /// and `invalid_request`, for a network that the operator does not allow; these and
-    /// `content_too_large` for a repository that cannot be had. Then nothing has changed.
+    /// and `invalid_request`, for a network that the operator does not allow and for a credential
+    /// that becomes no variable; these and `content_too_large` for a repository that cannot be had.
+    /// Then nothing has changed.
     pub async fn update(&self, project: ProjectId, id: &EnvironmentId, spec: &EnvironmentSpec) -> Result<(), Error> {
         if let Some(network) = &spec.network {
             self.inner.network.check(network, "environment.network")?;
         }
+        self.check_variables(project, &spec.env, "environment.env").await?;
         self.alive(project, id).await?;
         let fetching = self.fetching(project, &spec.sources).await?;
         // Whoever leaves meanwhile gives up what is fetched.
@@ -148,8 +152,13 @@ impl Lease {
     }
 
     /// The variables of its programs.
-    pub fn env(&self) -> &BTreeMap<String, String> {
-        &self.row.variables
+    pub fn env(&self) -> BTreeMap<String, String> {
+        self.row.variables.seen()
+    }
+
+    /// What stands among them for a credential.
+    pub fn placeholders(&self) -> BTreeMap<String, CredentialId> {
+        self.row.variables.placeholders()
     }
 
     /// What its programs reach.
@@ -165,7 +174,7 @@ impl Lease {
         let environments = self.held.environments.clone();
         let (sources, home) = (spec.sources.clone(), environments.home(self.id()));
         let mut row = self.row.clone();
-        row.variables.extend(spec.env.clone());
+        row.variables.extend(spec.env.clone(), &*environments.inner.ambient);
         if let Some(network) = &spec.network {
             row.network = network.clone();
         }

@@ -4,6 +4,7 @@
 //! * `making`: how each begins.
 //! * `lease`: who may write in one.
 //! * `repository`: sources that are fetched.
+//! * `variables`: what their programs find, and what stands there for a credential.
 //! * `network`: what the operator lets them reach.
 //! * `idle`: those that nobody uses, which rest; `resting`: a workspace as one archive.
 //! * `staged`: files on their way in, all of them or none; `archive`: out of an archive.
@@ -33,6 +34,7 @@ mod rows;
 mod snapshot;
 mod staged;
 mod stream;
+mod variables;
 
 use std::io;
 use std::path::PathBuf;

@@ -1,7 +1,11 @@
 //! How environments begin: new, or as a copy of another.
 
+use std::collections::BTreeMap;
+
 use antiphon_engine::ProjectId;
-use antiphon_wire::{CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error};
+use antiphon_wire::{
+    CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error, Variable,
+};
 use rustix::fs::syncfs;
 use tokio::time::timeout;
 use tracing::warn;
@@ -12,7 +16,7 @@ use crate::lease::{PATIENCE, in_use, place_files};
 use crate::place::Home;
 use crate::rows::Row;
 use crate::staged::Stage;
-use crate::{Environments, Inner, copy};
+use crate::{Environments, Inner, copy, variables};
 
 impl Environments {
     /// Makes an environment, or copies one. It is durable when this returns.
@@ -20,12 +24,13 @@ impl Environments {
     /// # Errors
     /// `not_found` for what is to be copied, `failed_precondition` when the project has as many
     /// as it may; `invalid_request` and `failed_precondition` for a network that the operator does
-    /// not allow. Also, and `content_too_large`, for a repository that cannot be had.
+    /// not allow, and for a credential that becomes no variable. Also, and `content_too_large`, for a repository that cannot be had.
     pub async fn create(&self, project: ProjectId, request: CreateEnvironment) -> Result<Environment, Error> {
         let CreateEnvironment { from_environment, sources, network, env } = request;
         if let Some(network) = &network {
             self.inner.network.check(network, "network")?;
         }
+        self.check_variables(project, &env, "env").await?;
         match from_environment {
             Some(from) => self.copy(project, &from, EnvironmentSpec { network, ..EnvironmentSpec::default() }).await,
             None => {
@@ -42,7 +47,7 @@ impl Environments {
     /// # Errors
     /// `not_found` for one that is not there, is another project's or has expired;
     /// `failed_precondition` when the project has as many as it may; also, and `invalid_request`,
-    /// for a network that the operator does not allow.
+    /// for a network that the operator does not allow, or a credential that becomes no variable.
     pub async fn choose(&self, project: ProjectId, choice: &EnvironmentChoice) -> Result<EnvironmentId, Error> {
         let network = match choice {
             EnvironmentChoice::Described(spec) => spec.network.as_ref(),
@@ -62,6 +67,7 @@ impl Environments {
             EnvironmentChoice::Described(spec) => spec.clone(),
             EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) => EnvironmentSpec::default(),
         };
+        self.check_variables(project, &spec.env, "environment.env").await?;
         let made = match spec.from_environment.clone() {
             Some(from) => self.copy(project, &from, spec).await,
             None => self.make(project, spec).await,
@@ -71,7 +77,7 @@ impl Environments {
 
     async fn make(&self, project: ProjectId, spec: EnvironmentSpec) -> Result<Environment, Error> {
         let mut row = Row::new(self.mint(), self.now());
-        row.variables = spec.env;
+        row.variables.extend(spec.env, &*self.inner.ambient);
         row.network = spec.network.unwrap_or_else(|| self.inner.network.default.clone());
         row.add_sources(&spec.sources);
         let limits = self.inner.limits;
@@ -87,7 +93,8 @@ impl Environments {
         self.add(project, row, fill).await
     }
 
-    /// Copies an environment, byte for byte. Its variables and its network are those of the other.
+    /// Copies an environment, byte for byte. Its variables and its network are those of the other;
+    /// its placeholders are its own.
     ///
     /// # Errors
     /// `not_found`; `failed_precondition` when a run has it for longer than a moment, or the
@@ -110,8 +117,9 @@ impl Environments {
         let turn = timeout(PATIENCE, self.inner.turns.of(from).read_owned()).await.map_err(|_| in_use(from))?;
         let found = self.alive(project, from).await?;
         let mut row = Row::new(self.mint(), self.now());
-        (row.variables, row.sources) = (found.variables, found.sources);
-        row.variables.extend(changes.env);
+        let ambient = &*self.inner.ambient;
+        (row.variables, row.sources) = (found.variables.copied(ambient), found.sources);
+        row.variables.extend(changes.env, ambient);
         row.add_sources(&changes.sources);
         row.network = changes.network.unwrap_or(found.network);
         self.inner.network.check(&row.network, "network")?;
@@ -166,6 +174,15 @@ impl Environments {
             Ok(row.shown(now, limits.expiry))
         });
         Ok(added.await?)
+    }
+
+    pub(crate) async fn check_variables(
+        &self,
+        project: ProjectId,
+        wanted: &BTreeMap<String, Variable>,
+        path: &str,
+    ) -> Result<(), Error> {
+        variables::check(self.inner.network.credentials.as_ref(), project, wanted, path).await
     }
 
     fn mint(&self) -> EnvironmentId {

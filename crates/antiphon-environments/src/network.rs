@@ -1,6 +1,7 @@
 //! What the operator lets environments reach. What of it an environment does reach is its own, and
 //! in its row.
 
+use antiphon_credentials::Credentials;
 use antiphon_wire::{Error, Network};
 
 /// What environments may be given for a network.
@@ -10,8 +11,8 @@ pub struct NetworkPolicy {
     pub default: Network,
     /// Whether one may reach any host: `*`, or everything below a top-level name.
     pub any_host: bool,
-    /// Whether there are credentials that an allowlist can name.
-    pub credentials: bool,
+    /// Those that an allowlist and variables can name; none of them without.
+    pub credentials: Option<Credentials>,
     /// Why none can have a network here, if so.
     pub unavailable: Option<String>,
 }
@@ -42,8 +43,8 @@ impl NetworkPolicy {
                 );
                 return Err(Error::invalid(&format!("{path}.domain"), message));
             }
-            if allowed.credential.is_some() && !self.credentials {
-                let message = "credentials are not supported by this server yet";
+            if allowed.credential.is_some() && self.credentials.is_none() {
+                let message = "this server has no credentials";
                 return Err(Error::invalid(&format!("{path}.credential"), message));
             }
         }

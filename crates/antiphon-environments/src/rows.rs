@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome};
+use crate::variables::Variables;
 
 const MIGRATIONS: [&str; 2] = [
     include_str!("schema.sql"),
@@ -39,7 +40,7 @@ pub(crate) struct Row {
     is_leased: bool,
     /// Where they were placed, and from where they came if not from the request.
     pub(crate) sources: BTreeMap<WorkspacePath, Option<RepositoryAddress>>,
-    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) variables: Variables,
     pub(crate) network: Network,
     pub(crate) contents: Contents,
 }
@@ -61,7 +62,7 @@ impl Row {
             is_expired: false,
             is_leased: false,
             sources: BTreeMap::new(),
-            variables: BTreeMap::new(),
+            variables: Variables::default(),
             network: Network::Disabled,
             contents: Contents::default(),
         }

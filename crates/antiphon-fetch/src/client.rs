@@ -19,6 +19,7 @@ pub(crate) struct Clients {
     media: Client,
     mcp: Client,
     webhook: Client,
+    token: Client,
     /// For what the operator rewrote.
     pub(crate) local: Client,
 }
@@ -41,6 +42,7 @@ impl Clients {
             media: guarded(Purpose::Media)?,
             mcp: guarded(Purpose::Mcp)?,
             webhook: guarded(Purpose::Webhook)?,
+            token: guarded(Purpose::Token)?,
             local: builder(options, tls.clone()).build().map_err(|error| failed(&error))?,
         })
     }
@@ -51,6 +53,7 @@ impl Clients {
             Purpose::Media => &self.media,
             Purpose::Mcp => &self.mcp,
             Purpose::Webhook => &self.webhook,
+            Purpose::Token => &self.token,
         }
     }
 }

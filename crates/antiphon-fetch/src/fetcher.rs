@@ -339,7 +339,7 @@ impl Inner {
             (Purpose::Page, Kind::Content { scope }) if walk.headers.is_empty() => {
                 Some((scope.to_owned(), url.as_str().to_owned()))
             }
-            (Purpose::Page | Purpose::Media | Purpose::Mcp | Purpose::Webhook, _) => None,
+            (Purpose::Page | Purpose::Media | Purpose::Mcp | Purpose::Webhook | Purpose::Token, _) => None,
         }
     }
 
@@ -390,7 +390,7 @@ fn unsent(error: &reqwest::Error) -> FetchError {
 fn accept(purpose: Purpose) -> HeaderValue {
     HeaderValue::from_static(match purpose {
         Purpose::Page => "text/html, application/xhtml+xml, text/plain;q=0.9, application/pdf;q=0.9, */*;q=0.5",
-        Purpose::Media | Purpose::Mcp | Purpose::Webhook => "*/*",
+        Purpose::Media | Purpose::Mcp | Purpose::Webhook | Purpose::Token => "*/*",
     })
 }
 
@@ -400,7 +400,7 @@ pub(crate) fn wanted(essence: &str, purpose: Purpose) -> Result<(), MimeError> {
     let is_wanted = match purpose {
         Purpose::Page => is_text(essence) || kind == "image" || essence == "application/pdf",
         // What it is of use for is said by whoever reads it.
-        Purpose::Media | Purpose::Mcp | Purpose::Webhook => true,
+        Purpose::Media | Purpose::Mcp | Purpose::Webhook | Purpose::Token => true,
     };
     if is_wanted { Ok(()) } else { Err(MimeError::Unwanted(essence.to_owned())) }
 }

@@ -19,6 +19,8 @@ pub enum Purpose {
     Mcp,
     /// Where word is sent when something has happened.
     Webhook,
+    /// Where access tokens are given out.
+    Token,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! but those below, no way to run anything of the repository's, and no secret, since what proves
 //! somebody is put into its requests on their way out.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use antiphon_egress::{Egress, Rules};
@@ -72,7 +73,8 @@ impl Repositories for Git {
             Error::new(Code::ServiceUnavailable, "this server cannot fetch anything now; its log has the cause")
         };
         let allowed = only(&fetch.network, fetch.address.host());
-        let passage = self.egress.open(fetch.project, vec![allowed]).map_err(|error| broken(&error))?;
+        let passage = self.egress.open(fetch.project, vec![allowed], BTreeMap::new());
+        let passage = passage.map_err(|error| broken(&error))?;
         let program = Program::new(Language::Bash, SCRIPT)
             .and_then(|program| program.variable("ADDRESS", &fetch.address.to_string()))
             .and_then(|program| program.variable("NAME", fetch.name))

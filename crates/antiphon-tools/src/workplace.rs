@@ -98,7 +98,8 @@ impl Workplace {
             ([], _) => None,
             (_, None) => return Err("programs reach no network on this server".to_owned()),
             (allowed, Some(egress)) => {
-                Some(egress.open(self.project, allowed.to_vec()).map_err(|error| error.to_string())?)
+                let passage = egress.open(self.project, allowed.to_vec(), lease.placeholders());
+                Some(passage.map_err(|error| error.to_string())?)
             }
         };
         Ok(Inside { lease, passage })

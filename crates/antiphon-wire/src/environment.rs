@@ -1,12 +1,14 @@
 //! Environments, the workspaces that agents keep between interactions (spec 06, "Environments"):
 //! what requests say of them. How they are shown is in `resource`, what is placed in them in
-//! `source` and `repository`, what they reach in `network`, by names of `host`.
+//! `source` and `repository`, what their programs find in `variable`, what they reach in `network`,
+//! by names of `host`.
 
 mod host;
 mod network;
 mod repository;
 mod resource;
 mod source;
+mod variable;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,12 +27,10 @@ pub use network::{AllowedHost, Network};
 pub use repository::RepositoryAddress;
 pub use resource::{Environment, EnvironmentFile, EnvironmentFileKind, EnvironmentStatus, ShownSource};
 pub use source::{Source, SourceContent, WorkspacePath};
+pub use variable::Variable;
 
 /// What our ids begin with.
 const OURS: &str = "env_";
-
-const MOST_VARIABLES: usize = 64;
-const MOST_VARIABLE_BYTES: usize = 32 << 10;
 
 /// The name of one environment: 1 to 64 URL-safe characters; ours begin with `env_`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -120,7 +120,7 @@ pub struct EnvironmentSpec {
     /// Absent, a new one gets the operator's default, and an existing one keeps what it has.
     pub network: Option<Network>,
     /// Variables of its programs, besides those it has.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Variable>,
 }
 
 /// `POST /environments`: a new environment, or a copy of one.
@@ -131,7 +131,7 @@ pub struct CreateEnvironment {
     pub sources: Vec<Source>,
     /// Absent, a copy gets that of the other.
     pub network: Option<Network>,
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Variable>,
 }
 
 impl EnvironmentChoice {
@@ -190,7 +190,7 @@ impl From<EnvironmentChoice> for Value {
                     value["sources"] = spec.sources.iter().map(Source::to_wire).collect();
                 }
                 if !spec.env.is_empty() {
-                    value["env"] = spec.env.into_iter().map(|(name, value)| (name, Self::from(value))).collect();
+                    value["env"] = spec.env.into_iter().map(|(name, variable)| (name, variable.to_wire())).collect();
                 }
                 value
             }
@@ -207,7 +207,7 @@ impl EnvironmentSpec {
             from_environment: None,
             sources: Source::read_list(&mut fields)?,
             network: Network::read_field(&mut fields)?,
-            env: read_variables(&mut fields)?,
+            env: Variable::read_all(&mut fields)?,
         };
         fields.finish()?;
         Ok(read)
@@ -223,7 +223,7 @@ impl CreateEnvironment {
             from_environment: EnvironmentId::read(&mut fields, "from_environment")?,
             sources: Source::read_list(&mut fields)?,
             network: Network::read_field(&mut fields)?,
-            env: read_variables(&mut fields)?,
+            env: Variable::read_all(&mut fields)?,
         };
         fields.finish()?;
         if read.from_environment.is_some() {
@@ -234,58 +234,6 @@ impl CreateEnvironment {
         }
         Ok(read)
     }
-}
-
-/// Variables whose names a sandbox takes.
-fn read_variables(fields: &mut Fields) -> Result<BTreeMap<String, String>, Error> {
-    let Some(value) = fields.take("env") else { return Ok(BTreeMap::new()) };
-    let Value::Object(map) = value else {
-        return Err(fields.mismatch("env", "an object of variables", &value));
-    };
-    let path = fields.path_of("env");
-    if map.len() > MOST_VARIABLES {
-        return Err(Error::invalid(&path, format!("expected at most {MOST_VARIABLES} variables, got {}", map.len())));
-    }
-    let mut variables = BTreeMap::new();
-    for (name, value) in map {
-        let path = format!("{path}.{}", excerpt(&name));
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !is_name {
-            return Err(Error::invalid(&path, "expected a name of letters, digits and `_` that starts with no digit"));
-        }
-        if ["PATH", "HOME", "LANG", "TMPDIR"].contains(&name.as_str()) || name.starts_with("LD_") {
-            return Err(Error::invalid(&path, "this variable is the sandbox's own"));
-        }
-        let value = match value {
-            // As everywhere, `null` is absent.
-            Value::Null => continue,
-            Value::String(text) => text,
-            Value::Object(_) => {
-                let mut fields = Fields::new(value, &path)?;
-                fields.refuse("credential", "credentials are not supported by this server yet")?;
-                let Some(value) = fields.string("value")? else {
-                    return Err(Error::invalid(&fields.path_of("value"), "expected a string, nothing came"));
-                };
-                fields.finish()?;
-                value
-            }
-            other => {
-                let message = format!("expected a string or an object with `value`, got {}", describe(&other));
-                return Err(Error::invalid(&path, message));
-            }
-        };
-        if value.contains('\0') {
-            return Err(Error::invalid(&path, "expected a value without NUL characters"));
-        }
-        variables.insert(name, value);
-    }
-    let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if bytes > MOST_VARIABLE_BYTES {
-        let message = format!("expected at most {MOST_VARIABLE_BYTES} bytes of names and values, got {bytes}");
-        return Err(Error::invalid(&path, message));
-    }
-    Ok(variables)
 }
 
 /// Every field of an environment in a request and its treatment today; `docs/api-coverage.md` is
@@ -319,7 +267,8 @@ pub const ENVIRONMENT_FIELDS: &[RequestField] = &[
     ),
     refused("network", r#""enabled""#, "nothing of this name"),
     honoured("env", r#"{"STAGE":"test","LEVEL":{"value":"3"}}"#, "variables of its programs"),
-    refused("env.KEY.credential", r#"{"KEY":{"credential":"c"}}"#, "credentials come later"),
+    honoured("env", r#"{"KEY":{"credential":"c"}}"#, "an `environment_variable`'s: programs have a placeholder"),
+    refused("env.KEY.credential", r#"{"KEY":{"credential":"c","value":"v"}}"#, "one of the two"),
     refused("env.PATH", r#"{"PATH":"/bin"}"#, "the sandbox's own"),
     refused("no_such_parameter", "1", "`parameter_unknown`"),
 ];

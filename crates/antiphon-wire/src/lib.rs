@@ -47,7 +47,7 @@ pub use data::{Data, Kept, MARK, MOST_IN_MEMORY, hexadecimal};
 pub use environment::{
     AllowedHost, CreateEnvironment, Domain, ENVIRONMENT_FIELDS, Environment, EnvironmentChoice, EnvironmentFile,
     EnvironmentFileKind, EnvironmentId, EnvironmentSpec, EnvironmentStatus, Host, Network, RepositoryAddress,
-    ShownSource, Source, SourceContent, WorkspacePath,
+    ShownSource, Source, SourceContent, Variable, WorkspacePath,
 };
 pub use error::{Code, Error, ErrorBody, Failure};
 pub use event::{

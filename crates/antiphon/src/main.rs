@@ -32,6 +32,7 @@ mod senses;
 mod serve;
 mod shown;
 mod sight;
+mod tokens;
 mod tools;
 mod video;
 

@@ -99,9 +99,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let key = first_key(&data, &*store, &address).await?;
     let sandbox = tools::sandbox(&config).await;
     let credentials = tools::credentials(&data).await?;
-    let egress = tools::egress(&config, &sandbox, &credentials)?;
+    let egress = tools::egress(&config, address, &sandbox, &credentials)?;
     let fault = arguments.fault.and_then(Fault::of_environments);
-    let environments = tools::environments(&config, &data, &sandbox, egress.as_ref(), fault).await?;
+    let environments = tools::environments(&config, &data, &sandbox, egress.as_ref(), &credentials, fault).await?;
     let files = tools::files(&config, data.path(), environments.clone()).await?;
     let agents = tools::agents(&config, data.path()).await?;
     let belongings =

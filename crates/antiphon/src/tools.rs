@@ -31,6 +31,7 @@ use crate::ambient::Machine;
 use crate::config::{Config, DefaultNetwork, Kept, ProviderName, SandboxMode};
 use crate::data::DataFolder;
 use crate::proof::Proof;
+use crate::tokens::Tokens;
 use crate::{Failed, paths, secrets};
 
 /// The corpus of a data folder.
@@ -95,12 +96,14 @@ pub(crate) async fn open(
     })
 }
 
-/// The workspaces of agents, which `sandbox` runs programs in, and `egress` leads out of.
+/// The workspaces of agents, which `sandbox` runs programs in, and `egress` leads out of with
+/// `credentials`.
 pub(crate) async fn environments(
     config: &Config,
     data: &DataFolder,
     sandbox: &Result<Sandbox, String>,
     egress: Option<&Egress>,
+    credentials: &Credentials,
     fault: Option<FaultHook>,
 ) -> Result<Environments, Failed> {
     let wanted = &config.environments;
@@ -115,7 +118,7 @@ pub(crate) async fn environments(
     };
     let folder = data.path().join("environments");
     let workspaces = data.workspaces(wanted.folder.as_deref());
-    let network = network_policy(config, sandbox);
+    let network = network_policy(config, sandbox, credentials.clone());
     let git = |(sandbox, egress): (&Sandbox, &Egress)| Git::new(sandbox.clone(), egress.clone(), programs);
     let repositories = sandbox.as_ref().ok().zip(egress).map(git).map(|git| Arc::new(git) as Arc<dyn Repositories>);
     let ambient = Arc::new(Machine);
@@ -131,7 +134,7 @@ pub(crate) async fn agents(config: &Config, data: &Path) -> Result<Agents, Faile
     opened.map_err(|error| Failed::new(format!("the agents: {error}")))
 }
 
-fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>) -> NetworkPolicy {
+fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>, credentials: Credentials) -> NetworkPolicy {
     let wanted = &config.environments;
     let unavailable = match sandbox {
         Ok(sandbox) if sandbox.has_networks() => None,
@@ -146,12 +149,14 @@ fn network_policy(config: &Config, sandbox: &Result<Sandbox, String>) -> Network
             Network::Disabled
         }
     };
-    NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: true, unavailable }
+    NetworkPolicy { default, any_host: wanted.allow_any_host, credentials: Some(credentials), unavailable }
 }
 
-/// The way out of environments that have a network, where this machine can give them one.
+/// The way out of environments that have a network, where this machine can give them one. `address`
+/// is where this server listens.
 pub(crate) fn egress(
     config: &Config,
+    address: SocketAddr,
     sandbox: &Result<Sandbox, String>,
     credentials: &Credentials,
 ) -> Result<Option<Egress>, Failed> {
@@ -159,6 +164,8 @@ pub(crate) fn egress(
         return Ok(None);
     }
     let wrong = |why: String| Failed::new(format!("`environments`: {why}"));
+    let fetcher = fetcher(config, address, FetchLimits::default())?;
+    let tokens = Tokens::new(fetcher, credentials.clone(), Arc::new(Machine));
     let wanted = &config.environments;
     for (from, to) in &wanted.rewrite {
         info!(from, to, "A host is dialled elsewhere for environments");
@@ -169,7 +176,7 @@ pub(crate) fn egress(
         rewrites: wanted.rewrites().map_err(wrong)?,
         roots: Roots::Platform,
         trusted: authorities(),
-        secrets: Some(Arc::new(Proof(credentials.clone()))),
+        secrets: Some(Arc::new(Proof(tokens))),
         limits: EgressLimits::default(),
         dialed: None,
     };

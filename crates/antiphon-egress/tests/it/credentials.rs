@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use antiphon_egress::{HeaderName, HeaderValue, SecretRefused, Secrets};
+use antiphon_egress::{HeaderName, HeaderValue, SecretRefused, Secrets, Swap};
 use antiphon_engine::ProjectId;
-use antiphon_wire::Host;
+use antiphon_wire::{CredentialId, Host};
 use async_trait::async_trait;
 use pretty_assertions::assert_eq;
 
@@ -32,6 +32,15 @@ impl Secrets for OneSecret {
             (ProjectId(7), "c", _) => Err(SecretRefused::NotForHost),
             _ => Err(SecretRefused::Absent),
         }
+    }
+
+    async fn swap(
+        &self,
+        _project: ProjectId,
+        _credential: &CredentialId,
+        _host: &Host,
+    ) -> Result<Option<Swap>, SecretRefused> {
+        Err(SecretRefused::Unsupported)
     }
 }
 

@@ -5,4 +5,5 @@
 mod cases;
 mod credentials;
 mod limits;
+mod placeholders;
 mod world;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use antiphon_egress::{CertificateDer, Egress, EgressLimits, EgressOptions, Passage, Roots, Secrets};
 use antiphon_engine::ProjectId;
 use antiphon_fetch::{Answer, Lookup};
-use antiphon_wire::{AllowedHost, Domain};
+use antiphon_wire::{AllowedHost, CredentialId, Domain};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -70,6 +70,7 @@ pub(crate) struct Wanted {
     pub(crate) allowed: Vec<AllowedHost>,
     pub(crate) limits: EgressLimits,
     pub(crate) secrets: Option<Arc<dyn Secrets>>,
+    pub(crate) placeholders: BTreeMap<String, CredentialId>,
     /// Places that are dialled whatever the name.
     pub(crate) rewrites: Vec<(&'static str, u16)>,
 }
@@ -118,7 +119,7 @@ impl World {
             dialed: Some(Arc::new(dialed)),
         })
         .unwrap();
-        let passage = egress.open(ProjectId(7), wanted.allowed).unwrap();
+        let passage = egress.open(ProjectId(7), wanted.allowed, wanted.placeholders).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = listener.local_addr().unwrap();
         let serving = passage.clone();

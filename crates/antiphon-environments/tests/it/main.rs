@@ -12,3 +12,4 @@ mod network;
 mod repositories;
 mod support;
 mod uploads;
+mod variables;

@@ -109,7 +109,8 @@ async fn credentials_are_refused_where_there_are_none() {
     let body = json!({"network": {"allowlist": [{"domain": "a.test", "credential": "c"}]}});
     let error = create(&site, body.clone()).await.unwrap_err();
     assert!(error.message.starts_with("`network.allowlist[0].credential`: "), "{}", error.message);
-    site.restart_under(NetworkPolicy { credentials: true, ..NetworkPolicy::default() }).await;
+    let credentials = Some(site.credentials().await);
+    site.restart_under(NetworkPolicy { credentials, ..NetworkPolicy::default() }).await;
     let id = create(&site, body.clone()).await.unwrap();
     assert_eq!(shown(&site, &id).await, body["network"]);
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_engine::{Ambient, ProjectId};
 use antiphon_environments::{
     ByteStream, EnvironmentLimits, Environments, EnvironmentsOptions, FaultHook, NetworkPolicy, Repositories, Upload,
@@ -69,6 +70,13 @@ impl Site {
         // The lock has to be free before it is taken again.
         drop(std::mem::replace(&mut self.environments, open(other.path(), self.limits, &self.clock).await));
         self.environments = open_under(network, self.folder.path(), self.limits, &self.clock).await;
+    }
+
+    /// The credentials of its projects; [`Site::restart_under`] makes them known.
+    pub(crate) async fn credentials(&self) -> Credentials {
+        let folder = self.folder.path().join("credentials");
+        let ambient = Arc::clone(&self.clock) as Arc<dyn Ambient>;
+        Credentials::open(CredentialsOptions { folder, most: 10, ambient }).await.unwrap()
     }
 
     /// Goes on with what is on the disk at this moment, as if the server had been killed.

@@ -14,7 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const PUBLIC: &str = "93.184.215.14";
 
-pub(crate) const PURPOSES: [Purpose; 4] = [Purpose::Page, Purpose::Media, Purpose::Mcp, Purpose::Webhook];
+pub(crate) const PURPOSES: [Purpose; 5] =
+    [Purpose::Page, Purpose::Media, Purpose::Mcp, Purpose::Webhook, Purpose::Token];
 
 /// What a host does with a connection, in turn; after the last it closes.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use antiphon_egress::{CertificateDer, Egress, EgressLimits, EgressOptions, Roots};
+use antiphon_egress::{CertificateDer, Egress, EgressLimits, EgressOptions, Roots, Secrets};
 use antiphon_fetch::{Answer, Lookup};
 use antiphon_wire::Host;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -75,15 +75,15 @@ impl GitServer {
         Self { folder, seen, silent, address, root, root_pem, _tasks: tasks }
     }
 
-    /// The way out that leads here.
-    pub(crate) fn egress(&self) -> Egress {
+    /// The way out that leads here, with what programs have no more than placeholders of.
+    pub(crate) fn egress(&self, secrets: Option<Arc<dyn Secrets>>) -> Egress {
         let options = EgressOptions {
             lookup: Arc::new(Names),
             networks: Vec::new(),
             rewrites: BTreeMap::from([((Host::parse("git.test").unwrap(), 443), self.address)]),
             roots: Roots::Only(vec![self.root.clone()]),
             trusted: self.root_pem.clone().into_bytes(),
-            secrets: None,
+            secrets,
             limits: EgressLimits::default(),
             dialed: None,
         };

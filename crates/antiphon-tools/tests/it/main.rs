@@ -6,6 +6,7 @@ mod agents;
 mod git;
 mod injection;
 mod obedient;
+mod placeholders;
 mod repositories;
 mod site;
 mod unruly;

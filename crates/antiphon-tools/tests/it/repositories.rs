@@ -26,7 +26,7 @@ impl World {
     /// None in tier 2, where it is said that there are no repositories.
     async fn within(limits: EnvironmentLimits) -> Option<Self> {
         let server = GitServer::start().await;
-        let site = Site::connected(Limits::default(), limits, Some(server.egress())).await;
+        let site = Site::connected(Limits::default(), limits, Some(server.egress(None))).await;
         let world = Self { server, site };
         let probe = world.create(json!([repository("nothing")])).await.unwrap_err();
         if probe.code == Code::FailedPrecondition {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use antiphon_agents::Agents;
+use antiphon_credentials::{Credentials, CredentialsOptions};
 use antiphon_egress::Egress;
 use antiphon_engine::{
     Ambient, Caller, Engine, EngineParts, Handle, Models, ProjectId, RunLimits, Seal, Served, Store,
@@ -30,6 +31,7 @@ pub(crate) const OTHER: ProjectId = ProjectId(2);
 
 pub(crate) struct Site {
     pub(crate) folder: tempfile::TempDir,
+    pub(crate) credentials: Credentials,
     pub(crate) environments: Environments,
     pub(crate) agents: Agents,
     pub(crate) files: Files,
@@ -82,8 +84,10 @@ impl Site {
         let egress = egress.filter(|_| sandbox.has_networks());
         let git = |egress: &Egress| Git::new(sandbox.clone(), egress.clone(), programs.clone());
         let repositories = egress.as_ref().map(git).map(|git| Arc::new(git) as Arc<dyn Repositories>);
+        let options = CredentialsOptions { folder: at("credentials"), most: 10, ambient: Arc::clone(&ambient) };
+        let credentials = Credentials::open(options).await.unwrap();
         let network = match egress {
-            Some(_) => NetworkPolicy { credentials: true, ..NetworkPolicy::default() },
+            Some(_) => NetworkPolicy { credentials: Some(credentials.clone()), ..NetworkPolicy::default() },
             None => NetworkPolicy { unavailable: Some("the test gives none".to_owned()), ..NetworkPolicy::default() },
         };
         let environments = EnvironmentsOptions {
@@ -136,7 +140,7 @@ impl Site {
                 agent: RunLimits { turns: 40, calls: 40, ..RunLimits::default() },
             },
         });
-        Self { folder, environments, agents, files, model, engine }
+        Self { folder, credentials, environments, agents, files, model, engine }
     }
 
     /// An environment with these texts in it.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{CredentialKind, Secret, object};
+use crate::environment::{Domain, Host};
 use crate::error::Error;
 use crate::fields::{Fields, excerpt};
 
@@ -66,7 +67,8 @@ pub struct EnvironmentVariable {
     pub value: Secret,
     /// At least one.
     pub injection_location: BTreeSet<InjectionLocation>,
-    /// In lower case: names, and `*.name` for what is below one. None where nothing was said.
+    /// In lower case: names, and `*.name` for what is below one. None where nothing was said: then
+    /// it is sent to nobody.
     pub trusted_domains: Option<Vec<String>>,
 }
 
@@ -221,6 +223,12 @@ fn read_scopes(fields: &mut Fields) -> Result<Option<Vec<String>>, Error> {
 }
 
 impl EnvironmentVariable {
+    /// Whether requests to a host may have its value.
+    pub fn trusts(&self, host: &Host) -> bool {
+        let domains = self.trusted_domains.iter().flatten();
+        domains.filter_map(|domain| Domain::parse(domain)).any(|domain| domain.matches(host))
+    }
+
     fn read(fields: &mut Fields, kept: Option<Self>) -> Result<Self, Error> {
         let (value, locations, domains) = kept
             .map_or((None, None, None), |kept| (Some(kept.value), Some(kept.injection_location), kept.trusted_domains));

@@ -2,6 +2,7 @@ use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use super::*;
+use crate::credential::CredentialId;
 use crate::error::Code;
 use crate::request::Treatment;
 
@@ -54,7 +55,7 @@ fn every_form_of_the_field_is_read_and_written_as_it_came() {
             {"type": "inline", "target": "a/b.bin", "content": "/w==", "encoding": "base64"},
             {"type": "repository", "target": "a/heron", "source": "https://git.test/birds/heron"},
         ],
-        "env": {"LEVEL": "3"},
+        "env": {"LEVEL": "3", "WEATHER_KEY": {"credential": "weather"}},
     }));
     let source = |at, target, content| {
         let path = format!("environment.sources[{at}]");
@@ -71,7 +72,10 @@ fn every_form_of_the_field_is_read_and_written_as_it_came() {
             source(2, "a/heron", SourceContent::Repository(heron)),
         ],
         network: Some(Network::Disabled),
-        env: BTreeMap::from([("LEVEL".to_owned(), "3".to_owned())]),
+        env: BTreeMap::from([
+            ("LEVEL".to_owned(), Variable::Value("3".to_owned())),
+            ("WEATHER_KEY".to_owned(), Variable::Credential(CredentialId::parse("weather").unwrap())),
+        ]),
     };
     assert_eq!(described.existing(), Some(&id));
     assert_eq!(described, EnvironmentChoice::Described(expected));
@@ -217,6 +221,11 @@ fn what_is_brought_along_is_bounded() {
     check(json!({"env": {"A": "a\0b"}}), "`env.A`: ");
     check(json!({"env": {"A": {"value": "x", "b": 1}}}), "`env.A.b`: unknown parameter");
     check(json!({"env": {"A": {}}}), "`env.A.value`: ");
+    check(json!({"env": {"A": {"credential": "c", "value": ""}}}), "`env.A.credential`: ");
+    for id in ["", "a b", "../a", &"x".repeat(64)] {
+        check(json!({"env": {"A": {"credential": id}}}), "`env.A.credential`: ");
+    }
+    check(json!({"env": {"A": {"credential": 1}}}), "`env.A.credential`: ");
 }
 
 #[test]

@@ -11,7 +11,8 @@ fn bodies() -> [Value; 3] {
         json!({"type": "bearer_token", "id": "one", "token": PLANTED, "prefix": "Token"}),
         json!({"type": "oauth2", "id": "two", "client_id": "c", "client_secret": PLANTED, "refresh_token": PLANTED,
             "token_url": "https://example.com/token"}),
-        json!({"type": "environment_variable", "id": "three", "value": PLANTED, "injection_location": "header"}),
+        json!({"type": "environment_variable", "id": "three", "value": PLANTED, "injection_location": "header",
+            "trusted_domains": ["api.example.com"]}),
     ]
 }
 
@@ -77,18 +78,23 @@ chunks = ["That is all."]
 fn a_program_does_not_see_the_secret_that_goes_into_its_requests() {
     let site = Site::scripted(LOOKS);
     let server = site.serve_logging("trace");
-    let [bearer, ..] = bodies();
-    assert_eq!(server.call("POST", "/v1/credentials", Some(&bearer)).unwrap().status, 200);
+    let [bearer, .., variable] = bodies();
+    for body in [bearer, variable] {
+        assert_eq!(server.call("POST", "/v1/credentials", Some(&body)).unwrap().status, 200);
+    }
     let network = json!({"allowlist": [{"domain": "api.example.com", "credential": "one"}]});
     let run = json!({"agent": "antigravity-preview-05-2026", "input": "Look", "tools": [{"type": "code_execution"}],
-        "environment": {"type": "remote", "network": network, "env": {"PLAIN": "seen by the program"}}});
+        "environment": {"type": "remote", "network": network,
+            "env": {"PLAIN": "seen by the program", "KEY": {"credential": "three"}}}});
     let answer = server.create(&run).unwrap();
     assert_eq!(answer.body["status"], "completed", "{}", answer.body);
     let id = answer.body["id"].as_str().unwrap();
     let events: Vec<Value> =
         server.stream("GET", &format!("/v1/interactions/{id}?stream=true"), None).unwrap().collect();
     let told = format!("{} {}", answer.body, serde_json::to_string(&events).unwrap());
-    assert!(told.contains("seen by the program") && told.contains("SSL_CERT_FILE"), "it has looked: {told}");
+    for words in ["seen by the program", "SSL_CERT_FILE", "KEY=antiphon-placeholder-"] {
+        assert!(told.contains(words), "it has looked: {told}");
+    }
     assert!(!told.contains(PLANTED));
     server.kill();
     for file in files(&site.data()).into_iter().chain(files(&site.workspaces())).chain([site.log()]) {
