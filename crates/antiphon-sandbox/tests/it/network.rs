@@ -47,7 +47,7 @@ fn passage(to: SocketAddr, allowed: Vec<AllowedHost>) -> Passage {
         limits: EgressLimits::default(),
         dialed: None,
     };
-    Egress::new(options).unwrap().open(ProjectId(1), allowed).unwrap()
+    Egress::new(options).unwrap().open(ProjectId(1), allowed, BTreeMap::default()).unwrap()
 }
 
 /// Runs a program whose connections a passage takes, and gives what it wrote.

@@ -60,7 +60,7 @@ fn steps(answer: &Answer) -> Vec<Value> {
 }
 
 /// The steps of one call, what came of it, and what the model said to that.
-fn one_call(server: &str, tool: &str, arguments: Value, (result, is_error): (&str, bool), said: &str) -> Vec<Value> {
+fn one_call(server: &str, tool: &str, arguments: &Value, (result, is_error): (&str, bool), said: &str) -> Vec<Value> {
     vec![
         json!({"type": "mcp_server_tool_call", "name": tool, "server_name": server, "arguments": arguments}),
         json!({"type": "mcp_server_tool_result", "name": tool, "server_name": server, "result": result,
@@ -87,10 +87,10 @@ fn a_server_of_tools_is_called_and_what_it_answers_is_shown_and_told() {
         let declared = files_at(&tools.url);
         let echoed = ask(&server, "Echo", &declared);
         let text = "The heron waits.";
-        let expected = one_call("files", "echo", json!({ "text": text }), (text, false), "It waits.");
+        let expected = one_call("files", "echo", &json!({ "text": text }), (text, false), "It waits.");
         assert_eq!(steps(&echoed), expected, "{kind:?}");
         let failed = ask(&server, "Save", &declared);
-        let expected = one_call("files", "answer", json!({}), ("The disk is full.", true), "It was not saved.");
+        let expected = one_call("files", "answer", &json!({}), ("The disk is full.", true), "It was not saved.");
         assert_eq!(steps(&failed), expected, "{kind:?}");
 
         let seen = tools.seen();
@@ -137,7 +137,7 @@ fn a_server_of_tools_that_breaks_is_named() {
     let told = ask(&server, "Echo", &files_at(&breaking.url));
     let why = "the MCP server `files` answered with HTTP status 500";
     let mut expected =
-        one_call("files", "echo", json!({"text": "The heron waits."}), ("", true), "The server is broken.");
+        one_call("files", "echo", &json!({"text": "The heron waits."}), ("", true), "The server is broken.");
     expected[1]["result"] = json!([{"type": "text", "text": why}]);
     assert_eq!(steps(&told), expected);
 }
@@ -212,11 +212,11 @@ fn a_process_of_the_operators_is_called_by_its_name() {
     let server = site.serve_where(&[("OUTSIDE".to_owned(), "outside".to_owned())]);
     let named = |name: &str| json!({"type": "mcp_server", "name": name});
     let shell = named("shell");
-    let looked = one_call("shell", "look", json!({}), ("I see planted none", false), "Seen.");
+    let looked = one_call("shell", "look", &json!({}), ("I see planted none", false), "Seen.");
     assert_eq!(steps(&ask(&server, "Look", &shell)), looked);
-    let failed = one_call("shell", "fail", json!({}), ("No luck.", true), "It failed.");
+    let failed = one_call("shell", "fail", &json!({}), ("No luck.", true), "It failed.");
     assert_eq!(steps(&ask(&server, "Fail", &shell)), failed);
-    let mut left = one_call("shell", "leave", json!({}), ("", true), "It left.");
+    let mut left = one_call("shell", "leave", &json!({}), ("", true), "It left.");
     left[1]["result"] = json!([{"type": "text", "text": "the MCP server `shell` cannot be reached"}]);
     assert_eq!(steps(&ask(&server, "Leave", &shell)), left);
     assert_eq!(steps(&ask(&server, "Look", &shell)), looked, "it is started again");
