@@ -55,10 +55,10 @@ pub(crate) async fn swapped(swaps: &[Swapped<'_>], request: Request<Incoming>) -
     let (mut parts, body) = request.into_parts();
     let of = |location| swaps.iter().filter(move |swapped| swapped.swap.locations.contains(&location));
     for swapped in of(InjectionLocation::Header) {
-        swapped.into_headers(&mut parts.headers)?;
+        swapped.put_into_headers(&mut parts.headers)?;
     }
     for swapped in of(InjectionLocation::Query) {
-        parts.uri = swapped.into_query(&parts.uri)?;
+        parts.uri = swapped.put_into_query(&parts.uri)?;
     }
     if of(InjectionLocation::Body).next().is_none() || body.is_end_stream() {
         return Ok(Request::from_parts(parts, body.boxed()));
@@ -81,7 +81,7 @@ pub(crate) async fn swapped(swaps: &[Swapped<'_>], request: Request<Incoming>) -
 }
 
 impl Swapped<'_> {
-    fn into_headers(&self, headers: &mut HeaderMap) -> Result<(), Refusal> {
+    fn put_into_headers(&self, headers: &mut HeaderMap) -> Result<(), Refusal> {
         for value in headers.values_mut() {
             let Some(bytes) = self.of_header(value.as_bytes())? else { continue };
             let mut swapped = HeaderValue::from_bytes(&bytes)
@@ -106,7 +106,7 @@ impl Swapped<'_> {
         of(value)
     }
 
-    fn into_query(&self, uri: &Uri) -> Result<Uri, Refusal> {
+    fn put_into_query(&self, uri: &Uri) -> Result<Uri, Refusal> {
         let Some(query) = uri.query() else { return Ok(uri.clone()) };
         let value = Form::Encoded.written(self.swap.value.expose());
         let Some(query) = replaced(query.as_bytes(), self.placeholder, value.as_bytes(), MOST_HEAD_BYTES, "query")?
