@@ -162,7 +162,7 @@ pub const CREDENTIAL_FIELDS: &[RequestField] = &[
     honoured(
         "client_id",
         r#"{"type":"oauth2","id":"a","client_id":"c","client_secret":"s","refresh_token":"r","token_url":"https://example.com/token","scopes":["x"]}"#,
-        "kept; nothing asks the `token_url` yet",
+        "an access token is asked for at the `token_url`",
     ),
     refused(
         "token_url",

@@ -258,7 +258,11 @@ pub const ENVIRONMENT_FIELDS: &[RequestField] = &[
     honoured("network", r#"{"allowlist":[{"domain":"example.com"},{"domain":"*.example.com"}]}"#, "in tier 1"),
     honoured("network", r#"{"allowlist":[{"domain":"*"}]}"#, "where the operator allows any host"),
     honoured("network", r#"{"allowlist":[{"domain":"a.com","transform":{"x-key":"k"}}]}"#, "or a list; https alone"),
-    honoured("network", r#"{"allowlist":[{"domain":"a.com","credential":"c"}]}"#, "a `bearer_token`'s"),
+    honoured(
+        "network",
+        r#"{"allowlist":[{"domain":"a.com","credential":"c"}]}"#,
+        "a `bearer_token`'s or an `oauth2`'s",
+    ),
     refused("network.allowlist[0].domain", r#"{"allowlist":[{"domain":"10.0.0.1"}]}"#, "an address"),
     refused(
         "network.allowlist[0].transform.Host",
