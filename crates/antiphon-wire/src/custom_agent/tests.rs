@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::environment::SourceContent;
+use crate::environment::Variable;
 use crate::error::Code;
 use crate::request::Treatment;
 
@@ -142,7 +143,8 @@ fn a_run_has_a_copy_of_the_environment_unless_it_names_one() {
     let inside = json!({"environment": {"type": "remote", "sources": [source("b", "2"), source("a/b", "3")]}});
     let error = completed(&base, &inside).unwrap_err();
     assert_eq!(error.message, "`environment.sources[1].target`: `a/b` is in the way of another source's `a`");
-    assert_eq!(Vec::from_iter(mixed.env), [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "3".to_owned())]);
+    let variable = |name: &str, value: &str| (name.to_owned(), Variable::Value(value.to_owned()));
+    assert_eq!(mixed.env, [variable("A", "1"), variable("B", "3")].into());
 
     let closed = json!({"network": {"allowlist": [{"domain": "example.com"}]}});
     let network = |wanted: Value| spec(run(closed.clone(), wanted)).network.map(|network| network.to_wire());
