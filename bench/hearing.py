@@ -71,7 +71,8 @@ def heard(server, sound):
         raise RuntimeError(f"{sound['file']}: {response.status}: {json.dumps(answer)[:500]}")
     told = next(step for step in answer["steps"] if step["type"] == "thought")["summary"][0]["text"]
     listened = re.search(r"([\d.]+) seconds were listened to", told)
-    if not listened or ("[00:" in told) != ("text" in sound):
+    # What was said is judged by `conformance/media`; here words where nobody speaks would be another work.
+    if not listened or "[00:" in told and "text" not in sound:
         raise RuntimeError(f"{sound['file']} is told as {told}")
     return float(listened[1]), took, processor_seconds(server.pid) - computed
 
