@@ -59,6 +59,35 @@ def test_an_environment_is_made_and_shown(environments, make):
     assert environments.files.download(environment=made.id, path="one byte.bin") == b"\xff"
 
 
+def test_a_source_lies_beside_the_workspace(environments, make):
+    try:
+        made = make(sources=[{**MAIN, "target": "/data/main.py"}, MAIN])
+    except BadRequestError as error:
+        if "programs of this server have no root of their own" not in str(error):
+            raise
+        pytest.skip(str(error))
+    assert sorted(source.target for source in made.sources) == ["/data/main.py", "src/main.py"]
+    assert paths(environments, made) == [".root", "src"]
+    assert environments.files.download(environment=made.id, path=".root/data/main.py") == MAIN["content"].encode()
+    assert paths(environments, make(from_environment=made.id), path=".root") == [".root/data"]
+
+
+def test_a_variable_is_a_credential_that_is_there(scripted, make):
+    scripted.credentials.create(
+        id="weather", type="environment_variable", value="planted-secret", injection_location="header",
+        trusted_domains=["api.example.com"],
+    )  # fmt: skip
+    try:
+        made = make(env={"WEATHER_KEY": {"credential": "weather"}, "UNITS": "metric"})
+        assert "planted-secret" not in made.model_dump_json()
+        assert make(from_environment=made.id).status == "active"
+        with pytest.raises(BadRequestError) as refused:
+            make(env={"WEATHER_KEY": {"credential": "nobody"}})
+        assert "`env.WEATHER_KEY.credential`: `credentials/nobody` not found" in str(refused.value)
+    finally:
+        scripted.credentials.delete(id="weather")
+
+
 @pytest.fixture
 def reaching(make):
     """Makes an environment that reaches these hosts, where there are networks at all."""
@@ -323,6 +352,7 @@ def test_a_snapshot_is_a_tar_archive(environments, make):
         ({"sources": [{**MAIN, "target": "../x"}]}, "sources[0].target"),
         ({"sources": [{**MAIN, "target": "/"}]}, "sources[0].target"),
         ({"sources": [{**MAIN, "target": "/proc"}]}, "sources[0].target"),
+        ({"sources": [{**MAIN, "target": "/usr/main.py"}]}, "sources[0].target"),
         ({"sources": [{"type": "inline", "content": "x" * (1 << 20 | 1), "target": "a"}]}, "sources[0].content"),
         ({"sources": [{"type": "repository", "source": "file:///etc", "target": "a"}]}, "sources[0].source"),
         ({"sources": [{"type": "gcs", "source": "gs://a/b", "target": "a"}]}, "sources[0].type"),

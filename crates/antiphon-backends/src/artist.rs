@@ -128,6 +128,7 @@ impl Inner {
         mut stream: ModelStream,
     ) -> Vec<Result<ModelEvent, BackendError>> {
         let messages = call.messages.clone();
+        let named: Vec<_> = things(&messages).collect();
         let (mut cost, mut name) = (Cost::default(), self.name.clone());
         let (mut faults, mut plain) = (Vec::new(), Vec::new());
         for attempt in 1.. {
@@ -162,7 +163,7 @@ impl Inner {
             }
             call.seed = call.seed.wrapping_add(1);
             if !plain.is_empty() {
-                call.grammar = Some(rules(&call, Standard::Rich));
+                call.grammar = Some(rules(&call, Standard::Rich, &named));
             }
             // What it has drawn before it is not shown again: a small model would draw the same.
             call.messages.clone_from(&messages);
@@ -245,12 +246,17 @@ impl Cost {
 /// Whether as many things were drawn as the request names a number: two red discs need no more beside them.
 fn is_as_asked(messages: &[Message], answer: &str) -> bool {
     let drawn = answer.split_once("<!-- 1 of ").and_then(|(_, rest)| rest.split_once(':'));
-    let Some(drawn) = drawn.and_then(|(count, _)| count.parse::<usize>().ok()) else { return false };
+    let drawn = drawn.and_then(|(count, _)| count.parse::<usize>().ok());
+    drawn.is_some_and(|drawn| things(messages).any(|number| number == drawn))
+}
+
+/// The numbers of things that a request names.
+fn things(messages: &[Message]) -> impl Iterator<Item = usize> {
     let asked = messages.iter().rev().find_map(|message| match message {
         Message::User(parts) => Some(text_of(parts)),
         Message::Model(_) | Message::Result(_) => None,
     });
-    asked.is_some_and(|asked| numbers::in_words(&asked).any(|number| number == drawn))
+    numbers::in_words(&asked.unwrap_or_default())
 }
 
 /// Whether words are wanted beside the picture.
@@ -312,7 +318,8 @@ fn asked(request: &ModelRequest) -> ModelRequest {
     call.calls = Calls::None;
     // Its tokens are for the drawing.
     call.thinking = Some(false);
-    call.grammar = Some(rules(request, Standard::Plain));
+    let named: Vec<_> = things(&request.messages).collect();
+    call.grammar = Some(rules(request, Standard::Plain, &named));
     call.max_output_tokens = left(request.max_output_tokens, 0);
     let has_drawn = request
         .messages
@@ -327,10 +334,10 @@ fn asked(request: &ModelRequest) -> ModelRequest {
     call
 }
 
-/// What it may write: no more things than it has planned, and as many as are wanted.
-fn rules(request: &ModelRequest, standard: Standard) -> Arc<str> {
+/// What it may write: no more things than it has planned, and no fewer than are wanted.
+fn rules(request: &ModelRequest, standard: Standard, named: &[usize]) -> Arc<str> {
     let rules = if has_caption(request) { captioned_grammar } else { grammar };
-    rules(view(request), standard).into()
+    rules(view(request), standard, named).into()
 }
 
 fn instruction(View { width, height }: View) -> String {

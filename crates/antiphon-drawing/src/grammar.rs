@@ -13,6 +13,9 @@ use crate::read::View;
 /// The most things on the ground, a group counting as one.
 const MOST_THINGS: usize = 16;
 
+/// What several things can all be.
+const KINDS: [&str; 6] = ["rect", "circle", "ellipse", "polygon", "path", "group"];
+
 /// The shapes of a group.
 const GROUPED: (usize, usize) = (2, 6);
 
@@ -38,8 +41,8 @@ const FAMILIES: [&[&str]; 4] = [
 ];
 
 /// As [`grammar`], with a sentence of words before the drawing.
-pub fn captioned_grammar(view: View, standard: Standard) -> String {
-    let drawing = grammar(view, standard).replacen("answer:", "answer_drawing:", 1);
+pub fn captioned_grammar(view: View, standard: Standard, named: &[usize]) -> String {
+    let drawing = grammar(view, standard, named).replacen("answer:", "answer_drawing:", 1);
     // Words that begin no element.
     format!(
         "answer: ANSWER_CAPTION \"\\n\" answer_drawing\n{drawing}ANSWER_CAPTION: /[A-ZÀ-Þ][0-9A-Za-zÀ-ÿ ,;:'-]{{8,120}}\\./\n"
@@ -47,9 +50,10 @@ pub fn captioned_grammar(view: View, standard: Standard) -> String {
 }
 
 /// Rules of which `answer` is one `<svg>` that [`Drawing::read`](crate::Drawing::read) understands.
-/// It has no size of its own: `view` is that. There are as many things as the standard wants, and where it wants more
-/// than two colours, each thing has one of another family than those before it.
-pub fn grammar(view: View, standard: Standard) -> String {
+/// It has no size of its own: `view` is that. There are as many things as the standard wants, and as the largest of the
+/// numbers that were `named`; who plans exactly as many as were named draws things of one kind. Where the standard wants
+/// more than two colours, each thing has one of another family than those before it.
+pub fn grammar(view: View, standard: Standard, named: &[usize]) -> String {
     let View { width, height } = view;
     let (least_grouped, most_grouped) = GROUPED;
     let whole = format!(r#"<rect width=\"{width}\" height=\"{height}\" fill=\""#);
@@ -59,8 +63,12 @@ pub fn grammar(view: View, standard: Standard) -> String {
         let _ = writeln!(rules, "{name}: {body}");
     };
     let families = if standard.least_colours() > 2 { &FAMILIES[..standard.least_colours()] } else { &[] };
-    let things: Vec<_> =
-        (standard.least_shapes()..=MOST_THINGS).map(|count| things(count, families.len().max(1))).collect();
+    let least = named.iter().copied().fold(standard.least_shapes(), usize::max).min(MOST_THINGS);
+    let things = |count: usize| match named.contains(&count) {
+        true => KINDS.map(|kind| things(count, &format!("alike_{kind}"), families.len().max(1))).join(" | "),
+        false => things(count, "thing", families.len().max(1)),
+    };
+    let things: Vec<_> = (least..=MOST_THINGS).map(things).collect();
     rule("answer", &format!(r#""<svg>" "\n"? answer_ground ({}) "\n"? "</svg>""#, things.join(" | ")));
     rule("answer_ground", &format!(r#"answer_sky "{whole}url(#sky)\"/>" | "{whole}" ANSWER_COLOUR "\"/>""#));
     rule("answer_sky", r#""<linearGradient id=\"sky\" x2=\"0\" y2=\"1\">" answer_stop{2,3} "</linearGradient>" "\n"?"#);
@@ -96,6 +104,13 @@ pub fn grammar(view: View, standard: Standard) -> String {
         );
         let grouped = format!(r#"("\n"? answer_shape "/>"){{{least_grouped},{most_grouped}}}"#);
         rule(&format!("answer_group_{family}"), &format!(r#""<g fill=\"" {colour} "\">" {grouped} "\n"? "</g>""#));
+        for kind in KINDS {
+            let one = match kind {
+                "group" => format!("answer_group_{family}"),
+                shape => format!(r#"answer_{shape} " fill=\"" {colour} "\"" answer_opacity? "/>""#),
+            };
+            rule(&format!("answer_alike_{kind}_{family}"), &format!(r#"ANSWER_NOTE "-->\n" {one}"#));
+        }
         rule(
             &format!("answer_painted_{family}"),
             &format!(r#"answer_shape " fill=\"" {colour} "\"" answer_opacity? "/>""#),
@@ -120,9 +135,9 @@ pub fn grammar(view: View, standard: Standard) -> String {
     rules
 }
 
-/// So many things, counted, of so many families in turn.
-fn things(count: usize, families: usize) -> String {
-    let thing = |number: usize| format!(r#""\n<!-- {number} of {count}: " answer_thing_{}"#, (number - 1) % families);
+/// So many things of a rule, counted, of so many families in turn.
+fn things(count: usize, rule: &str, families: usize) -> String {
+    let thing = |number: usize| format!(r#""\n<!-- {number} of {count}: " answer_{rule}_{}"#, (number - 1) % families);
     (1..=count).map(thing).collect::<Vec<_>>().join(" ")
 }
 

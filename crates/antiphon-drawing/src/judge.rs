@@ -1,6 +1,6 @@
 //! Whether a drawing is worth showing at once: one with little on it is asked for again, a blank one is never shown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use resvg::tiny_skia::Pixmap;
 
@@ -47,19 +47,33 @@ pub enum Lack {
     Letters,
 }
 
-/// Holds a small painting of a drawing against what a picture is.
-pub(crate) fn judge(drawing: &Drawing, small: &Pixmap, standard: Standard) -> Result<(), Lack> {
+/// Holds a painting of a drawing against what a picture is.
+pub(crate) fn judge(drawing: &Drawing, painting: &Pixmap, standard: Standard) -> Result<(), Lack> {
     let (least_colours, least_shapes) = (standard.least_colours(), standard.least_shapes());
     if drawing.shapes() < least_shapes {
         return Err(Lack::Shapes(drawing.shapes(), least_shapes));
     }
     let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
-    for pixel in small.pixels() {
-        // What is nearly the same colour is the same: edges and gradients have many.
-        let near = [pixel.red() >> 4, pixel.green() >> 4, pixel.blue() >> 4];
-        *counts.entry(near).or_default() += 1;
+    for pixel in painting.pixels() {
+        *counts.entry([pixel.red(), pixel.green(), pixel.blue()]).or_default() += 1;
     }
-    let least = (small.pixels().len() as f64 * LEAST_PART).max(1.0);
-    let colours = counts.values().filter(|count| **count as f64 >= least).count();
+    let least = (painting.pixels().len() as f64 * LEAST_PART).max(1.0);
+    let enough = |count: usize| count as f64 >= least;
+    // What is nearly the same colour is the same.
+    let near = |colour: [u8; 3]| colour.map(|part| part >> 4);
+    let colours = match standard {
+        // Each shade of a sky is on too little of it, so that a sky of shades stands for none.
+        Standard::Rich => {
+            let seen = counts.into_iter().filter(|(_, count)| enough(*count));
+            seen.map(|(colour, _)| near(colour)).collect::<HashSet<_>>().len()
+        }
+        Standard::Plain => {
+            let mut all: HashMap<[u8; 3], usize> = HashMap::new();
+            for (colour, count) in counts {
+                *all.entry(near(colour)).or_default() += count;
+            }
+            all.values().filter(|count| enough(**count)).count()
+        }
+    };
     if colours < least_colours { Err(Lack::Colours(colours, least_colours)) } else { Ok(()) }
 }

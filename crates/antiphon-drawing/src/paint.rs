@@ -17,8 +17,8 @@ const FAMILY: &str = "DejaVu Sans";
 /// The largest picture, in pixels: what 4K comes to in any shape, and a little more.
 pub(crate) const MOST_PIXELS: u64 = 20 << 20;
 
-/// The longer side of what a drawing is judged by, in pixels.
-const SMALL: u32 = 256;
+/// The longer side of what a drawing is judged by, in pixels: that of the usual picture, whatever it is scaled to.
+const JUDGED: u32 = 1024;
 
 /// From 1 to 100.
 pub(crate) const JPEG_QUALITY: u8 = 90;
@@ -62,9 +62,10 @@ impl Drawing {
         }
         let tree = self.tree()?;
         let longer = width.max(height).max(1);
-        let small = |side: u32| (side * SMALL.min(longer) / longer).max(1);
-        let judged = self.pixels(&tree, small(width), small(height)).ok_or(size.clone())?;
-        judge(self, &judged, standard)?;
+        // At most `JUDGED`.
+        let judged = |side: u32| (u64::from(side) * u64::from(JUDGED) / u64::from(longer)).max(1) as u32;
+        let painting = self.pixels(&tree, judged(width), judged(height)).ok_or(size.clone())?;
+        judge(self, &painting, standard)?;
         let pixels = self.pixels(&tree, width, height).ok_or(size)?;
         match encoding {
             Encoding::Png => pixels.encode_png().map_err(failed),

@@ -122,6 +122,7 @@ impl Environments {
         if let Some(network) = &spec.network {
             self.inner.network.check(network, "environment.network")?;
         }
+        self.check_targets(&spec.sources)?;
         self.check_variables(project, &spec.env, "environment.env").await?;
         self.alive(project, id).await?;
         let fetching = self.fetching(project, &spec.sources).await?;

@@ -104,6 +104,8 @@ pub struct EnvironmentsOptions {
     pub workspaces: PathBuf,
     pub limits: EnvironmentLimits,
     pub network: NetworkPolicy,
+    /// Whether programs have a root of their own, where they see what lies beside their workspace.
+    pub has_own_roots: bool,
     /// None: nothing is fetched, for the reason that there are no networks.
     pub repositories: Option<Arc<dyn Repositories>>,
     pub ambient: Arc<dyn Ambient>,
@@ -120,6 +122,7 @@ struct Inner {
     rows: Rows,
     limits: EnvironmentLimits,
     network: NetworkPolicy,
+    has_own_roots: bool,
     repositories: Option<Arc<dyn Repositories>>,
     fetches: Fetches,
     ambient: Arc<dyn Ambient>,
@@ -161,7 +164,7 @@ impl Environments {
     /// # Errors
     /// As [`Environments::open`].
     pub async fn open_with_faults(options: EnvironmentsOptions, fault: Option<FaultHook>) -> io::Result<Self> {
-        let EnvironmentsOptions { folder, workspaces, limits, network, repositories, ambient } = options;
+        let EnvironmentsOptions { folder, workspaces, limits, network, has_own_roots, repositories, ambient } = options;
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let opening = blocking(move || {
             let place = Place::open(&folder, workspaces)?;
@@ -171,6 +174,7 @@ impl Environments {
                 rows,
                 limits,
                 network,
+                has_own_roots,
                 repositories,
                 fetches: Fetches::default(),
                 ambient,

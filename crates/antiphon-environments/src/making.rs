@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use antiphon_engine::ProjectId;
 use antiphon_wire::{
-    CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error, Variable,
+    CreateEnvironment, Environment, EnvironmentChoice, EnvironmentId, EnvironmentSpec, Error, Source, Variable,
 };
 use rustix::fs::syncfs;
 use tokio::time::timeout;
@@ -30,6 +30,7 @@ impl Environments {
         if let Some(network) = &network {
             self.inner.network.check(network, "network")?;
         }
+        self.check_targets(&sources)?;
         self.check_variables(project, &env, "env").await?;
         match from_environment {
             Some(from) => self.copy(project, &from, EnvironmentSpec { network, ..EnvironmentSpec::default() }).await,
@@ -67,6 +68,7 @@ impl Environments {
             EnvironmentChoice::Described(spec) => spec.clone(),
             EnvironmentChoice::Remote | EnvironmentChoice::Existing(_) => EnvironmentSpec::default(),
         };
+        self.check_targets(&spec.sources)?;
         self.check_variables(project, &spec.env, "environment.env").await?;
         let made = match spec.from_environment.clone() {
             Some(from) => self.copy(project, &from, spec).await,
@@ -174,6 +176,20 @@ impl Environments {
             Ok(row.shown(now, limits.expiry))
         });
         Ok(added.await?)
+    }
+
+    /// # Errors
+    /// `failed_precondition` for a source that programs would not find where its target says.
+    pub(crate) fn check_targets(&self, sources: &[Source]) -> Result<(), Error> {
+        let beside = sources.iter().find(|source| source.target.is_beside() && !self.inner.has_own_roots);
+        let Some(source) = beside else { return Ok(()) };
+        let message = format!(
+            "`{}`: programs of this server have no root of their own (`docs/security.md`, tier 2); expected a path in \
+             the workspace, got `{}`",
+            source.path_of("target"),
+            source.target.as_seen()
+        );
+        Err(Error::precondition(message))
     }
 
     pub(crate) async fn check_variables(

@@ -88,7 +88,7 @@ impl Row {
             created: wire_time(self.created),
             updated: wire_time(self.updated),
             last_accessed: wire_time(self.last_accessed),
-            sources: self.sources.into_iter().map(|(target, source)| ShownSource::new(target, source)).collect(),
+            sources: self.sources.into_iter().map(|(target, source)| ShownSource::new(&target, source)).collect(),
             network: self.network,
             file_count: contents.files,
             size_bytes: contents.bytes,

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -24,18 +25,42 @@ pub(crate) const OWN_BYTES: u64 = 64 << 20;
 /// The helper, as it is called inside.
 const HELPER: &str = ".init";
 
-/// What all runs see at their root, but for what is mounted there: links, the helper, and places to mount at, which
-/// `runsc` would have to make itself. It goes with the workspaces.
+/// What runs see at their root, but for what is mounted there. It goes with the workspaces.
 pub(crate) fn root(workspaces: &Workspaces, helper: &OwnedFd) -> io::Result<PathBuf> {
     let root = workspaces.folder().join("root");
+    fs::create_dir(&root)?;
+    furnish(&root)?;
+    // From the sealed memory, so that it is what was read at the start.
+    let mut from = File::open(launch::helper_path(helper.as_raw_fd()))?;
+    io::copy(&mut from, &mut File::create_new(root.join(HELPER))?)?;
+    fs::set_permissions(root.join(HELPER), fs::Permissions::from_mode(0o555))?;
+    Ok(root)
+}
+
+/// The same for one run, whose workspace has something for its root. The helper is that of all.
+fn own_root(workspaces: &Arc<Workspaces>, root: &Path, beside: &[String]) -> io::Result<Fresh> {
+    let own = workspaces.fresh()?;
+    furnish(own.path())?;
+    for (link, target) in beside.iter().map(|name| launch::link_beside(name)) {
+        symlink(target, own.path().join(link.trim_start_matches('/')))?;
+    }
+    fs::hard_link(root.join(HELPER), own.path().join(HELPER))?;
+    Ok(own)
+}
+
+/// Links, and places to mount at, which `runsc` would have to make itself.
+fn furnish(root: &Path) -> io::Result<()> {
     let below = |path: &str| root.join(path.trim_start_matches('/'));
-    let mut folders = vec!["", "opt", "opt/bin", "etc", "dev", "proc", "sys", "tmp", "usr", WORKSPACE];
+    let (python, python_link) = launch::PYTHON;
+    let mut folders = vec![".bin", "etc", "dev", "proc", "sys", "tmp", "usr", WORKSPACE];
     folders.extend(shown_folders());
     folders.extend(launch::shown_of_etc().filter(|path| Path::new(path).is_dir()));
-    for folder in folders {
-        fs::create_dir(below(folder))?;
-        // Whatever is taken from new files: programs of other users have to pass.
-        fs::set_permissions(below(folder), fs::Permissions::from_mode(0o755))?;
+    // Whatever is taken from new files: programs of other users have to pass.
+    let open = |folder: &Path| fs::set_permissions(folder, fs::Permissions::from_mode(0o755));
+    open(root)?;
+    for folder in folders.into_iter().map(below) {
+        fs::create_dir(&folder)?;
+        open(&folder)?;
     }
     for path in launch::shown_of_etc().filter(|path| !Path::new(path).is_dir()) {
         File::create_new(below(path))?;
@@ -43,26 +68,32 @@ pub(crate) fn root(workspaces: &Workspaces, helper: &OwnedFd) -> io::Result<Path
     for (name, target) in launch::system_folders().into_iter().filter_map(|(name, link)| Some((name, link?))) {
         symlink(target, below(name))?;
     }
-    symlink("/usr/bin/python3", below("opt/bin/python"))?;
-    // From the sealed memory, so that it is what was read at the start.
-    let mut from = File::open(launch::helper_path(helper.as_raw_fd()))?;
-    io::copy(&mut from, &mut File::create_new(below(HELPER))?)?;
-    fs::set_permissions(below(HELPER), fs::Permissions::from_mode(0o555))?;
-    Ok(root)
+    symlink(python, below(python_link))
 }
 
 /// The folder of one run, which is deleted when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Bundle {
     folder: Fresh,
+    /// What it has at its root, if that is not what all have.
+    _root: Option<Fresh>,
 }
 
 impl Bundle {
-    /// Whoever runs the program has to be able to read and write it.
-    pub(crate) fn new(folder: Fresh, root: &Path, workspace: &Path, identity: Identity) -> io::Result<Self> {
-        let bundle = Self { folder };
+    /// Whoever runs the program has to be able to read and write it. `root` is that of all, `beside` are names of
+    /// [`launch::beside`].
+    pub(crate) fn new(
+        workspaces: &Arc<Workspaces>,
+        root: &Path,
+        workspace: &Path,
+        beside: &[String],
+        identity: Identity,
+    ) -> io::Result<Self> {
+        let own = (!beside.is_empty()).then(|| own_root(workspaces, root, beside)).transpose()?;
+        let configuration = configuration(own.as_ref().map_or(root, Fresh::path), workspace);
+        let bundle = Self { folder: workspaces.fresh()?, _root: own };
         fs::create_dir(bundle.state())?;
-        fs::write(bundle.path().join("config.json"), serde_json::to_vec(&configuration(root, workspace))?)?;
+        fs::write(bundle.path().join("config.json"), serde_json::to_vec(&configuration)?)?;
         if let Identity::Reserved(uid) = identity {
             folder::hand_over(workspace::open(bundle.path())?, uid)?;
         }

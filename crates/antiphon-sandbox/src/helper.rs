@@ -154,7 +154,7 @@ fn command(order: &Order, language: Language, interpreter: &Path, environment: &
         Tier::Landlock => order.workspace.clone(),
     };
     command
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin")
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin:/.bin")
         .env("HOME", &order.workspace)
         .env("LANG", "C.UTF-8")
         .env("TMPDIR", temporary)

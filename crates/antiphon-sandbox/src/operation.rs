@@ -20,7 +20,8 @@ pub(crate) const REPLY_BYTES: u64 = 2 << 20;
 
 /// Something to be done with the files of a workspace.
 ///
-/// Paths are relative to the workspace, or absolute below it as a program there sees it (`/workspace/…` in tier 1).
+/// Paths are relative to the workspace, or absolute as a program there sees them (in tier 1 `/workspace/…`, and
+/// `/data/…` where the workspace has a `.root/data`).
 /// They hold no control characters, leave it by no `..`, and pass no link: a link can be listed and deleted, and
 /// nothing else is done to it or through it. A reply has at most 256 KiB of text, and tells what was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -126,6 +126,12 @@ impl Sandbox {
         self.tier() == Tier::Bwrap
     }
 
+    /// Whether programs find what their workspace has in its folder `.root` at their root: `/data` for `.root/data`. In
+    /// tier 2 they see the root of the machine.
+    pub fn has_own_roots(&self) -> bool {
+        self.tier() != Tier::Landlock
+    }
+
     /// Starts a program and returns at once. With a fresh workspace it takes the sandbox that waits for the next program;
     /// with a given one, one is set up for it.
     ///

@@ -34,7 +34,7 @@ enum Command {
         reach: Reach,
         environment: String,
         /// A folder or a file; the whole workspace unless given.
-        #[arg(value_parser = place, default_value = "")]
+        #[arg(value_parser = WorkspacePath::parse_seen, default_value = "")]
         path: WorkspacePath,
         /// Everything below, too.
         #[arg(long, short)]
@@ -48,7 +48,7 @@ enum Command {
         #[command(flatten)]
         reach: Reach,
         environment: String,
-        #[arg(value_parser = place)]
+        #[arg(value_parser = WorkspacePath::parse_seen)]
         path: WorkspacePath,
         /// Where it goes; `-` is standard output. Its own name in this folder unless given.
         file: Option<PathBuf>,
@@ -61,7 +61,7 @@ enum Command {
         /// The file here.
         file: PathBuf,
         /// Its place there; its own name at the top unless given. For an archive a folder.
-        #[arg(value_parser = place)]
+        #[arg(value_parser = WorkspacePath::parse_seen)]
         path: Option<WorkspacePath>,
         /// Replace files that are there.
         #[arg(long)]
@@ -88,14 +88,6 @@ enum Command {
         #[arg(required = true)]
         environments: Vec<String>,
     },
-}
-
-fn place(text: &str) -> Result<WorkspacePath, String> {
-    WorkspacePath::parse(
-        text.strip_prefix("/workspace")
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-            .map_or(text, |rest| rest.trim_start_matches('/')),
-    )
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {

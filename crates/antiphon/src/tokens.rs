@@ -28,9 +28,9 @@ const SPARE: SignedDuration = SignedDuration::from_secs(30);
 const UNSAID: SignedDuration = SignedDuration::from_secs(60);
 
 pub(crate) struct Tokens {
-    pub(crate) fetcher: Fetcher,
+    fetcher: Fetcher,
     pub(crate) credentials: Credentials,
-    pub(crate) ambient: Arc<dyn Ambient>,
+    ambient: Arc<dyn Ambient>,
     known: Mutex<HashMap<(ProjectId, CredentialId), Slot>>,
 }
 

@@ -122,7 +122,8 @@ pub(crate) async fn environments(
     let git = |(sandbox, egress): (&Sandbox, &Egress)| Git::new(sandbox.clone(), egress.clone(), programs);
     let repositories = sandbox.as_ref().ok().zip(egress).map(git).map(|git| Arc::new(git) as Arc<dyn Repositories>);
     let ambient = Arc::new(Machine);
-    let options = EnvironmentsOptions { folder, workspaces, limits, network, repositories, ambient };
+    let has_own_roots = sandbox.as_ref().is_ok_and(Sandbox::has_own_roots);
+    let options = EnvironmentsOptions { folder, workspaces, limits, network, has_own_roots, repositories, ambient };
     Environments::open_with_faults(options, fault)
         .await
         .map_err(|error| Failed::new(format!("the environments: {error}")))

@@ -19,7 +19,7 @@ static FACTORY: LazyLock<ParserFactory> = LazyLock::new(|| {
 });
 
 fn matcher(view: View) -> Matcher {
-    matcher_of(&grammar(view, Standard::Plain))
+    matcher_of(&grammar(view, Standard::Plain, &[]))
 }
 
 fn matcher_of(rules: &str) -> Matcher {
@@ -77,7 +77,24 @@ fn a_drawing_has_a_ground_and_things_on_it() {
         let more = format!("{drawing}\n<!-- {} of {planned}: more", drawn + 1);
         assert_eq!(accepted(&more).0 == more, !ends, "{more}");
     }
-    let rich = |drawing: &str| accepted_by(matcher_of(&grammar(VIEW, Standard::Rich)), drawing).0 == drawing;
+    // No fewer than were named; of exactly so many, all are alike.
+    let named = |numbers: &[usize], drawing: &str| {
+        accepted_by(matcher_of(&grammar(VIEW, Standard::Plain, numbers)), drawing).0 == drawing
+    };
+    let planned = |numbers: &[usize]| [2, 3, 16].map(|count| named(numbers, &format!("{GROUND}\n<!-- 1 of {count}: ")));
+    let planned = [&[][..], &[3], &[2, 3], &[99]].map(planned);
+    assert_eq!(planned, [[true, true, true], [false, true, true], [false, true, true], [false, false, true]]);
+    let (disc, group) = (things[1], things[5]);
+    for (drawn, numbers, can_be) in [
+        ([disc, disc, disc], &[3], true),
+        ([group, group, group], &[3], true),
+        ([disc, disc, things[0]], &[3], false),
+        ([disc, disc, things[4]], &[3], false),
+        ([disc, disc, things[4]], &[2], true),
+    ] {
+        assert_eq!(named(numbers, &format!("{GROUND}{}", counted(&drawn, 3))), can_be, "{drawn:?}");
+    }
+    let rich = |drawing: &str| accepted_by(matcher_of(&grammar(VIEW, Standard::Rich, &[])), drawing).0 == drawing;
     assert!(rich(&format!("{GROUND}\n<!-- 1 of 5: ")) && !rich(&format!("{GROUND}\n<!-- 1 of 4: ")));
     // Four colours, whatever the things are.
     let disc = |colour: &str| format!("<circle cx=\"1\" cy=\"2\" r=\"30\" fill=\"{colour}\"/>");
@@ -91,7 +108,7 @@ fn a_caption_is_one_sentence_before_the_drawing() {
     let thing = "\n<!-- 1 of 1: a thing -->\n<circle cx=\"1\" cy=\"2\" r=\"30\" fill=\"gold\"/>";
     let drawing = format!("{GROUND}{thing}</svg>");
     let captioned = |text: &str| {
-        let matcher = matcher_of(&captioned_grammar(VIEW, Standard::Plain));
+        let matcher = matcher_of(&captioned_grammar(VIEW, Standard::Plain, &[]));
         let (taken, may_end) = accepted_by(matcher, text);
         (taken.len(), may_end)
     };

@@ -74,6 +74,9 @@ fn what_is_blank_is_no_picture() {
     assert_eq!(lack(&away), Some(Lack::Shapes(4, 5)));
     let one = "<rect width=\"90\" height=\"90\" fill=\"red\"/>".repeat(6);
     assert_eq!(lack(&format!("<svg>{one}</svg>")), Some(Lack::Colours(2, 4)));
+    // However many shades a sky has.
+    let grey = HOUSE.replace("tan", "gray").replace("darkred", "gray").replace("brown", "gray").replace("gold", "gray");
+    assert_eq!(lack(&grey), Some(Lack::Colours(2, 4)));
     // Colours that nobody can see.
     let dots = ["blue", "lime", "gold", "black"]
         .map(|colour| format!("<circle cx=\"9\" cy=\"9\" r=\"1\" fill=\"{colour}\"/>"));

@@ -238,11 +238,42 @@ async fn a_folder_has_one_server() {
     for (folder, workspaces) in [(known.clone(), workspaces.clone()), (workspaces, known)] {
         let limits = EnvironmentLimits::default();
         let network = NetworkPolicy::default();
-        let (repositories, ambient) = (None, site.clock.clone());
-        let options = EnvironmentsOptions { folder, workspaces, limits, network, repositories, ambient };
+        let (has_own_roots, repositories, ambient) = (true, None, site.clock.clone());
+        let options = EnvironmentsOptions { folder, workspaces, limits, network, has_own_roots, repositories, ambient };
         let error = Environments::open(options).await.unwrap_err();
         assert!(error.to_string().contains("another server"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_placed_where_no_program_would_find_it() {
+    let site = Site::new().await;
+    let (folder, workspaces) = (site.folder.path().join("others"), site.folder.path().join("workspaces"));
+    let (limits, network) = (EnvironmentLimits::default(), NetworkPolicy::default());
+    let (has_own_roots, repositories, ambient) = (false, None, site.clock.clone());
+    let options = EnvironmentsOptions { folder, workspaces, limits, network, has_own_roots, repositories, ambient };
+    let rootless = Environments::open(options).await.unwrap();
+    let request = |target: &str, more: Value| {
+        let mut request = json!({"sources": [{"type": "inline", "target": target, "content": "heron"}]});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    let create = |target: &str| rootless.create(PROJECT, CreateEnvironment::read(request(target, json!({}))).unwrap());
+    let refused = create("/data/birds.csv").await.unwrap_err();
+    assert_eq!(refused.code, Code::FailedPrecondition);
+    assert!(refused.message.starts_with("`sources[0].target`: programs of this server have no root"), "{refused}");
+    assert!(refused.message.ends_with("got `/data/birds.csv`"), "{refused}");
+    let id = create("/workspace/birds.csv").await.unwrap().id;
+
+    let choice = |more: Value| EnvironmentChoice::read(request("/data", more), "environment").unwrap();
+    let refused = rootless.choose(PROJECT, &choice(json!({"type": "remote"}))).await.unwrap_err();
+    assert!(refused.message.starts_with("`environment.sources[0].target`: "), "{refused}");
+    let EnvironmentChoice::Described(spec) = choice(json!({"type": "remote", "environment_id": id.as_str()})) else {
+        unreachable!("it is described")
+    };
+    let refused = rootless.update(PROJECT, &id, &spec).await.unwrap_err();
+    assert!(refused.message.starts_with("`environment.sources[0].target`: "), "{refused}");
+    assert_eq!(rootless.list(PROJECT, None, 10).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]

@@ -174,7 +174,15 @@ async fn open_with(
 ) -> Environments {
     let ambient = Arc::clone(clock) as Arc<dyn Ambient>;
     let folder = folder.join("environments");
-    let options = EnvironmentsOptions { workspaces: folder.clone(), folder, limits, network, repositories, ambient };
+    let options = EnvironmentsOptions {
+        workspaces: folder.clone(),
+        folder,
+        limits,
+        network,
+        has_own_roots: true,
+        repositories,
+        ambient,
+    };
     Environments::open_with_faults(options, fault).await.unwrap()
 }
 

@@ -47,6 +47,7 @@ async fn open(folder: &TempDir, blobs: impl Blobs + 'static) -> Files {
         workspaces: folder.path().join("workspaces"),
         limits: EnvironmentLimits::default(),
         network: NetworkPolicy::default(),
+        has_own_roots: true,
         repositories: None,
         ambient: Arc::clone(&ambient),
     });

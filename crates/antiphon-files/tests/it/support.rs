@@ -57,6 +57,7 @@ pub(crate) async fn open_only(
         workspaces: folder.path().join("workspaces"),
         limits: EnvironmentLimits::default(),
         network: NetworkPolicy::default(),
+        has_own_roots: true,
         repositories: None,
         ambient: Arc::clone(&ambient),
     });

@@ -44,6 +44,7 @@ impl World {
             workspaces: folder.path().join("workspaces"),
             limits: EnvironmentLimits::default(),
             network: NetworkPolicy::default(),
+            has_own_roots: true,
             repositories: None,
             ambient: Arc::clone(&ambient),
         });

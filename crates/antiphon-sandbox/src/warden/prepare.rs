@@ -77,6 +77,7 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Networ
     if let Place::Given(_) = place {
         lock(&top)?;
     }
+    let beside = launch::beside(&top);
     let about = rustix::fs::fstat(&top).map_err(|error| format!("the workspace cannot be read: {error}"))?;
     let lease = Lease::take(&parts.uids, Some(about.st_uid))?;
     if let Identity::Reserved(uid) = lease.identity() {
@@ -118,7 +119,7 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Networ
         Launcher::Bwrap(bwrap) => {
             let mut command = Command::new(bwrap);
             let certificates = certificates.as_ref().map(AsRawFd::as_raw_fd);
-            command.args(launch::bwrap_arguments(&path, certificates)).arg(launch::helper_path(helper));
+            command.args(launch::bwrap_arguments(&path, &beside, certificates)).arg(launch::helper_path(helper));
             command.args(arguments()).stdin(Stdio::null());
             command
         }
@@ -128,7 +129,7 @@ pub(crate) fn park(parts: &Parts, workspace: &Workspace, network: Option<&Networ
             command
         }
         Launcher::Runsc { runsc, root } => {
-            let new = parts.workspaces.fresh().and_then(|folder| Bundle::new(folder, root, &path, lease.identity()));
+            let new = Bundle::new(&parts.workspaces, root, &path, &beside, lease.identity());
             let new = bundle.insert(new.map_err(failed("gVisor's folder cannot be made"))?);
             let mut command = Command::new(runsc);
             command.args(new.arguments().map_err(failed("gVisor's folder cannot be read"))?);

@@ -18,6 +18,7 @@ use crate::ground::{Ground, Outcome, block_on, is_root, outcome, until, until_tr
 
 pub(crate) const CASES: &[Case] = &[
     ("files_and_programs_see_one_another", together),
+    ("files_beside_the_workspace_are_in_it", beside),
     ("files_are_worked_on_by_a_process_inside", caught),
     ("c37_c39_paths_and_links_lead_nowhere_else", paths),
     ("c38_a_folder_that_becomes_a_link_leads_nowhere", race),
@@ -438,6 +439,57 @@ fn quota(ground: &Ground) {
         files.done(delete(&name));
     }
     assert_eq!(files.done(write("second", "x")), "`second` is written: 1 bytes");
+}
+
+fn beside(ground: &Ground) {
+    let files = Files::new(ground);
+    let root = files.folder.join(".root");
+    fs::create_dir_all(root.join("data/deep")).unwrap();
+    fs::write(root.join("data/deep/birds.csv"), "heron").unwrap();
+    fs::write(root.join("note.txt"), "of the root").unwrap();
+    // What a hostile program would leave there: the system's names, ways out, and names that are none.
+    symlink("/", root.join("everything")).unwrap();
+    symlink(ground.folder.path(), root.join("machine")).unwrap();
+    for name in ["usr", "etc", "lib64", "tmp", "workspace", ".bin", ".init", "--bind", "a\nb"] {
+        fs::create_dir(root.join(name)).unwrap();
+        fs::write(root.join(name).join("planted"), "planted").unwrap();
+    }
+    let (before, after) = (read("/data/deep/birds.csv"), "/data/../data/deep/new.txt");
+    if ground.tier == Tier::Landlock {
+        let seen = files.seen();
+        let words = format!("`/data/deep/birds.csv` is not in the workspace `{seen}`; paths are relative to it");
+        assert_eq!(files.refused(before), words);
+        assert_eq!(
+            files.ran("import os\nprint(os.path.lexists('/data'), open('.root/note.txt').read())"),
+            "False of the root\n"
+        );
+        return;
+    }
+    assert_eq!(files.done(before), "heron");
+    assert_eq!(files.done(write(after, "kept")), "`.root/data/deep/new.txt` is written: 4 bytes");
+    assert_eq!(
+        files.ran(
+            "print(open('/data/deep/birds.csv').read(), open('/data/deep/new.txt').read(), open('/note.txt').read())\n\
+             open('/data/made.txt', 'w').write('by a program')"
+        ),
+        "heron kept of the root\n"
+    );
+    assert_eq!(files.done(read(".root/data/made.txt")), "by a program");
+    assert_eq!(files.done(read("/data/made.txt")), "by a program");
+    assert!(files.done(list("/data", 1)).contains(".root/data/made.txt (12 bytes)"));
+    // Nothing else has changed at the root, and no link leads anywhere but inside.
+    let planted = "import os\nfor name in ['usr', 'etc', 'lib64', 'tmp', 'workspace', '.bin', '.init']:\n    \
+                   print(os.path.exists(f'/{name}/planted'), end=' ')\n\
+                   print(os.path.exists('/machine/environment'), os.path.samefile('/everything', '/'))";
+    assert_eq!(files.ran(planted), "False False False False False False False False True\n");
+    assert_eq!(
+        files.ran("import subprocess\nprint(subprocess.run(['python', '-c', 'print(1)']).returncode)"),
+        "1\n0\n"
+    );
+    for path in ["/usr/planted", "/etc/planted", "/everything/data", "/machine/environment", "/note"] {
+        files.refused(read(path));
+    }
+    files.refused(write("/data/../new.txt", "x"));
 }
 
 fn letting_go(ground: &Ground) {

@@ -87,6 +87,7 @@ impl TestServer {
             workspaces: folder.path().join("workspaces"),
             limits: EnvironmentLimits { environments: 8, ..EnvironmentLimits::default() },
             network: NetworkPolicy::default(),
+            has_own_roots: true,
             repositories: None,
             ambient: Arc::clone(&ambient),
         };

@@ -51,6 +51,35 @@ async fn each_run_has_a_copy_and_the_base_stays_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn programs_and_files_find_a_source_beside_the_workspace() {
+    let site = Site::new().await;
+    site.define(json!({"base_environment": {"type": "remote", "sources": sources(&[("/data/birds.csv", "heron\n")])}}))
+        .await;
+    let run = |code: &str| order("code_execution", json!({"language": "bash", "code": code}));
+    let first = site.run(json!({"input": run("cat /data/birds.csv && echo owl > /data/more.csv")})).await;
+    let first = match first {
+        // Programs of tier 2 have no root of their own.
+        Err(error) if error.code == Code::FailedPrecondition => {
+            assert!(error.message.contains("expected a path in the workspace, got `/data/birds.csv`"), "{error}");
+            return;
+        }
+        first => first.unwrap(),
+    };
+    assert!(results(&first)[0].to_string().contains("heron"), "{first:?}");
+    let id = first.environment_id.unwrap();
+    let shown = site.environments.get(PROJECT, &id).await.unwrap();
+    assert_eq!(shown.sources[0].target, "/data/birds.csv");
+    assert_eq!(site.paths(&id).await, [".root", ".root/data", ".root/data/birds.csv", ".root/data/more.csv"]);
+
+    // It stays, and a copy has it too.
+    let read = order("read_file", json!({"path": "/data/more.csv"}));
+    for environment in [json!(id.as_str()), json!({"type": "remote", "from_environment": id.as_str()})] {
+        let next = site.run(json!({"environment": environment, "input": read})).await.unwrap();
+        assert!(results(&next)[0].to_string().contains("owl"), "{next:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_projects_agent_and_environment_are_not_there() {
     let site = Site::new().await;
     site.define(json!({"base_environment": "remote"})).await;

@@ -95,6 +95,7 @@ impl Site {
             workspaces: at("workspaces"),
             limits,
             network,
+            has_own_roots: sandbox.has_own_roots(),
             repositories,
             ambient: Arc::clone(&ambient),
         };

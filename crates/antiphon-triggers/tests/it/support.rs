@@ -124,6 +124,7 @@ impl Site {
             workspaces: folder.path().join("workspaces"),
             limits: EnvironmentLimits::default(),
             network: NetworkPolicy::default(),
+            has_own_roots: true,
             repositories: None,
             ambient: Arc::clone(&clock) as Arc<dyn Ambient>,
         });

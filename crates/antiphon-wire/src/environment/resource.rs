@@ -42,14 +42,16 @@ pub struct ShownSource {
     /// `inline` or `repository`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    pub target: WorkspacePath,
+    /// As programs see it.
+    pub target: String,
     /// Of a repository alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<RepositoryAddress>,
 }
 
 impl ShownSource {
-    pub fn new(target: WorkspacePath, source: Option<RepositoryAddress>) -> Self {
+    pub fn new(target: &WorkspacePath, source: Option<RepositoryAddress>) -> Self {
+        let target = target.as_seen().to_owned();
         Self { kind: if source.is_some() { "repository" } else { "inline" }, target, source }
     }
 }

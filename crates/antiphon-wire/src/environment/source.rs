@@ -23,6 +23,12 @@ const MOST_NAMES: usize = 32;
 /// What programs call their workspace.
 const WORKSPACE: &str = "/workspace";
 
+/// Where a workspace has what programs see beside it, at their root (`antiphon-sandbox`).
+const ROOT: &str = ".root";
+
+/// Names at the root of programs that are not a source's; nor are those that begin with `lib` or `.`.
+const NOT_A_SOURCES: [&str; 10] = ["bin", "dev", "etc", "proc", "run", "sbin", "sys", "tmp", "usr", "workspace"];
+
 /// A place in a workspace: names, separated by `/`, below its top. Without any it is the top
 /// itself. No name leads up or elsewhere, and none has a control character or `\`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,6 +73,29 @@ impl WorkspacePath {
             return Err(format!("expected a path of at most {LONGEST_PATH} bytes, got {}", path.len()));
         }
         Ok(Self(path))
+    }
+
+    /// Reads a path as programs write it: relative to their workspace, or absolute. What lies beside the workspace is
+    /// in a folder of its own in it.
+    ///
+    /// # Errors
+    /// As [`WorkspacePath::parse`].
+    pub fn parse_seen(text: &str) -> Result<Self, String> {
+        match (text.strip_prefix(WORKSPACE), text.strip_prefix('/')) {
+            (Some(rest), _) if rest.is_empty() || rest.starts_with('/') => Self::parse(rest.trim_start_matches('/')),
+            (_, Some(rest)) => Self::parse(&format!("{ROOT}/{rest}")),
+            (_, None) => Self::parse(text),
+        }
+    }
+
+    /// As programs call it: `a/b` in the workspace, `/a/b` beside it.
+    pub fn as_seen(&self) -> &str {
+        if self.is_beside() { &self.0[ROOT.len()..] } else { &self.0 }
+    }
+
+    /// Whether programs see it at their root, beside the workspace.
+    pub fn is_beside(&self) -> bool {
+        self.0.strip_prefix(ROOT).is_some_and(|rest| rest.starts_with('/'))
     }
 
     pub fn as_str(&self) -> &str {
@@ -158,7 +187,8 @@ impl Source {
     /// `invalid_request` when its target and that of another would have to be a folder and a file.
     pub(crate) fn check_beside(&self, others: &[Self]) -> Result<(), Error> {
         let Some(other) = others.iter().find(|other| self.collides(other)) else { return Ok(()) };
-        let message = format!("`{}` is in the way of another source's `{}`", self.target, other.target);
+        let (own, others) = (self.target.as_seen(), other.target.as_seen());
+        let message = format!("`{own}` is in the way of another source's `{others}`");
         Err(Error::invalid(&self.path_of("target"), message))
     }
 
@@ -230,7 +260,7 @@ impl Source {
     }
 
     pub fn shown(&self) -> ShownSource {
-        ShownSource::new(self.target.clone(), self.address().cloned())
+        ShownSource::new(&self.target, self.address().cloned())
     }
 
     /// Whether one of the two would have to be a folder and a file.
@@ -240,7 +270,7 @@ impl Source {
     }
 
     pub(super) fn to_wire(&self) -> Value {
-        let target = self.target.as_str();
+        let target = self.target.as_seen();
         match &self.content {
             SourceContent::Repository(address) => json!({"type": "repository", "target": target, "source": address}),
             SourceContent::Inline(bytes) => match std::str::from_utf8(bytes) {
@@ -262,17 +292,19 @@ fn no_git(target: WorkspacePath) -> Result<WorkspacePath, String> {
     }
 }
 
-/// A target is relative to the workspace, or begins with what programs call it.
+/// A target is relative to the workspace, or absolute: in the workspace, or beside it, where nothing is the system's.
 fn read_target(text: &str) -> Result<WorkspacePath, String> {
-    let relative = match text.strip_prefix(WORKSPACE) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.trim_start_matches('/'),
-        Some(_) | None if text.starts_with('/') => {
-            return Err(format!("targets outside of `{WORKSPACE}` are not supported by this server yet"));
-        }
-        Some(_) | None => text,
-    };
-    match WorkspacePath::parse(relative)? {
-        path if path.is_top() => Err("expected a path in the workspace, got the workspace".to_owned()),
-        path => Ok(path),
+    let path = WorkspacePath::parse_seen(text)?;
+    let mut names = path.as_str().split('/');
+    if path.is_top() {
+        return Err("expected a path in the workspace, got the workspace".to_owned());
     }
+    if names.next() != Some(ROOT) {
+        return Ok(path);
+    }
+    let name = names.next().ok_or("expected a path below the root, got the root")?;
+    if NOT_A_SOURCES.contains(&name) || name.starts_with("lib") || name.starts_with('.') {
+        return Err(format!("expected a path in the workspace, or one that nothing of the system has, got `/{name}`"));
+    }
+    Ok(path)
 }

@@ -128,20 +128,52 @@ fn a_path_never_leaves_its_workspace() {
 }
 
 #[test]
-fn targets_are_files_of_the_workspace() {
-    for target in ["a.txt", "/workspace/a.txt", "/workspace//a.txt"] {
+fn targets_are_files_of_the_workspace_or_beside_it() {
+    for (target, path, seen) in [
+        ("a.txt", "a.txt", "a.txt"),
+        ("/workspace/a.txt", "a.txt", "a.txt"),
+        ("/workspace//a.txt", "a.txt", "a.txt"),
+        ("/data/a.txt", ".root/data/a.txt", "/data/a.txt"),
+        ("/data", ".root/data", "/data"),
+        ("/workspaces/a", ".root/workspaces/a", "/workspaces/a"),
+        (".root/data", ".root/data", "/data"),
+        (".rooted/a", ".rooted/a", ".rooted/a"),
+        ("/home/.config/lib", ".root/home/.config/lib", "/home/.config/lib"),
+    ] {
         let read = CreateEnvironment::read(sources(target)).unwrap();
-        assert_eq!(read.sources[0].target.as_str(), "a.txt");
+        let source = &read.sources[0];
+        assert_eq!((source.target.as_str(), source.target.as_seen()), (path, seen));
+        assert_eq!(source.shown().target, seen);
+        // As it is kept, it is read again.
+        let again = CreateEnvironment::read(json!({"sources": [source.to_wire()]})).unwrap();
+        assert_eq!(again.sources, read.sources);
     }
     for target in [
         "/",
+        "//",
+        "//data",
+        "/.",
         "/..",
-        "/proc",
+        "/data/../etc",
+        "/usr",
+        "/usr/share/a",
         "/etc/passwd",
+        "/proc",
+        "/dev/shm/a",
+        "/sys/a",
+        "/run/a",
+        "/bin/sh",
+        "/sbin/a",
+        "/lib/a",
+        "/lib64/a",
+        "/tmp/a",
+        "/.bin/python",
+        ".root",
+        ".root/",
+        ".root/usr/a",
         "/workspace",
         "/workspace/",
         "/workspace/../etc",
-        "/workspaces/a",
         "..",
         "../a",
         "a/../../b",
@@ -257,9 +289,9 @@ fn an_environment_is_shown_as_both_sets_of_names_have_it() {
         updated: "2026-06-09T12:01:26Z".to_owned(),
         last_accessed: "2026-06-09T12:01:27Z".to_owned(),
         sources: vec![
-            ShownSource::new(WorkspacePath::parse("a/b").unwrap(), None),
+            ShownSource::new(&WorkspacePath::parse("a/b").unwrap(), None),
             ShownSource::new(
-                WorkspacePath::parse("c").unwrap(),
+                &WorkspacePath::parse("c").unwrap(),
                 Some(RepositoryAddress::parse("https://git.test/c").unwrap()),
             ),
         ],

@@ -1,21 +1,22 @@
 //! Paths as models write them, and what they lead to.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::folder;
+use crate::{folder, launch};
 
 /// A path of plain names below the workspace; of none at all, the workspace itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Below(PathBuf);
 
 impl Below {
-    /// Reads a path that is relative to the workspace, or absolute below it.
+    /// Reads a path that is relative to the workspace, or absolute: below it, or beside it where a link of the view's
+    /// leads into it.
     pub(super) fn read(text: &str, workspace: &Path) -> Result<Self, String> {
         if text.chars().any(char::is_control) {
             return Err("a path holds no control characters".to_owned());
@@ -25,18 +26,27 @@ impl Below {
             format!("`{text}` is not in the workspace `{}`; paths are relative to it", workspace.display())
         };
         let path = Path::new(text);
-        let relative = if path.is_absolute() { path.strip_prefix(workspace).map_err(|_| outside())? } else { path };
         let mut plain = PathBuf::new();
-        for part in relative.components() {
+        for part in path.components() {
             match part {
                 Component::Normal(name) => plain.push(name),
-                Component::CurDir => {}
+                Component::CurDir | Component::RootDir => {}
                 // No link is passed, so that the folder above is the one whose name is before.
                 Component::ParentDir if plain.pop() => {}
-                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(outside()),
+                Component::ParentDir | Component::Prefix(_) => return Err(outside()),
             }
         }
-        Ok(Self(plain))
+        if !path.is_absolute() {
+            return Ok(Self(plain));
+        }
+        if let Ok(below) = Path::new("/").join(&plain).strip_prefix(workspace) {
+            return Ok(Self(below.to_owned()));
+        }
+        let is_beside = plain.components().next().is_some_and(|name| {
+            let kept = workspace.join(launch::ROOT).join(name);
+            fs::read_link(Path::new("/").join(name)).is_ok_and(|target| target == kept)
+        });
+        if is_beside { Ok(Self(Path::new(launch::ROOT).join(plain))) } else { Err(outside()) }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -137,6 +147,7 @@ mod tests {
         check("./a//b/", "a/b");
         check("a/../b", "b");
         check("/workspace/a", "a");
+        check("/etc/../workspace/a", "a");
         check("/workspace", "");
         check(".", "");
         check("", "");
