@@ -73,8 +73,9 @@ async fn programs_and_files_find_a_source_beside_the_workspace() {
 
     // It stays, and a copy has it too.
     let read = order("read_file", json!({"path": "/data/more.csv"}));
-    for environment in [json!(id.as_str()), json!({"type": "remote", "from_environment": id.as_str()})] {
-        let next = site.run(json!({"environment": environment, "input": read})).await.unwrap();
+    let copy = site.environments.fork(PROJECT, &id).await.unwrap().id;
+    for environment in [&id, &copy] {
+        let next = site.run(json!({"environment": environment.as_str(), "input": read})).await.unwrap();
         assert!(results(&next)[0].to_string().contains("owl"), "{next:?}");
     }
 }

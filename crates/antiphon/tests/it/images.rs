@@ -216,7 +216,7 @@ fn a_server_that_dies_leaves_a_run_that_ends_with_one_picture() {
 /// The painter with this on its input: its code, and what it says.
 fn paint(drawing: &str, size: (u32, u32)) -> (Option<i32>, Vec<u8>) {
     let mut child = antiphon()
-        .args(["paint-drawing", "--type", "image/png", "--view", "100x100"])
+        .args(["paint-drawing", "--plain", "--type", "image/png", "--view", "100x100"])
         .args(["--width", &size.0.to_string(), "--height", &size.1.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
