@@ -78,11 +78,12 @@ def test_a_variable_is_a_credential_that_is_there(scripted, make):
         trusted_domains=["api.example.com"],
     )  # fmt: skip
     try:
-        made = make(env={"WEATHER_KEY": {"credential": "weather"}, "UNITS": "metric"})
+        # The SDK's `create` has no parameter for it; an interaction's `environment` has.
+        made = make(extra_body={"env": {"WEATHER_KEY": {"credential": "weather"}, "UNITS": "metric"}})
         assert "planted-secret" not in made.model_dump_json()
         assert make(from_environment=made.id).status == "active"
         with pytest.raises(BadRequestError) as refused:
-            make(env={"WEATHER_KEY": {"credential": "nobody"}})
+            make(extra_body={"env": {"WEATHER_KEY": {"credential": "nobody"}}})
         assert "`env.WEATHER_KEY.credential`: `credentials/nobody` not found" in str(refused.value)
     finally:
         scripted.credentials.delete(id="weather")
