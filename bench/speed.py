@@ -24,6 +24,8 @@ attention; {repeats} turns. In each turn every contender runs alone and fresh fr
 - *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once.
 - *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages.
 
+Prompts are drawn anew, eight times at most, while an answer of one of them ends early.
+
 Prefill: tokens of all prompts that were not cached, by the time from the first request to the last stream's first
 text, with one token of output. Decode: then the same prompts, now cached, with all their output; generated tokens by
 the time from the first request to the last text. So both hold all that HTTP adds, and as many decode steps as the bare
@@ -39,6 +41,9 @@ WORDS = (
     "back parent face others level office door health person art war history party result change morning reason "
     "research girl guy moment air teacher force education"
 ).split()
+
+# How often prompts are drawn, to find those whose answers do not end early.
+DRAWS = 8
 
 # Its figures come in seconds, where a larger model takes minutes.
 SMALL = "smollm2-135m-instruct"
@@ -62,17 +67,18 @@ def measure(setting):
             half = streams > 1 and model != SMALL
             prompt, output = (length // 2 for length in whole) if half else whole
             words = prompt - head
+            prompts = endless(setting, model, streams, words, output)
             turns = []
             for turn in range(setting.repeats):
                 progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
                 with antiphon(setting, model, streams) as server:
-                    http, tokens, missing = through(server, model, streams, words, output)
+                    http, tokens, missing = through(server, prompts, output)
                 short += missing
                 found = bare(setting, weights, streams, tokens, output) | {"HTTP": http}
                 if setting.reference:
                     options = (weights, streams, setting.threads, CONTEXT, BATCH)
                     with Reference(setting, *options) as server:
-                        found["xllamacpp"], _, _ = through(server, model, streams, words, output)
+                        found["xllamacpp"], _, _ = through(server, prompts, output)
                 turns.append(found)
 
             for kind in ("prefill", "decode"):
@@ -102,9 +108,9 @@ def antiphon(setting, model, slots):
     )
 
 
-def messages(model, stream, words):
+def messages(model, stream, words, draw=0):
     """System instruction and prompt; streams differ from the first word on."""
-    chosen = random.Random(stream)
+    chosen = random.Random(stream + 8 * draw)
     system = f"{WORDS[stream].capitalize()} is the topic."
     listed = " ".join(chosen.choices(WORDS, k=words))
     return system, f"Here are words: {listed}. {TASKS[model]}"
@@ -117,10 +123,23 @@ def head_length(setting, model):
     return answer.read + answer.cached - 32
 
 
-def through(server, model, streams, words, output):
+def endless(setting, model, streams, words, output):
+    """A prompt for each stream, drawn anew while its answer ends early: the bare loop has no such streams."""
+    draws = [0] * streams
+    with antiphon(setting, model, streams) as server:
+        for _ in range(DRAWS):
+            prompts = [messages(model, stream, words, draw) for stream, draw in enumerate(draws)]
+            answers = server.streams([server.ask(*prompt, output) for prompt in prompts])
+            if all(answer.written >= output for answer in answers):
+                break
+            draws = [draw + (answer.written < output) for draw, answer in zip(draws, answers)]
+    return prompts
+
+
+def through(server, prompts, output):
     """Speeds through a server, the prompt tokens of a stream, and how many answers were too short."""
+    streams = len(prompts)
     server.streams([server.ask("Be brief.", "Hello", 4)])
-    prompts = [messages(model, stream, words) for stream in range(streams)]
     reading = server.streams([server.ask(*prompt, 1) for prompt in prompts])
     read = sum(answer.read for answer in reading)
     start = min(answer.sent for answer in reading)
