@@ -5,7 +5,7 @@
 //! the model again. What is to be done is decided by [`Phase`]; this carries it out.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use antiphon_citation::{Citer, MOST_SOURCES};
@@ -47,9 +47,13 @@ mod tools;
 
 use counts::{Counts, MediaTokens, TurnCounts};
 
-/// Deltas of one stream wait at most this long for others before they are made durable
-/// together: half as many commits, and nobody reads faster.
-const COALESCE: Duration = Duration::from_millis(20);
+/// Deltas wait until the next beat but one, 10 to 20 ms, before they are made durable together: half as many commits,
+/// and nobody reads faster. All runs have the same beat, so that those whose tokens come from one batch share a commit.
+/// Never less than a beat: what a model says at once goes with its end.
+const BEAT: Duration = Duration::from_millis(10);
+
+/// Where the beat began.
+static FIRST_BEAT: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The code of a run whose model has drawn nothing that can be shown (spec 00 §5).
 const NO_IMAGE: &str = "no_image";
@@ -178,7 +182,7 @@ enum Left {
 struct Pending {
     drafts: Vec<Draft>,
     closed: Vec<ClosedStep>,
-    since: Option<Instant>,
+    due: Option<Instant>,
 }
 
 impl Run {
@@ -522,7 +526,7 @@ fn failed_call(id: &InteractionId, error: BackendError) -> Failure {
 
 /// Appends what waits. On failure it goes on waiting: it was never shown.
 async fn append(journal: &Journal, pending: &mut Pending) -> Result<(), StoreError> {
-    if pending.since.is_none() {
+    if pending.due.is_none() {
         return Ok(());
     }
     journal.append(pending.drafts.clone(), pending.closed.clone(), None).await?;
@@ -696,7 +700,7 @@ impl Pending {
     }
 
     fn push(&mut self, draft: Draft) {
-        self.since.get_or_insert_with(Instant::now);
+        self.due.get_or_insert_with(|| next_beat_but_one(Instant::now()));
         let joined = self.drafts.last_mut().is_some_and(|last| last.join(&draft));
         if !joined {
             self.drafts.push(draft);
@@ -705,9 +709,14 @@ impl Pending {
 
     /// Waits until what waits has waited long enough; for ever when nothing does.
     async fn is_due(&self) {
-        match self.since {
-            Some(since) => tokio::time::sleep_until(since + COALESCE).await,
+        match self.due {
+            Some(due) => tokio::time::sleep_until(due).await,
             None => std::future::pending().await,
         }
     }
+}
+
+fn next_beat_but_one(now: Instant) -> Instant {
+    let since_beat = now.duration_since(*FIRST_BEAT).as_nanos() % BEAT.as_nanos();
+    now + 2 * BEAT - Duration::from_nanos(since_beat as u64)
 }

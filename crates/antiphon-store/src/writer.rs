@@ -1,8 +1,9 @@
 //! The one thread that writes, and group commit.
 //!
 //! A sync of the disk costs far more than the rows it makes durable, so everything that
-//! waits when the disk is free again is committed by one sync: the more writers, the
-//! fewer syncs each. Nothing is delayed to make a group; a lone write is committed at once.
+//! waits when the disk is free again is committed by one sync, and so is what is asked for
+//! while that is being carried out: the more writers, the fewer syncs each. Nothing is
+//! delayed to make a group; a lone write is committed at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -137,18 +138,13 @@ struct Worker {
 impl Worker {
     fn work(mut self, mut waiting: mpsc::Receiver<Job>) {
         while let Some(first) = waiting.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < LARGEST_GROUP
-                && let Ok(job) = waiting.try_recv()
-            {
-                group.push(job);
-            }
-            self.carry_out(group);
+            let others = std::iter::from_fn(|| waiting.try_recv().ok());
+            self.carry_out(std::iter::once(first).chain(others).take(LARGEST_GROUP));
         }
     }
 
     /// Commits a group and answers everybody in it.
-    fn carry_out(&mut self, group: Vec<Job>) {
+    fn carry_out(&mut self, group: impl Iterator<Item = Job>) {
         let (done, committed) = self.commit(group);
         let outcome = || committed.as_ref().map(|_| ()).map_err(|why| StoreError::Unavailable(why.clone()));
         let (erasures, others): (Vec<_>, Vec<_>) =
@@ -167,9 +163,9 @@ impl Worker {
 
     /// Runs each job in a savepoint of one transaction and commits it. The error is why
     /// nothing of the group is durable.
-    fn commit(&mut self, group: Vec<Job>) -> (Vec<(Purpose, Done)>, Result<(), String>) {
+    fn commit(&mut self, group: impl Iterator<Item = Job>) -> (Vec<(Purpose, Done)>, Result<(), String>) {
         let mut broken = self.execute("BEGIN IMMEDIATE").err();
-        let mut done = Vec::with_capacity(group.len());
+        let mut done = Vec::new();
         for job in group {
             let result = match &broken {
                 None => self.in_savepoint(job.work),
