@@ -12,19 +12,21 @@ CONTEXT = 32_768
 # As in the worker, where it is not an option.
 BATCH = 512
 # Eight prompts of so many tokens stay cached together: the worker keeps 4,096 idle cells at most.
-PROMPT = 480
+PROMPT, OUTPUT = 400, 96
 
 METHOD = """
 Prompts of about {prompt} tokens that share no prefix, {output} generated tokens; half of both where several streams
-share a larger model. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain
+share a larger model. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, fused
 attention; {repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up:
 
-- *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled (`antiphon-llama bench --streams N`).
+- *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
+  batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*; its speed is that of both together.
 - *scheduler*: the same tokens through the worker's scheduler and sampler, without pipe and server (same command).
 - *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once.
 - *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages.
 
-Prompts are drawn anew, eight times at most, while an answer of one of them ends early.
+Prompts are drawn anew, {draws} times at most, while an answer of one of them ends early; where one does after all,
+that stream ends there in the bare loop too.
 
 Prefill: tokens of all prompts that were not cached, by the time from the first request to the last stream's first
 text, with one token of output. Decode: then the same prompts, now cached, with all their output; generated tokens by
@@ -43,7 +45,7 @@ WORDS = (
 ).split()
 
 # How often prompts are drawn, to find those whose answers do not end early.
-DRAWS = 8
+DRAWS = 4
 
 # Its figures come in seconds, where a larger model takes minutes.
 SMALL = "smollm2-135m-instruct"
@@ -56,7 +58,7 @@ TASKS = {
 
 
 def measure(setting):
-    whole = (128, 32) if setting.quick else (PROMPT, 128)
+    whole = (128, 32) if setting.quick else (PROMPT, OUTPUT)
     speeds = [["tokens/s", "streams", "bare", "scheduler", "HTTP", "xllamacpp", "HTTP, first to last"]]
     ratios = [["ratio", "streams", "HTTP ÷ bare", "scheduler ÷ bare", "HTTP ÷ scheduler", "HTTP ÷ xllamacpp"]]
     limits, short = [], 0
@@ -66,19 +68,18 @@ def measure(setting):
         for streams in (1, 4, 8):
             half = streams > 1 and model != SMALL
             prompt, output = (length // 2 for length in whole) if half else whole
-            words = prompt - head
-            prompts = endless(setting, model, streams, words, output)
+            prompts, outputs = endless(setting, model, streams, prompt - head, output)
             turns = []
             for turn in range(setting.repeats):
                 progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
-                with antiphon(setting, model, streams) as server:
-                    http, tokens, missing = through(server, prompts, output)
-                short += missing
-                found = bare(setting, weights, streams, tokens, output) | {"HTTP": http}
+                with Loop(setting, weights, streams) as loop:
+                    beside = Beside(loop, prompt, outputs)
+                    http, outputs = through(antiphon(setting, model, streams), prompts, output, beside)
+                    found = {"bare": beside.speeds(), "HTTP": http, "scheduler": loop.scheduler(prompt, outputs)}
+                short += sum(length < output for length in outputs)
                 if setting.reference:
-                    options = (weights, streams, setting.threads, CONTEXT, BATCH)
-                    with Reference(setting, *options) as server:
-                        found["xllamacpp"], _, _ = through(server, prompts, output)
+                    reference = Reference(setting, weights, streams, setting.threads, CONTEXT, BATCH)
+                    found["xllamacpp"], _ = through(reference, prompts, output)
                 turns.append(found)
 
             for kind in ("prefill", "decode"):
@@ -91,13 +92,15 @@ def measure(setting):
                 pairs = (("HTTP", "bare"), ("scheduler", "bare"), ("HTTP", "scheduler"), ("HTTP", "xllamacpp"))
                 row = [f"{ratio(of[a], of[b]):.3f}" if b in of else "not there" for a, b in pairs]
                 ratios.append([f"{model}, {kind}", str(streams), *row])
+                progress(f"    {kind}: {[f'{ratio([a], [b]):.3f}' for a, b in zip(of['HTTP'], of['bare'])]}")
                 name = f"{model}, {kind}, {streams} streams: HTTP ÷ bare"
                 limits.append(Limit(name, ratio(of["HTTP"], of["bare"]), least=0.95))
     method = METHOD.format(
-        prompt=whole[0], output=whole[1], threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats
-    )
+        prompt=whole[0], output=whole[1], threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats,
+        draws=DRAWS,
+    )  # fmt: skip
     if short:
-        method += f"\n**{short} answers through HTTP ended early**: fewer streams shared a batch than in the loop.\n"
+        method += f"\n{short} answers through HTTP ended early.\n"
     return Report("Speed of prompts and generation", method, [ratios, speeds], limits)
 
 
@@ -124,7 +127,7 @@ def head_length(setting, model):
 
 
 def endless(setting, model, streams, words, output):
-    """A prompt for each stream, drawn anew while its answer ends early: the bare loop has no such streams."""
+    """A prompt for each stream, drawn anew while its answer ends early, and how long the answers are."""
     draws = [0] * streams
     with antiphon(setting, model, streams) as server:
         for _ in range(DRAWS):
@@ -133,34 +136,88 @@ def endless(setting, model, streams, words, output):
             if all(answer.written >= output for answer in answers):
                 break
             draws = [draw + (answer.written < output) for draw, answer in zip(draws, answers)]
-    return prompts
+    return prompts, [answer.written for answer in answers]
 
 
-def through(server, prompts, output):
-    """Speeds through a server, the prompt tokens of a stream, and how many answers were too short."""
+def through(started, prompts, output, beside=None):
+    """Speeds through a server, with those of the loop beside it if given; and how long the answers were."""
     streams = len(prompts)
-    server.streams([server.ask("Be brief.", "Hello", 4)])
-    reading = server.streams([server.ask(*prompt, 1) for prompt in prompts])
-    read = sum(answer.read for answer in reading)
-    start = min(answer.sent for answer in reading)
-    found = {"prefill": read / (max(answer.first for answer in reading) - start)}
-
-    writing = server.streams([server.ask(*prompt, output) for prompt in prompts])
+    with started as server:
+        server.streams([server.ask("Be brief.", "Hello", 4)])
+        if beside:
+            beside.read()
+        reading = server.streams([server.ask(*prompt, 1) for prompt in prompts])
+        if beside:
+            beside.read()
+            beside.write()
+        writing = server.streams([server.ask(*prompt, output) for prompt in prompts])
     if any(answer.read > 1 for answer in writing):
         raise RuntimeError(f"prompts were read again: {writing}")
-    written = sum(answer.written for answer in writing)
+    lengths = [answer.written for answer in writing]
+    if beside:
+        beside.write(lengths)
+
+    start, end = min(answer.sent for answer in reading), max(answer.first for answer in reading)
+    found = {"prefill": sum(answer.read for answer in reading) / (end - start)}
     start, end = min(answer.sent for answer in writing), max(answer.last for answer in writing)
-    found["decode"] = written / (end - start)
-    found["first to last"] = (written - streams) / (end - min(answer.first for answer in writing))
-    return found, round(read / streams), sum(answer.written < output for answer in writing)
+    found["decode"] = sum(lengths) / (end - start)
+    found["first to last"] = (sum(lengths) - streams) / (end - min(answer.first for answer in writing))
+    return found, lengths
 
 
-def bare(setting, weights, streams, prompt, output):
-    """The bare loop and the scheduler, in one process."""
-    command = [
-        setting.binaries / "antiphon-llama", "bench", "--model", weights, "--context", CONTEXT,
-        "--threads", setting.threads, "--streams", streams, "--prompt", prompt, "--output", output, "--repeats", 1,
-    ]  # fmt: skip
-    run = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE)
-    [result] = json.loads(run.stdout)["results"]
-    return {"bare": result["bare"], "scheduler": result["scheduler"]}
+class Beside:
+    """The bare loop, measured before and after each part of what HTTP does."""
+
+    def __init__(self, loop, prompt, outputs):
+        self.loop, self.prompt, self.outputs = loop, prompt, outputs
+        self.tokens, self.seconds = {"prefill": 0, "decode": 0}, {"prefill": 0.0, "decode": 0.0}
+
+    def read(self):
+        streams = len(self.outputs)
+        took = self.loop.ask(do="read", streams=streams, cached=0, prompt=self.prompt)
+        self.took("prefill", streams * self.prompt, took["read"])
+
+    def write(self, outputs=None):
+        self.outputs = outputs or self.outputs
+        self.took("decode", sum(self.outputs), self.loop.ask(do="write", outputs=self.outputs)["write"])
+
+    def took(self, kind, tokens, seconds):
+        self.tokens[kind] += tokens
+        self.seconds[kind] += seconds
+
+    def speeds(self):
+        return {kind: self.tokens[kind] / self.seconds[kind] for kind in self.tokens}
+
+
+class Loop:
+    """A process with the bare loop and the scheduler, within `with`."""
+
+    def __init__(self, setting, weights, streams):
+        self.command = [
+            setting.binaries / "antiphon-llama", "bench", "--asked", "--model", weights, "--context", CONTEXT,
+            "--threads", setting.threads, "--streams", streams,
+        ]  # fmt: skip
+
+    def __enter__(self):
+        command = [str(part) for part in self.command]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # The first batches load the weights and are of no interest.
+        self.ask(do="read", streams=1, cached=0, prompt=32)
+        self.ask(do="write", outputs=[4])
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        if self.process.wait() != 0 and error is None:
+            raise RuntimeError(f"`{self.command[0]} bench` ended with {self.process.returncode}")
+
+    def ask(self, **measurement):
+        """Seconds by part."""
+        self.process.stdin.write(json.dumps(measurement) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def scheduler(self, prompt, outputs):
+        took = self.ask(do="schedule", prompt=prompt, outputs=outputs)
+        return {"prefill": len(outputs) * prompt / took["read"], "decode": sum(outputs) / took["write"]}

@@ -2,8 +2,11 @@
 //!
 //! The reference is a bare loop over the same decoder: the same batches, threads and
 //! cache, fixed tokens, nothing sampled. Both are measured alternately in one process, so
-//! that a noisy machine disturbs both alike. On demand generation is measured once more under
+//! that a noisy machine disturbs both alike. If wanted, generation is measured once more under
 //! a grammar, which costs a mask per token.
+//!
+//! For a benchmark that takes turns with other processes, each measurement can be asked for by a
+//! line on stdin.
 
 use std::error::Error;
 use std::io::Write;
@@ -12,6 +15,7 @@ use std::time::Instant;
 
 use antiphon_worker::protocol::{Constraint, Generate, Message, Sampling, Token};
 use antiphon_worker::{DecodeError, Decoder, Grammars, Row, Scheduler, Settings};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::llama::{Llama, Options};
@@ -71,7 +75,7 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
         for _ in 0..workload.repeats {
             bare_speeds.push(bare(&mut decoder, *streams, workload.prompt, workload.output)?);
             let speed;
-            (decoder, speed) = scheduled(decoder, grammars.as_ref(), &mut costs, *streams, workload)?;
+            (decoder, speed) = beside_it(decoder, grammars.as_ref(), &mut costs, *streams, workload)?;
             scheduler_speeds.push(speed);
         }
         let ratio = |part: fn(&Speed) -> f64| median(&scheduler_speeds, part) / median(&bare_speeds, part);
@@ -92,7 +96,7 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
     let mut report = json!({
         "model": decoder.card().name,
         "threads": options.threads,
-        "flash_attention": options.flash_attention,
+        "plain_attention": options.plain_attention,
         "prompt": workload.prompt,
         "output": workload.output,
         "unit": "tokens/s over all streams, medians",
@@ -110,41 +114,8 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
     Ok(())
 }
 
-/// Prompts one after another, then one row per stream and batch.
-fn bare(decoder: &mut Llama, streams: u32, prompt: u32, output: u32) -> Result<Speed, DecodeError> {
-    let prompts: Vec<Vec<Token>> = (0..streams).map(|stream| tokens(decoder, stream, prompt + output)).collect();
-    let row = |stream: u32, position: u32, logits: bool| Row {
-        token: prompts[stream as usize][position as usize],
-        position,
-        sequence: stream,
-        logits,
-    };
-    let start = Instant::now();
-    let rows: Vec<Row> = (0..streams)
-        .flat_map(|stream| (0..prompt).map(move |position| (stream, position)))
-        .map(|(stream, position)| row(stream, position, position + 1 == prompt))
-        .collect();
-    for batch in rows.chunks(decoder.batch_size()) {
-        decoder.decode(batch)?;
-    }
-    let prefill = f64::from(streams * prompt) / start.elapsed().as_secs_f64();
-
-    let start = Instant::now();
-    for position in prompt..prompt + output {
-        let batch: Vec<Row> = (0..streams).map(|stream| row(stream, position, true)).collect();
-        decoder.decode(&batch)?;
-    }
-    let decode = f64::from(streams * output) / start.elapsed().as_secs_f64();
-    for stream in 0..streams {
-        decoder.forget(stream, 0);
-    }
-    Ok(Speed { prefill, decode, constrained: None })
-}
-
-/// The same through the scheduler, with sampling and text. First the prompts with one
-/// token each, then the same prompts, now cached, with all their output, and the same again
-/// under a grammar.
-fn scheduled(
+/// The scheduler's part of a turn: its speeds, and that of generation under a grammar.
+fn beside_it(
     decoder: Llama,
     grammars: Option<&Grammars>,
     costs: &mut Costs,
@@ -152,37 +123,158 @@ fn scheduled(
     workload: &Workload,
 ) -> Result<(Llama, Speed), Box<dyn Error>> {
     let Workload { prompt, output, .. } = *workload;
-    let settings = Settings { idle_cells: decoder.cells() as usize, ..Settings::of(&decoder) };
+    let outputs = vec![output; streams as usize];
     let prompts: Vec<Vec<Token>> = (0..streams).map(|stream| tokens(&decoder, stream, prompt)).collect();
-    let mut scheduler = Scheduler::new(decoder, settings);
-    let (first, _) = generate(&mut scheduler, &prompts, 1, None)?;
-    let prefill = f64::from(prompt) * first;
-    let (decode, _) = generate(&mut scheduler, &prompts, output, None)?;
+    let mut scheduler = scheduler(decoder);
+    let (read, written) = scheduled(&mut scheduler, &prompts, &outputs)?;
     let mut constrained = None;
     if let Some(grammars) = grammars {
         // From the same start: what was written so far would make attention slower.
-        scheduler = Scheduler::new(scheduler.into_decoder(), settings);
-        generate(&mut scheduler, &prompts, 1, None)?;
+        scheduler = self::scheduler(scheduler.into_decoder());
+        generate(&mut scheduler, &prompts, &vec![1; prompts.len()], None)?;
         let constraint = constraint(output);
-        let (speed, said) = generate(&mut scheduler, &prompts, output, Some((grammars, &constraint)))?;
-        constrained = Some(speed);
+        let (seconds, said) = generate(&mut scheduler, &prompts, &outputs, Some((grammars, &constraint)))?;
+        // An item can come to its end with several tokens at once.
+        constrained = Some(said.iter().map(Vec::len).sum::<usize>() as f64 / seconds);
         for tokens in said {
             replay(grammars, &constraint, &tokens, costs)?;
         }
     }
-    Ok((scheduler.into_decoder(), Speed { prefill, decode, constrained }))
+    let speed = Speed {
+        prefill: f64::from(streams * prompt) / read,
+        decode: f64::from(streams * output) / written,
+        constrained,
+    };
+    Ok((scheduler.into_decoder(), speed))
 }
 
-/// Generates so many tokens for each prompt: tokens per second over all, and the tokens.
+/// A measurement that is asked for.
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+enum Ask {
+    /// The bare loop forgets everything, reads `cached` tokens of each stream and then, measured, more of them up to
+    /// `prompt`.
+    Read { streams: u32, cached: u32, prompt: u32 },
+    /// The bare loop goes on after the prompts that it has read, with so many tokens for each stream.
+    Write { outputs: Vec<u32> },
+    /// The scheduler does both: with nothing cached at first.
+    Schedule { prompt: u32, outputs: Vec<u32> },
+}
+
+/// Measures what each line of stdin asks for, and answers with a line of JSON: seconds.
+pub(crate) fn answer(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut decoder = Llama::load(options)?;
+    decoder.never_end();
+    let (slots, mut read) = (options.slots, 0);
+    for line in std::io::stdin().lines() {
+        let ask: Ask = serde_json::from_str(&line?)?;
+        let answer = match ask {
+            Ask::Read { streams, cached, prompt } if streams <= slots && cached < prompt => {
+                forget(&mut decoder, slots, 0);
+                if cached > 0 {
+                    bare_read(&mut decoder, streams, 0, cached)?;
+                }
+                read = prompt;
+                json!({ "read": bare_read(&mut decoder, streams, cached, prompt)? })
+            }
+            Ask::Write { outputs } if outputs.len() <= slots as usize && read > 0 => {
+                forget(&mut decoder, slots, read);
+                json!({ "write": bare_write(&mut decoder, read, &outputs)? })
+            }
+            Ask::Schedule { prompt, outputs } if outputs.len() <= slots as usize => {
+                forget(&mut decoder, slots, 0);
+                read = 0;
+                let prompts: Vec<Vec<Token>> =
+                    (0..).zip(&outputs).map(|(stream, _)| tokens(&decoder, stream, prompt)).collect();
+                let mut scheduler = scheduler(decoder);
+                let (read, written) = scheduled(&mut scheduler, &prompts, &outputs)?;
+                decoder = scheduler.into_decoder();
+                json!({ "read": read, "write": written })
+            }
+            _ => return Err("more streams than slots, or nothing to read".into()),
+        };
+        writeln!(std::io::stdout(), "{answer}")?;
+    }
+    Ok(())
+}
+
+fn forget(decoder: &mut Llama, streams: u32, from: u32) {
+    for stream in 0..streams {
+        decoder.forget(stream, from);
+    }
+}
+
+/// Prompts one after another, then one row per stream and batch.
+fn bare(decoder: &mut Llama, streams: u32, prompt: u32, output: u32) -> Result<Speed, DecodeError> {
+    let outputs = vec![output; streams as usize];
+    let prefill = f64::from(streams * prompt) / bare_read(decoder, streams, 0, prompt)?;
+    let decode = f64::from(streams * output) / bare_write(decoder, prompt, &outputs)?;
+    forget(decoder, streams, 0);
+    Ok(Speed { prefill, decode, constrained: None })
+}
+
+/// Reads the tokens of each stream from one position up to another: seconds.
+fn bare_read(decoder: &mut Llama, streams: u32, from: u32, to: u32) -> Result<f64, DecodeError> {
+    let prompts: Vec<Vec<Token>> = (0..streams).map(|stream| tokens(decoder, stream, to)).collect();
+    let start = Instant::now();
+    let rows: Vec<Row> = (0..)
+        .zip(&prompts)
+        .flat_map(|(sequence, prompt)| (from..to).map(move |position| (sequence, prompt, position)))
+        .map(|(sequence, prompt, position)| Row {
+            token: prompt[position as usize],
+            position,
+            sequence,
+            logits: position + 1 == to,
+        })
+        .collect();
+    for batch in rows.chunks(decoder.batch_size()) {
+        decoder.decode(batch)?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// So many more tokens for each stream after its prompt, until the last has all of its own: seconds.
+fn bare_write(decoder: &mut Llama, prompt: u32, outputs: &[u32]) -> Result<f64, DecodeError> {
+    let longest = outputs.iter().copied().max().unwrap_or(0);
+    let texts: Vec<Vec<Token>> =
+        (0..).zip(outputs).map(|(stream, output)| tokens(decoder, stream, prompt + output)).collect();
+    let start = Instant::now();
+    for position in prompt..prompt + longest {
+        let row = |(sequence, text): (u32, &Vec<Token>)| {
+            text.get(position as usize).map(|token| Row { token: *token, position, sequence, logits: true })
+        };
+        let batch: Vec<Row> = (0..).zip(&texts).filter_map(row).collect();
+        decoder.decode(&batch)?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The same through the scheduler, with sampling and text: first the prompts with one token each, then the same
+/// prompts, now cached, with all their output. Seconds of both.
+fn scheduled(
+    scheduler: &mut Scheduler<Llama>,
+    prompts: &[Vec<Token>],
+    outputs: &[u32],
+) -> Result<(f64, f64), Box<dyn Error>> {
+    let (read, _) = generate(scheduler, prompts, &vec![1; prompts.len()], None)?;
+    let (written, _) = generate(scheduler, prompts, outputs, None)?;
+    Ok((read, written))
+}
+
+/// A scheduler that keeps all it has read.
+fn scheduler(decoder: Llama) -> Scheduler<Llama> {
+    let settings = Settings { idle_cells: decoder.cells() as usize, ..Settings::of(&decoder) };
+    Scheduler::new(decoder, settings)
+}
+
+/// Generates so many tokens for each prompt: seconds, and the tokens.
 fn generate(
     scheduler: &mut Scheduler<Llama>,
     prompts: &[Vec<Token>],
-    wanted: u32,
+    wanted: &[u32],
     constraint: Option<(&Grammars, &Constraint)>,
 ) -> Result<(f64, Said), Box<dyn Error>> {
-    // Under a grammar no run is to be near its budget, where closing costs more.
-    let max_tokens = if constraint.is_some() { 4 * wanted } else { wanted };
-    for (id, prompt) in (0..).zip(prompts) {
+    for (id, (prompt, wanted)) in (0..).zip(prompts.iter().zip(wanted)) {
         let guide = constraint.map(|(grammars, constraint)| grammars.compile(constraint)).transpose()?;
         let request = Generate {
             id,
@@ -190,7 +282,8 @@ fn generate(
             prompt: prompt.clone(),
             media: Vec::new(),
             resume: Vec::new(),
-            max_tokens,
+            // Under a grammar no run is to be near its budget, where closing costs more.
+            max_tokens: if constraint.is_some() { 4 * wanted } else { *wanted },
             sampling: Sampling {
                 temperature: 0.7,
                 top_p: 0.9,
@@ -208,7 +301,7 @@ fn generate(
     let mut out = Vec::new();
     let mut said = vec![Vec::new(); prompts.len()];
     let mut goes_on = true;
-    while goes_on && said.iter().any(|tokens: &Vec<Token>| tokens.len() < wanted as usize) {
+    while goes_on && said.iter().zip(wanted).any(|(tokens, wanted): (&Vec<Token>, _)| tokens.len() < *wanted as usize) {
         goes_on = scheduler.step(&mut out)?;
         for message in out.drain(..) {
             match message {
@@ -227,8 +320,7 @@ fn generate(
     for id in (0..).take(prompts.len()) {
         scheduler.cancel(id);
     }
-    let count: usize = said.iter().map(Vec::len).sum();
-    Ok((count as f64 / seconds, said))
+    Ok((seconds, said))
 }
 
 /// Objects with strings, numbers and lists in a list that does not end before the output does: one takes at least 17

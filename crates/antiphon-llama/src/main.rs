@@ -67,6 +67,9 @@ enum Command {
         /// Generate once more under a grammar, and measure what that costs
         #[arg(long)]
         constrained: bool,
+        /// Measure what each line of stdin asks for instead, with as many streams at most
+        #[arg(long, conflicts_with_all = ["prompt", "output", "repeats", "constrained"])]
+        asked: bool,
     },
 }
 
@@ -87,11 +90,9 @@ struct Model {
     /// CPU threads; all by default
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=512))]
     threads: Option<u32>,
-    /// Compute attention in one fused pass: less memory, and slower here. With 1,900 tokens behind
-    /// it, a turn of SmolLM2 began after 720 ms with it and 630 without, and went on at 17 and 23
-    /// tokens/s (2 cores, both under the same load)
+    /// Compute attention step by step, not in one fused pass: more memory, and slower prompts
     #[arg(long)]
-    flash_attention: bool,
+    plain_attention: bool,
 }
 
 impl Model {
@@ -103,7 +104,7 @@ impl Model {
             context: self.context,
             slots,
             threads: self.threads.unwrap_or_else(all_threads),
-            flash_attention: self.flash_attention,
+            plain_attention: self.plain_attention,
         }
     }
 }
@@ -122,10 +123,13 @@ fn main() -> ExitCode {
         Command::Quantize { input, output, weights: Weights::Q8_0 } => {
             llama::quantize(&input, &output, all_threads()).map_err(Into::into)
         }
-        Command::Bench { model, streams, prompt, output, repeats, constrained } => {
-            let slots = streams.iter().copied().max().unwrap_or(1);
-            let workload = bench::Workload { streams, prompt, output, repeats, constrained };
-            bench::run(&model.options(slots), &workload)
+        Command::Bench { model, streams, prompt, output, repeats, constrained, asked } => {
+            let options = model.options(streams.iter().copied().max().unwrap_or(1));
+            if asked {
+                bench::answer(&options)
+            } else {
+                bench::run(&options, &bench::Workload { streams, prompt, output, repeats, constrained })
+            }
         }
     };
     match result {
