@@ -5,7 +5,7 @@
 //! the model again. What is to be done is decided by [`Phase`]; this carries it out.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use antiphon_citation::{Citer, MOST_SOURCES};
@@ -47,13 +47,16 @@ mod tools;
 
 use counts::{Counts, MediaTokens, TurnCounts};
 
-/// Deltas wait until the next beat but one, 10 to 20 ms, before they are made durable together: half as many commits,
-/// and nobody reads faster. All runs have the same beat, so that those whose tokens come from one batch share a commit.
-/// Never less than a beat: what a model says at once goes with its end.
-const BEAT: Duration = Duration::from_millis(10);
+/// Deltas of one stream wait at most this long for others before they are made durable
+/// together: half as many commits, and nobody reads faster.
+const COALESCE: Duration = Duration::from_millis(20);
 
-/// Where the beat began.
-static FIRST_BEAT: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Runs whose deltas come within this time have them from one batch of the model, and wait for the same moment: then
+/// they share a commit.
+const SAME_BATCH: Duration = Duration::from_millis(5);
+
+/// The latest moment that some run waits for.
+static SHARED_DUE: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// The code of a run whose model has drawn nothing that can be shown (spec 00 §5).
 const NO_IMAGE: &str = "no_image";
@@ -700,7 +703,7 @@ impl Pending {
     }
 
     fn push(&mut self, draft: Draft) {
-        self.due.get_or_insert_with(|| next_beat_but_one(Instant::now()));
+        self.due.get_or_insert_with(|| shared_due(Instant::now()));
         let joined = self.drafts.last_mut().is_some_and(|last| last.join(&draft));
         if !joined {
             self.drafts.push(draft);
@@ -716,7 +719,11 @@ impl Pending {
     }
 }
 
-fn next_beat_but_one(now: Instant) -> Instant {
-    let since_beat = now.duration_since(*FIRST_BEAT).as_nanos() % BEAT.as_nanos();
-    now + 2 * BEAT - Duration::from_nanos(since_beat as u64)
+/// When deltas that come now are made durable.
+fn shared_due(now: Instant) -> Instant {
+    let mut shared = SHARED_DUE.lock().unwrap_or_else(PoisonError::into_inner);
+    match *shared {
+        Some(due) if due + SAME_BATCH >= now + COALESCE => due,
+        _ => *shared.insert(now + COALESCE),
+    }
 }
