@@ -55,6 +55,9 @@ const COALESCE: Duration = Duration::from_millis(20);
 /// they share a commit.
 const SAME_BATCH: Duration = Duration::from_millis(5);
 
+/// The words with which a step begins are waited for. An answer that is there at once is a commit all the same.
+const COALESCE_FIRST: Duration = Duration::from_millis(5);
+
 /// The latest moment that some run waits for.
 static SHARED_DUE: Mutex<Option<Instant>> = Mutex::new(None);
 
@@ -689,6 +692,13 @@ impl Pending {
     fn take(&mut self, assembled: Assembled) {
         self.closed.extend(assembled.closed);
         assembled.drafts.into_iter().for_each(|draft| self.push(draft));
+        // Its end may say what all has cost, and is not there yet.
+        let mut unended =
+            self.drafts.iter().rev().take_while(|draft| !matches!(draft.body, InteractionEvent::StepStop(_)));
+        if unended.any(|draft| matches!(draft.body, InteractionEvent::StepStart(_))) {
+            let soon = Instant::now() + COALESCE_FIRST;
+            self.due = self.due.map(|due| due.min(soon));
+        }
     }
 
     /// Says with the last step that has stopped what the run has cost so far.
