@@ -19,7 +19,7 @@ METHOD = """
 Prompts of about {prompt} tokens that share no prefix, {output} generated tokens; half of both where several streams
 share a larger model. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, fused
 attention; {repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up;
-with the smaller model, which takes seconds, HTTP and the bare loop {rounds} times each, one after the other:
+{small} turns with the smaller model, which takes seconds:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
   batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*; its speed is that of all together,
@@ -50,8 +50,8 @@ WORDS = (
 # How often prompts are drawn, to find those whose answers do not end early.
 DRAWS = 4
 
-# Its figures come in seconds, where a larger model takes minutes: it is measured so many times in each turn.
-SMALL, ROUNDS = "smollm2-135m-instruct", 3
+# Its figures come in seconds, where a larger model takes minutes: it has so many times the turns.
+SMALL, MORE = "smollm2-135m-instruct", 2
 
 # What each model writes on for longer than is measured, with any of these words.
 TASKS = {
@@ -72,24 +72,18 @@ def measure(setting):
             half = streams > 1 and model != SMALL
             prompt, output = (length // 2 for length in whole) if half else whole
             prompts, outputs = endless(setting, model, streams, prompt - head, output)
-            # What is read in the rounds before is not written on.
-            others = ROUNDS - 1 if model == SMALL and not setting.quick else 0
-            rounds = [
-                [messages(model, stream + 8 * other, prompt - head) for stream in range(streams)]
-                for other in range(1, others + 1)
-            ]
-            rounds.append(prompts)
+            repeats = setting.repeats * MORE if model == SMALL and not setting.quick else setting.repeats
             turns = []
-            for turn in range(setting.repeats):
-                progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
+            for turn in range(repeats):
+                progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {repeats}")
                 with Loop(setting, weights, streams) as loop:
                     beside = Beside(loop, prompt, outputs)
-                    http, outputs = through(antiphon(setting, model, streams), rounds, output, beside)
+                    http, outputs = through(antiphon(setting, model, streams), prompts, output, beside)
                     found = {"bare": beside.speeds(), "HTTP": http, "scheduler": loop.scheduler(prompt, outputs)}
                 short += sum(length < output for length in outputs)
                 if setting.reference:
                     reference = Reference(setting, weights, streams, setting.threads, CONTEXT, BATCH)
-                    found["xllamacpp"], _ = through(reference, [prompts], output)
+                    found["xllamacpp"], _ = through(reference, prompts, output)
                 turns.append(found)
 
             for kind in ("prefill", "decode"):
@@ -107,7 +101,7 @@ def measure(setting):
                 limits.append(Limit(name, ratio(of["HTTP"], of["bare"]), least=0.95))
     method = METHOD.format(
         prompt=whole[0], output=whole[1], threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats,
-        draws=DRAWS, rounds=ROUNDS,
+        draws=DRAWS, small=MORE * setting.repeats,
     )  # fmt: skip
     if short:
         method += f"\n{short} answers through HTTP ended early.\n"
@@ -149,37 +143,30 @@ def endless(setting, model, streams, words, output):
     return prompts, [answer.written for answer in answers]
 
 
-def through(started, rounds, output, beside=None):
-    """Speeds through a server, with those of the loop beside it if given; and how long the answers were.
-
-    The prompts of each round are read, those of the last one then written on as many times."""
-    streams = len(rounds[-1])
-    tokens, seconds = Counter(), Counter()
+def through(started, prompts, output, beside=None):
+    """Speeds through a server, with those of the loop beside it if given; and how long the answers were."""
+    streams = len(prompts)
     with started as server:
         server.streams([server.ask("Be brief.", "Hello", 4)])
         if beside:
             beside.read()
-        for prompts in rounds:
-            answers = server.streams([server.ask(*prompt, 1) for prompt in prompts])
-            tokens["prefill"] += sum(answer.read for answer in answers)
-            seconds["prefill"] += max(answer.first for answer in answers) - min(answer.sent for answer in answers)
-            if beside:
-                beside.read()
-        for _ in rounds:
-            if beside:
-                beside.before()
-            answers = server.streams([server.ask(*prompt, output) for prompt in prompts])
-            if any(answer.read > 1 for answer in answers):
-                raise RuntimeError(f"prompts were read again: {answers}")
-            lengths = [answer.written for answer in answers]
-            last = max(answer.last for answer in answers)
-            tokens["decode"] += sum(lengths)
-            seconds["decode"] += last - min(answer.sent for answer in answers)
-            tokens["first to last"] += sum(lengths) - streams
-            seconds["first to last"] += last - min(answer.first for answer in answers)
-            if beside:
-                beside.after(lengths)
-    return {kind: tokens[kind] / seconds[kind] for kind in tokens}, lengths
+        reading = server.streams([server.ask(*prompt, 1) for prompt in prompts])
+        if beside:
+            beside.read()
+            beside.before()
+        writing = server.streams([server.ask(*prompt, output) for prompt in prompts])
+    if any(answer.read > 1 for answer in writing):
+        raise RuntimeError(f"prompts were read again: {writing}")
+    lengths = [answer.written for answer in writing]
+    if beside:
+        beside.after(lengths)
+
+    start, end = min(answer.sent for answer in reading), max(answer.first for answer in reading)
+    found = {"prefill": sum(answer.read for answer in reading) / (end - start)}
+    start, end = min(answer.sent for answer in writing), max(answer.last for answer in writing)
+    found["decode"] = sum(lengths) / (end - start)
+    found["first to last"] = (sum(lengths) - streams) / (end - min(answer.first for answer in writing))
+    return found, lengths
 
 
 class Beside:
