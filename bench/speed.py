@@ -4,7 +4,7 @@ import json
 import random
 import statistics
 import subprocess
-from collections import Counter
+from statistics import harmonic_mean
 
 from serving import Antiphon, Reference
 from setting import Limit, Report, progress, ratio
@@ -22,8 +22,8 @@ attention; {repeats} turns. In each turn every contender runs alone and fresh fr
 {small} turns with the smaller model, which takes seconds:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
-  batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*; its speed is that of all together,
-  without those before which answers were taken to be longer or shorter than they became.
+  batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*, fresh each time; its speed is that of both
+  together, or of the one after it where answers became longer or shorter than they were before.
 - *scheduler*: the same tokens through the worker's scheduler and sampler, without pipe and server (same command).
 - *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once.
 - *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages.
@@ -76,10 +76,16 @@ def measure(setting):
             turns = []
             for turn in range(repeats):
                 progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {repeats}")
+                expected = outputs
                 with Loop(setting, weights, streams) as loop:
-                    beside = Beside(loop, prompt, outputs)
-                    http, outputs = through(antiphon(setting, model, streams), prompts, output, beside)
-                    found = {"bare": beside.speeds(), "HTTP": http, "scheduler": loop.scheduler(prompt, outputs)}
+                    before = loop.bare(prompt, expected)
+                http, outputs = through(antiphon(setting, model, streams), prompts, output)
+                with Loop(setting, weights, streams) as loop:
+                    after = loop.bare(prompt, outputs)
+                with Loop(setting, weights, streams) as loop:
+                    found = {"HTTP": http, "scheduler": loop.scheduler(prompt, outputs)}
+                counted = {"prefill": (before, after), "decode": (before, after) if outputs == expected else (after,)}
+                found["bare"] = {kind: harmonic_mean([one[kind] for one in both]) for kind, both in counted.items()}
                 short += sum(length < output for length in outputs)
                 if setting.reference:
                     reference = Reference(setting, weights, streams, setting.threads, CONTEXT, BATCH)
@@ -143,63 +149,22 @@ def endless(setting, model, streams, words, output):
     return prompts, [answer.written for answer in answers]
 
 
-def through(started, prompts, output, beside=None):
-    """Speeds through a server, with those of the loop beside it if given; and how long the answers were."""
+def through(started, prompts, output):
+    """Speeds through a server, and how long the answers were."""
     streams = len(prompts)
     with started as server:
         server.streams([server.ask("Be brief.", "Hello", 4)])
-        if beside:
-            beside.read()
         reading = server.streams([server.ask(*prompt, 1) for prompt in prompts])
-        if beside:
-            beside.read()
-            beside.before()
         writing = server.streams([server.ask(*prompt, output) for prompt in prompts])
     if any(answer.read > 1 for answer in writing):
         raise RuntimeError(f"prompts were read again: {writing}")
     lengths = [answer.written for answer in writing]
-    if beside:
-        beside.after(lengths)
-
     start, end = min(answer.sent for answer in reading), max(answer.first for answer in reading)
     found = {"prefill": sum(answer.read for answer in reading) / (end - start)}
     start, end = min(answer.sent for answer in writing), max(answer.last for answer in writing)
     found["decode"] = sum(lengths) / (end - start)
     found["first to last"] = (sum(lengths) - streams) / (end - min(answer.first for answer in writing))
     return found, lengths
-
-
-class Beside:
-    """The bare loop, measured before and after each part of what HTTP does."""
-
-    def __init__(self, loop, prompt, outputs):
-        self.loop, self.prompt, self.outputs = loop, prompt, outputs
-        self.tokens, self.seconds = Counter(), Counter()
-
-    def read(self):
-        streams = len(self.outputs)
-        took = self.loop.ask(do="read", streams=streams, cached=0, prompt=self.prompt)
-        self.took("prefill", streams * self.prompt, took["read"])
-
-    def before(self):
-        self.earlier = self.write()
-
-    def after(self, outputs):
-        """What was measured before counts too if the answers were as long as it took them to be."""
-        took = [self.earlier] if outputs == self.outputs else []
-        self.outputs = outputs
-        took.append(self.write())
-        self.took("decode", sum(outputs), statistics.mean(took))
-
-    def write(self):
-        return self.loop.ask(do="write", outputs=self.outputs)["write"]
-
-    def took(self, kind, tokens, seconds):
-        self.tokens[kind] += tokens
-        self.seconds[kind] += seconds
-
-    def speeds(self):
-        return {kind: self.tokens[kind] / self.seconds[kind] for kind in self.tokens}
 
 
 class Loop:
@@ -231,6 +196,15 @@ class Loop:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
+    def bare(self, prompt, outputs):
+        return per_second(prompt, outputs, {
+            **self.ask(do="read", streams=len(outputs), cached=0, prompt=prompt),
+            **self.ask(do="write", outputs=outputs),
+        })  # fmt: skip
+
     def scheduler(self, prompt, outputs):
-        took = self.ask(do="schedule", prompt=prompt, outputs=outputs)
-        return {"prefill": len(outputs) * prompt / took["read"], "decode": sum(outputs) / took["write"]}
+        return per_second(prompt, outputs, self.ask(do="schedule", prompt=prompt, outputs=outputs))
+
+
+def per_second(prompt, outputs, took):
+    return {"prefill": len(outputs) * prompt / took["read"], "decode": sum(outputs) / took["write"]}
