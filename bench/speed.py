@@ -18,8 +18,7 @@ PROMPT, OUTPUT = 400, 96
 METHOD = """
 Prompts of about {prompt} tokens that share no prefix, {output} generated tokens; half of both where several streams
 share a larger model. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, fused
-attention; {repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up;
-{small} turns with the smaller model, which takes seconds:
+attention; {repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
   batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*, fresh each time; its speed is that of both
@@ -50,8 +49,8 @@ WORDS = (
 # How often prompts are drawn, to find those whose answers do not end early.
 DRAWS = 4
 
-# Its figures come in seconds, where a larger model takes minutes: it has so many times the turns.
-SMALL, MORE = "smollm2-135m-instruct", 2
+# Its figures come in seconds, where a larger model takes minutes.
+SMALL = "smollm2-135m-instruct"
 
 # What each model writes on for longer than is measured, with any of these words.
 TASKS = {
@@ -72,10 +71,9 @@ def measure(setting):
             half = streams > 1 and model != SMALL
             prompt, output = (length // 2 for length in whole) if half else whole
             prompts, outputs = endless(setting, model, streams, prompt - head, output)
-            repeats = setting.repeats * MORE if model == SMALL and not setting.quick else setting.repeats
             turns = []
-            for turn in range(repeats):
-                progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {repeats}")
+            for turn in range(setting.repeats):
+                progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
                 expected = outputs
                 with Loop(setting, weights, streams) as loop:
                     before = loop.bare(prompt, expected)
@@ -107,7 +105,7 @@ def measure(setting):
                 limits.append(Limit(name, ratio(of["HTTP"], of["bare"]), least=0.95))
     method = METHOD.format(
         prompt=whole[0], output=whole[1], threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats,
-        draws=DRAWS, small=MORE * setting.repeats,
+        draws=DRAWS,
     )  # fmt: skip
     if short:
         method += f"\n{short} answers through HTTP ended early.\n"
