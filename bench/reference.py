@@ -21,7 +21,7 @@ options.cpuparams.n_threads = options.cpuparams_batch.n_threads = threads
 options.n_ctx = context
 options.n_batch = options.n_ubatch = batch
 options.kv_unified = True
-options.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_AUTO
+options.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
 # Reuse within a slot stays on; copies of slots in main memory would only cost time.
 options.cache_ram_mib = 0
 server = xllamacpp.Server(options)

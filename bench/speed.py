@@ -17,7 +17,7 @@ PROMPT, OUTPUT = 400, 96
 
 METHOD = """
 Prompts of about {prompt} tokens that share no prefix, {output} generated tokens; half of both where several streams
-share a larger model. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, fused
+share a larger model. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain
 attention; {repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each

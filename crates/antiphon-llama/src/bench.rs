@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Options, workload: &Workload) -> Result<(), Box<dyn 
     let mut report = json!({
         "model": decoder.card().name,
         "threads": options.threads,
-        "plain_attention": options.plain_attention,
+        "fused_attention": options.fused_attention,
         "prompt": workload.prompt,
         "output": workload.output,
         "unit": "tokens/s over all streams, medians",

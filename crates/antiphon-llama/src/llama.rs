@@ -49,7 +49,7 @@ pub(crate) struct Options {
     pub(crate) context: u32,
     pub(crate) slots: u32,
     pub(crate) threads: u32,
-    pub(crate) plain_attention: bool,
+    pub(crate) fused_attention: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -120,11 +120,11 @@ impl Llama {
         let model: &'static LlamaModel = Box::leak(Box::new(model));
 
         let sequences = options.slots + IDLE_SEQUENCES;
-        let flash_attention = if options.plain_attention {
-            llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED
-        } else {
+        let flash_attention = if options.fused_attention {
             // Not where the engine has no such pass for the model's shapes.
             llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_AUTO
+        } else {
+            llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED
         };
         let parameters = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(options.context))

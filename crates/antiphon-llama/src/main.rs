@@ -90,9 +90,10 @@ struct Model {
     /// CPU threads; all by default
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=512))]
     threads: Option<u32>,
-    /// Compute attention step by step, not in one fused pass: more memory, and slower prompts
+    /// Compute attention in one fused pass: faster for long prompts and many conversations at once, slower where few
+    /// tokens follow a long past
     #[arg(long)]
-    plain_attention: bool,
+    fused_attention: bool,
 }
 
 impl Model {
@@ -104,7 +105,7 @@ impl Model {
             context: self.context,
             slots,
             threads: self.threads.unwrap_or_else(all_threads),
-            plain_attention: self.plain_attention,
+            fused_attention: self.fused_attention,
         }
     }
 }

@@ -19,7 +19,7 @@ mod tools;
 
 pub(crate) use media::{Fallback, Media};
 pub(crate) use model::{
-    Backend, DEFAULT_ATTEMPTS, DEFAULT_CONCURRENCY, DEFAULT_UPSTREAM_CONTEXT, HeaderValue, Kept, Model,
+    Attention, Backend, DEFAULT_ATTEMPTS, DEFAULT_CONCURRENCY, DEFAULT_UPSTREAM_CONTEXT, HeaderValue, Kept, Model,
 };
 pub(crate) use tools::{
     DefaultNetwork, Environments, Fetch, Files, McpProcess, ProviderName, Sandbox, SandboxMode, Search,

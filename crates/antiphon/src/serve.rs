@@ -355,6 +355,9 @@ async fn local_model(
     if let Some(threads) = model.threads {
         arguments.extend(["--threads".to_owned(), threads.to_string()]);
     }
+    if model.attention == Some(config::Attention::Fused) {
+        arguments.push("--fused-attention".to_owned());
+    }
     if let Some(chunks) = worker_fault {
         arguments.extend(["--crash-after-chunks".to_owned(), chunks.to_string()]);
     }

@@ -134,23 +134,25 @@ fn names_of_special_tokens_are_special_in_control_only() {
 
 #[test]
 fn a_question_gets_words_and_the_next_turn_computes_only_what_is_new() {
-    let mut worker = Worker::new(&[]);
-    let prompt = worker.tokens(question("What is the capital of France?"));
-    let first = worker.run(generate("one", prompt.clone(), 40));
-    assert!(first.text.contains("Paris"), "{}", first.text);
-    assert!(!first.text.contains("<|"), "{}", first.text);
-    assert_eq!(first.reason, FinishReason::End);
+    for arguments in [&[][..], &["--fused-attention"]] {
+        let mut worker = Worker::new(arguments);
+        let prompt = worker.tokens(question("What is the capital of France?"));
+        let first = worker.run(generate("one", prompt.clone(), 40));
+        assert!(first.text.contains("Paris"), "{}", first.text);
+        assert!(!first.text.contains("<|"), "{}", first.text);
+        assert_eq!(first.reason, FinishReason::End);
 
-    let mut next = prompt;
-    next.extend(&first.tokens);
-    let known = next.len();
-    let more = worker.tokens(question("And of Spain?"));
-    next.extend(worker.tokens(vec![Segment::Control("<|im_end|>\n".to_owned())]));
-    next.extend(more);
-    let stranger = worker.run(generate("two", next.clone(), 4));
-    assert_eq!(stranger.cached, 0, "another scope shares nothing");
-    let second = worker.run(generate("one", next, 4));
-    assert!(second.cached >= known - 1, "{} of {known}", second.cached);
+        let mut next = prompt;
+        next.extend(&first.tokens);
+        let known = next.len();
+        let more = worker.tokens(question("And of Spain?"));
+        next.extend(worker.tokens(vec![Segment::Control("<|im_end|>\n".to_owned())]));
+        next.extend(more);
+        let stranger = worker.run(generate("two", next.clone(), 4));
+        assert_eq!(stranger.cached, 0, "another scope shares nothing");
+        let second = worker.run(generate("one", next, 4));
+        assert!(second.cached >= known - 1, "{} of {known}", second.cached);
+    }
 }
 
 #[test]

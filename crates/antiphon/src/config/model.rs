@@ -33,6 +33,7 @@ pub(crate) struct Model {
     pub(crate) projector: Option<PathBuf>,
     pub(crate) slots: Option<u32>,
     pub(crate) threads: Option<u32>,
+    pub(crate) attention: Option<Attention>,
 
     pub(crate) diffusion: Option<Diffusion>,
 
@@ -55,6 +56,16 @@ pub(crate) struct Model {
     pub(crate) output_limit: Option<u64>,
     pub(crate) capabilities: Option<CapabilityTable>,
     pub(crate) timeouts: Option<TimeoutTable>,
+}
+
+/// How a model of this machine computes attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Attention {
+    /// Step by step: little where few words follow a long past.
+    Plain,
+    /// In one pass: less for long prompts and many conversations at once.
+    Fused,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -431,6 +442,7 @@ impl Model {
             ("projector", self.projector.is_some(), llama, "only language models of this machine have a projector"),
             ("slots", self.slots.is_some(), llama, "only language models of this machine have slots"),
             ("threads", self.threads.is_some(), llama || diffusion, "only models of this machine have threads"),
+            ("attention", self.attention.is_some(), llama, "only language models of this machine have a choice"),
             ("context", self.context.is_some(), !diffusion, "a diffusion model has none"),
             ("diffusion", self.diffusion.is_some(), diffusion, "only the backend `diffusion` has it"),
             ("script", self.script.is_some(), self.backend == Backend::Scripted, "only scripted models have a script"),
