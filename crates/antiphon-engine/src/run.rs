@@ -55,7 +55,8 @@ const COALESCE: Duration = Duration::from_millis(20);
 /// they share a commit.
 const SAME_BATCH: Duration = Duration::from_millis(5);
 
-/// The words with which a step begins are waited for. An answer that is there at once is a commit all the same.
+/// Those with which a step begins wait only so long: somebody waits for them. An answer that is there at once is still
+/// one commit.
 const COALESCE_FIRST: Duration = Duration::from_millis(5);
 
 /// The latest moment that some run waits for.
@@ -692,7 +693,7 @@ impl Pending {
     fn take(&mut self, assembled: Assembled) {
         self.closed.extend(assembled.closed);
         assembled.drafts.into_iter().for_each(|draft| self.push(draft));
-        // Its end may say what all has cost, and is not there yet.
+        // Only of a step that has not ended: with its end it is said what all has cost.
         let mut unended =
             self.drafts.iter().rev().take_while(|draft| !matches!(draft.body, InteractionEvent::StepStop(_)));
         if unended.any(|draft| matches!(draft.body, InteractionEvent::StepStart(_))) {

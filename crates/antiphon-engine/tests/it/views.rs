@@ -40,6 +40,15 @@ async fn a_plain_answer_is_the_fold_of_its_log() {
     assert_eq!((usage.total_input_tokens, usage.total_output_tokens, usage.total_tokens), (1, 3, 4));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_first_words_wait_for_no_others_and_the_next_ones_do() {
+    let store = Arc::new(MemoryStore::default());
+    let engine = engine("[[reply]]\nchunks = [\"a\", \"b\", \"c\"]\ndelay_ms = 9", &store);
+    let whole = log(&create(&engine, json!({})).await.handle, 0).await;
+    let deltas: Vec<_> = whole.iter().filter(|line| line.contains("step.delta")).collect();
+    assert_eq!(deltas, ["#4 step.delta 0 text \"a\"", "#5 step.delta 0 text \"bc\""]);
+}
+
 async fn store_events(store: &MemoryStore, handle: &antiphon_engine::Handle) -> Vec<antiphon_wire::InteractionEvent> {
     use antiphon_engine::Store as _;
     store.events(CALLER.project, handle.id()).await.unwrap().into_iter().map(|event| event.body).collect()
