@@ -12,17 +12,15 @@ from setting import Limit, Report, progress, ratio
 CONTEXT = 32_768
 # As in the worker, where it is not an option.
 BATCH = 512
-# Eight prompts of so many tokens stay cached together: the worker keeps 4,096 idle cells at most.
-PROMPT, OUTPUT = 400, 96
 
 METHOD = """
-Prompts of about {prompt} tokens that share no prefix, {output} generated tokens; half of both where several streams
-share a larger model. Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain
-attention; {repeats} turns. In each turn every contender runs alone and fresh from its start, after a short warm-up:
+Prompts that share no prefix, of about as many tokens as said beside each row, and then as many generated.
+Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain attention; {repeats} turns. In
+each turn every contender runs alone and fresh from its start, after a short warm-up:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
-  batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*, fresh each time; its speed is that of both
-  together, or of the one after it where answers became longer or shorter than they were before.
+  batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*, fresh each time; its speed is
+  that of both together, or of the one after it where answers became longer or shorter than they were before.
 - *scheduler*: the same tokens through the worker's scheduler and sampler, without pipe and server (same command).
 - *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once.
 - *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages.
@@ -49,7 +47,6 @@ WORDS = (
 # How often prompts are drawn, to find those whose answers do not end early.
 DRAWS = 4
 
-# Its figures come in seconds, where a larger model takes minutes.
 SMALL = "smollm2-135m-instruct"
 
 # What each model writes on for longer than is measured, with any of these words.
@@ -60,16 +57,16 @@ TASKS = {
 
 
 def measure(setting):
-    whole = (128, 32) if setting.quick else (PROMPT, OUTPUT)
-    speeds = [["tokens/s", "streams", "bare", "scheduler", "HTTP", "xllamacpp", "HTTP, first to last"]]
-    ratios = [["ratio", "streams", "HTTP ÷ bare", "scheduler ÷ bare", "HTTP ÷ scheduler", "HTTP ÷ xllamacpp"]]
+    who = ("bare", "scheduler", "HTTP", "xllamacpp", "HTTP, first to last")
+    speeds = [["tokens/s", "streams", "tokens of each", *who]]
+    pairs = (("HTTP", "bare"), ("scheduler", "bare"), ("HTTP", "scheduler"), ("HTTP", "xllamacpp"))
+    ratios = [["ratio", "streams", "tokens of each", *(f"{a} ÷ {b}" for a, b in pairs)]]
     limits, short = [], 0
     for model in setting.models:
         weights = setting.weights(model)
         head = head_length(setting, model)
         for streams in (1, 4, 8):
-            half = streams > 1 and model != SMALL
-            prompt, output = (length // 2 for length in whole) if half else whole
+            prompt, output = (128, 32) if setting.quick else lengths(model, streams)
             prompts, outputs = endless(setting, model, streams, prompt - head, output)
             turns = []
             for turn in range(setting.repeats):
@@ -91,25 +88,29 @@ def measure(setting):
                 turns.append(found)
 
             for kind in ("prefill", "decode"):
-                of = {who: [turn[who][kind] for turn in turns] for who in turns[0]}
+                of = {one: [turn[one][kind] for turn in turns] for one in turns[0]}
                 later = [turn["HTTP"]["first to last"] for turn in turns] if kind == "decode" else []
-                contenders = ("bare", "scheduler", "HTTP", "xllamacpp")
-                row = [f"{statistics.median(of[who]):.1f}" if who in of else "not there" for who in contenders]
-                row.append(f"{statistics.median(later):.1f}" if later else "")
-                speeds.append([f"{model}, {kind}", str(streams), *row])
-                pairs = (("HTTP", "bare"), ("scheduler", "bare"), ("HTTP", "scheduler"), ("HTTP", "xllamacpp"))
-                row = [f"{ratio(of[a], of[b]):.3f}" if b in of else "not there" for a, b in pairs]
-                ratios.append([f"{model}, {kind}", str(streams), *row])
+                row = [f"{model}, {kind}", str(streams), str(prompt if kind == "prefill" else output)]
+                median = [f"{statistics.median(of[one]):.1f}" if one in of else "not there" for one in who[:-1]]
+                speeds.append([*row, *median, f"{statistics.median(later):.1f}" if later else ""])
+                ratios.append([*row, *(f"{ratio(of[a], of[b]):.3f}" if b in of else "not there" for a, b in pairs)])
                 progress(f"    {kind}: {[f'{ratio([a], [b]):.3f}' for a, b in zip(of['HTTP'], of['bare'])]}")
                 name = f"{model}, {kind}, {streams} streams: HTTP ÷ bare"
                 limits.append(Limit(name, ratio(of["HTTP"], of["bare"]), least=0.95))
     method = METHOD.format(
-        prompt=whole[0], output=whole[1], threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats,
-        draws=DRAWS,
+        threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats, draws=DRAWS,
     )  # fmt: skip
     if short:
         method += f"\n{short} answers through HTTP ended early.\n"
     return Report("Speed of prompts and generation", method, [ratios, speeds], limits)
+
+
+def lengths(model, streams):
+    """How long each prompt and answer is, in tokens: seconds of either, minutes of all, and never more than 4,096 together,
+    for so many idle cells are kept by the worker."""
+    if model == SMALL:
+        return (400, 240) if streams < 8 else (240, 240)
+    return (400, 96) if streams == 1 else (200, 48)
 
 
 def antiphon(setting, model, slots):

@@ -5,7 +5,7 @@
 //! the model again. What is to be done is decided by [`Phase`]; this carries it out.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use antiphon_citation::{Citer, MOST_SOURCES};
@@ -23,7 +23,7 @@ use tracing::{info, warn};
 
 use crate::admission::{Permit, Ticket};
 use crate::ambient::wire_time;
-use crate::assemble::{Assembled, Assembler, MALFORMED_CALL, Mint, ServerCall, TurnSetting, check_answer};
+use crate::assemble::{Assembler, MALFORMED_CALL, Mint, ServerCall, TurnSetting, check_answer};
 use crate::backend::{
     BackendError, Calls, FinishReason, Message, ModelEvent, ModelRequest, ModelStream, Part, Prepared, Resume, Thought,
     Tool,
@@ -31,36 +31,23 @@ use crate::backend::{
 use crate::context;
 use crate::engine::{Inner, RunLimits};
 use crate::guidance;
-use crate::journal::{Draft, Journal};
+use crate::journal::Journal;
 use crate::media::Unperceived;
 use crate::models::Served;
 use crate::phase::{Effect, Ending, Input, Phase};
 use crate::prompt::{Asked, Continued, continued};
 use crate::resumption::Resumption;
-use crate::store::{ClosedStep, Event, Outcome, PastStep, ProjectId, StoreError};
+use crate::store::{Event, Outcome, PastStep, ProjectId, StoreError};
 use crate::tell::Sources;
 use crate::tool::{OpenTool, function_name};
 
 mod counts;
 mod media;
+mod pending;
 mod tools;
 
 use counts::{Counts, MediaTokens, TurnCounts};
-
-/// Deltas of one stream wait at most this long for others before they are made durable
-/// together: half as many commits, and nobody reads faster.
-const COALESCE: Duration = Duration::from_millis(20);
-
-/// Runs whose deltas come within this time have them from one batch of the model, and wait for the same moment: then
-/// they share a commit.
-const SAME_BATCH: Duration = Duration::from_millis(5);
-
-/// Those with which a step begins wait only so long: somebody waits for them. An answer that is there at once is still
-/// one commit.
-const COALESCE_FIRST: Duration = Duration::from_millis(5);
-
-/// The latest moment that some run waits for.
-static SHARED_DUE: Mutex<Option<Instant>> = Mutex::new(None);
+use pending::Pending;
 
 /// The code of a run whose model has drawn nothing that can be shown (spec 00 §5).
 const NO_IMAGE: &str = "no_image";
@@ -184,14 +171,6 @@ enum Left {
     StoreFailed(StoreError),
 }
 
-/// Drafts that wait to be appended together.
-#[derive(Default)]
-struct Pending {
-    drafts: Vec<Draft>,
-    closed: Vec<ClosedStep>,
-    due: Option<Instant>,
-}
-
 impl Run {
     pub(crate) async fn drive(mut self) {
         let mut counts = Counts::default();
@@ -201,7 +180,7 @@ impl Run {
             Left::Suspended => {
                 // What was generated is kept, so that less has to be repeated. If this
                 // write fails the run is simply taken up from further back.
-                if let Err(error) = self.append(&mut pending).await {
+                if let Err(error) = pending.append_to(&self.journal).await {
                     warn!(interaction.id = %self.journal.id(), %error, "Could not keep the last events of a run");
                 }
                 info!(interaction.id = %self.journal.id(), "Run suspended");
@@ -388,7 +367,7 @@ impl Run {
                 () = self.suspend.cancelled() => return Err(Left::Suspended),
                 () = work.time_is_up() => return Ok(Input::LimitReached),
                 () = pending.is_due() => {
-                    append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
+                    pending.append_to(&self.journal).await.map_err(Left::StoreFailed)?;
                     continue;
                 }
                 event = stream.next() => event,
@@ -500,10 +479,6 @@ impl Run {
         );
     }
 
-    async fn append(&self, pending: &mut Pending) -> Result<(), StoreError> {
-        append(&self.journal, pending).await
-    }
-
     /// Tells those who follow that the log cannot be written now.
     fn break_off(&self, error: &StoreError) -> Failure {
         warn!(interaction.id = %self.journal.id(), %error, "The log of a run cannot be written");
@@ -529,16 +504,6 @@ fn failed_call(id: &InteractionId, error: BackendError) -> Failure {
         BackendError::Upstream { code, message, .. } => Failure { code: code.to_owned(), message },
         error => backend_error(error).failure(),
     }
-}
-
-/// Appends what waits. On failure it goes on waiting: it was never shown.
-async fn append(journal: &Journal, pending: &mut Pending) -> Result<(), StoreError> {
-    if pending.due.is_none() {
-        return Ok(());
-    }
-    journal.append(pending.drafts.clone(), pending.closed.clone(), None).await?;
-    *pending = Pending::default();
-    Ok(())
 }
 
 /// What the end of a turn means. An answer is held against its schema before it is called
@@ -685,56 +650,5 @@ pub(crate) fn backend_error(error: BackendError) -> Error {
             Error::new(Code::ServiceUnavailable, message)
         }
         BackendError::MalformedCall(_) | BackendError::NoImage(_) | BackendError::Internal(_) => Error::internal(),
-    }
-}
-
-impl Pending {
-    /// Adds drafts; text that continues the last delta joins it.
-    fn take(&mut self, assembled: Assembled) {
-        self.closed.extend(assembled.closed);
-        assembled.drafts.into_iter().for_each(|draft| self.push(draft));
-        // Only of a step that has not ended: with its end it is said what all has cost.
-        let mut unended =
-            self.drafts.iter().rev().take_while(|draft| !matches!(draft.body, InteractionEvent::StepStop(_)));
-        if unended.any(|draft| matches!(draft.body, InteractionEvent::StepStart(_))) {
-            let soon = Instant::now() + COALESCE_FIRST;
-            self.due = self.due.map(|due| due.min(soon));
-        }
-    }
-
-    /// Says with the last step that has stopped what the run has cost so far.
-    fn set_usage(&mut self, usage: Usage) {
-        let stops = self.drafts.iter_mut().rev().filter_map(|draft| match &mut draft.body {
-            InteractionEvent::StepStop(stop) => Some(stop),
-            _ => None,
-        });
-        if let Some(stop) = stops.take(1).next() {
-            stop.usage = Some(usage);
-        }
-    }
-
-    fn push(&mut self, draft: Draft) {
-        self.due.get_or_insert_with(|| shared_due(Instant::now()));
-        let joined = self.drafts.last_mut().is_some_and(|last| last.join(&draft));
-        if !joined {
-            self.drafts.push(draft);
-        }
-    }
-
-    /// Waits until what waits has waited long enough; for ever when nothing does.
-    async fn is_due(&self) {
-        match self.due {
-            Some(due) => tokio::time::sleep_until(due).await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-/// When deltas that come now are made durable.
-fn shared_due(now: Instant) -> Instant {
-    let mut shared = SHARED_DUE.lock().unwrap_or_else(PoisonError::into_inner);
-    match *shared {
-        Some(due) if due + SAME_BATCH >= now + COALESCE => due,
-        _ => *shared.insert(now + COALESCE),
     }
 }

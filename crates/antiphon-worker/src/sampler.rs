@@ -43,6 +43,9 @@ impl Sampler {
         sampling: &Sampling,
         position: u64,
     ) -> Option<Token> {
+        if sampling.temperature == 0.0 && allowed.is_none() && sampling.repeat_penalty == 1.0 {
+            return likeliest(logits);
+        }
         self.logits.clear();
         self.logits.extend_from_slice(logits);
         if let Some(allowed) = allowed {
@@ -50,13 +53,12 @@ impl Sampler {
         }
         self.penalize(recent, sampling.repeat_penalty);
 
+        if sampling.temperature == 0.0 {
+            return likeliest(&self.logits);
+        }
         let maximum = maximum(&self.logits);
         if !maximum.is_finite() {
             return None;
-        }
-        if sampling.temperature == 0.0 {
-            let token = self.logits.iter().position(|logit| *logit == maximum)?;
-            return Token::try_from(token).ok();
         }
         self.gather(maximum, sampling);
         self.draw(maximum, sampling, position)
@@ -222,6 +224,17 @@ fn last_within(candidates: &mut [Candidate], maximum: f32, mass: f32) -> Option<
 
 fn likelier_first(left: &Candidate, right: &Candidate) -> Ordering {
     right.logit.total_cmp(&left.logit).then(left.token.cmp(&right.token))
+}
+
+/// The first token with the largest logit, if that is finite.
+fn likeliest(logits: &[f32]) -> Option<Token> {
+    const CHUNK: usize = 64;
+    let maximum = maximum(logits);
+    // As in `collect`: to see that a chunk does not hold it takes a few vector operations.
+    let holds = |chunk: &[f32]| chunk.iter().fold(false, |any, logit| any | (*logit == maximum));
+    let at = logits.chunks(CHUNK).position(holds).filter(|_| maximum.is_finite())? * CHUNK;
+    let token = at + logits[at..].iter().position(|logit| *logit == maximum)?;
+    Token::try_from(token).ok()
 }
 
 /// The largest value; not-a-number is not among the candidates.

@@ -7,7 +7,7 @@ use antiphon_wire::{
 };
 use tracing::warn;
 
-use super::{Left, Pending, Run, Work, append};
+use super::{Left, Pending, Run, Work};
 use crate::backend::{Signature, Thought};
 use crate::media::{Derived, PERCEIVED, Unperceived, placed, tell};
 use crate::phase::Input;
@@ -57,7 +57,7 @@ impl Run {
                 let id = self.engine.call_id();
                 let step = Step::ProcessingCall(ProcessingCallStep { id: id.clone(), ..ProcessingCallStep::default() });
                 log(work, StepHead::ProcessingCall { id: id.clone() }, Vec::new(), step, pending);
-                append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
+                pending.append_to(&self.journal).await.map_err(Left::StoreFailed)?;
                 id
             }
         };
@@ -77,7 +77,7 @@ impl Run {
         };
         let (told, is_cut) = tell(one.number, one.medium.kind, &derived, work.limits.result_tokens);
         self.log_read(work, one, call_id, &derived, (told.as_str(), is_cut), pending);
-        append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
+        pending.append_to(&self.journal).await.map_err(Left::StoreFailed)?;
         Ok(Ok(told))
     }
 

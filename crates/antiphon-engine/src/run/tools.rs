@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::counts::Counts;
-use super::{Left, Minted, Pending, Run, Work, append};
+use super::{Left, Minted, Pending, Run, Work};
 use crate::assemble::ServerCall;
 use crate::backend::Media;
 use crate::phase::Input;
@@ -91,7 +91,7 @@ impl Run {
         let mut shown = 0;
         self.begin_result(work, &waiting, shown, pending);
         // Logged before anything is done: a call that may have had its effect is not made again.
-        append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
+        pending.append_to(&self.journal).await.map_err(Left::StoreFailed)?;
         let left = loop {
             if shown == waiting.len() {
                 break None;
@@ -113,7 +113,7 @@ impl Run {
                 () = self.cancel.cancelled() => break Some(Input::CancelRequested),
                 () = self.suspend.cancelled() => return Err(Left::Suspended),
                 () = work.time_is_up() => break Some(Input::LimitReached),
-                () = pending.is_due() => append(&self.journal, pending).await.map_err(Left::StoreFailed)?,
+                () = pending.is_due() => pending.append_to(&self.journal).await.map_err(Left::StoreFailed)?,
                 Some(piece) = lives[shown].recv() => self.show_live(work, &waiting[shown], piece, pending),
                 Some((place, output)) = running.next() => match output {
                     Ok(output) => outputs[place] = Some(output),
@@ -151,7 +151,7 @@ impl Run {
         }
         work.interrupted = false;
         work.ticket = Some(work.served.admission.rejoin(work.tier, work.background));
-        append(&self.journal, pending).await.map_err(Left::StoreFailed)?;
+        pending.append_to(&self.journal).await.map_err(Left::StoreFailed)?;
         Ok(Input::ToolsEnded)
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::server::{Site, antiphon};
+use crate::server::{Site, antiphon, processes_with};
 
 const OK: &str = "[[reply]]\nchunks = [\"ok\"]";
 
@@ -37,6 +37,30 @@ fn a_first_start_on_loopback_makes_one_key_and_shows_it_again() {
     let server = site.serve(&[]);
     assert_eq!(std::fs::read_to_string(site.data().join("bootstrap-key")).unwrap(), kept);
     drop(server);
+}
+
+#[test]
+fn what_a_model_is_set_to_reaches_its_worker() {
+    let arguments = |settings: &str| {
+        let site =
+            Site::new(&format!("[[models]]\nname = \"toy\"\nfile = \"toy.gguf\"\n{settings}"), &[("toy.gguf", "GGUF")]);
+        let weights = site.data().with_file_name("toy.gguf");
+        let server = site.serve(&[]);
+        let [worker] = processes_with(weights.to_str().unwrap())[..] else { panic!("one worker") };
+        let arguments = std::fs::read_to_string(format!("/proc/{worker}/cmdline")).unwrap().replace('\0', " ");
+        drop(server);
+        arguments
+    };
+
+    let set = arguments("context = 2048\nthreads = 3\nslots = 5\nattention = \"fused\"\n");
+    let unset = arguments("context = 4096\n");
+
+    let wanted = ["--context 2048", "--threads 3", "--slots 5", "--fused-attention"];
+    assert!(wanted.iter().all(|one| set.contains(one)), "{set}");
+    assert!(
+        unset.contains("--context 4096") && !unset.contains("--threads") && !unset.contains("attention"),
+        "{unset}"
+    );
 }
 
 #[test]
