@@ -20,7 +20,8 @@ each turn every contender runs alone and fresh from its start, after a short war
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
   batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*, fresh each time; its speed is
-  that of both together, or of the one after it where answers became longer or shorter than they were before.
+  that of both together, or of the one after it where answers became longer or shorter than they were before. How far
+  those two are apart is what the machine does by itself within a minute.
 - *scheduler*: the same tokens through the worker's scheduler and sampler, without pipe and server (same command).
 - *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once.
 - *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages.
@@ -60,7 +61,9 @@ def measure(setting):
     who = ("bare", "scheduler", "HTTP", "xllamacpp", "HTTP, first to last")
     speeds = [["tokens/s", "streams", "tokens of each", *who]]
     pairs = (("HTTP", "bare"), ("scheduler", "bare"), ("HTTP", "scheduler"), ("HTTP", "xllamacpp"))
+    spread = (("HTTP", "bare"), ("bare after", "bare before"))
     ratios = [["ratio", "streams", "tokens of each", *(f"{a} ÷ {b}" for a, b in pairs)]]
+    ratios[0] += [f"{a} ÷ {b}, least to most" for a, b in spread]
     limits, short = [], 0
     for model in setting.models:
         weights = setting.weights(model)
@@ -79,6 +82,7 @@ def measure(setting):
                     after = loop.bare(prompt, outputs)
                 with Loop(setting, weights, streams) as loop:
                     found = {"HTTP": http, "scheduler": loop.scheduler(prompt, outputs)}
+                found |= {"bare before": before, "bare after": after}
                 counted = {"prefill": (before, after), "decode": (before, after) if outputs == expected else (after,)}
                 found["bare"] = {kind: harmonic_mean([one[kind] for one in both]) for kind, both in counted.items()}
                 short += sum(length < output for length in outputs)
@@ -93,7 +97,9 @@ def measure(setting):
                 row = [f"{model}, {kind}", str(streams), str(prompt if kind == "prefill" else output)]
                 median = [f"{statistics.median(of[one]):.1f}" if one in of else "not there" for one in who[:-1]]
                 speeds.append([*row, *median, f"{statistics.median(later):.1f}" if later else ""])
-                ratios.append([*row, *(f"{ratio(of[a], of[b]):.3f}" if b in of else "not there" for a, b in pairs)])
+                each = {(a, b): [ratio([x], [y]) for x, y in zip(of[a], of[b])] for a, b in spread}
+                row += [f"{ratio(of[a], of[b]):.3f}" if b in of else "not there" for a, b in pairs]
+                ratios.append([*row, *(f"{min(found):.2f}–{max(found):.2f}" for found in each.values())])
                 progress(f"    {kind}: {[f'{ratio([a], [b]):.3f}' for a, b in zip(of['HTTP'], of['bare'])]}")
                 name = f"{model}, {kind}, {streams} streams: HTTP ÷ bare"
                 limits.append(Limit(name, ratio(of["HTTP"], of["bare"]), least=0.95))
@@ -106,8 +112,8 @@ def measure(setting):
 
 
 def lengths(model, streams):
-    """How long each prompt and answer is, in tokens: seconds of either, minutes of all, and never more than 4,096 together,
-    for so many idle cells are kept by the worker."""
+    """How long each prompt and answer is, in tokens: seconds of either, minutes of all, and never more than 4,096
+    together, for so many idle cells are kept by the worker."""
     if model == SMALL:
         return (400, 240) if streams < 8 else (240, 240)
     return (400, 96) if streams == 1 else (200, 48)
