@@ -43,6 +43,7 @@ impl Sampler {
         sampling: &Sampling,
         position: u64,
     ) -> Option<Token> {
+        // Nothing is changed, so nothing is copied.
         if sampling.temperature == 0.0 && allowed.is_none() && sampling.repeat_penalty == 1.0 {
             return likeliest(logits);
         }
