@@ -11,11 +11,9 @@
 use std::collections::BTreeMap;
 
 use antiphon_citation::{Citation, Cited, Citer};
-use antiphon_schema::Schema;
 use antiphon_wire::{
-    Content, Failure, FunctionCallStep, InteractionEvent, MediaContent, MessageStep, ServerCallDelta, ServerCallHead,
-    ServerCallStep, ServerTool, Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, TextContent,
-    ThinkingSummaries, ThoughtStep,
+    Content, Failure, FunctionCallStep, InteractionEvent, MediaContent, MessageStep, ServerCallDelta, ServerCallStep,
+    Step, StepDelta, StepDeltaEvent, StepHead, StepStart, StepStop, TextContent, ThinkingSummaries, ThoughtStep,
 };
 use serde_json::{Map, Value, json};
 
@@ -24,6 +22,15 @@ use crate::journal::Draft;
 use crate::store::{ClosedStep, Event, PastStep, Trace};
 use crate::tell::Origin;
 use crate::tool::OpenTool;
+
+mod calls;
+mod logged;
+mod opening;
+
+pub(crate) use calls::{MALFORMED_CALL, ServerCall, check_answer};
+use calls::{check_arguments, no_object, server_call};
+use logged::{LoggedStep, logged_steps};
+use opening::{Opening, is_call, is_of};
 
 /// Turns the events of one model call into drafts of the log.
 pub(crate) struct Assembler {
@@ -69,33 +76,6 @@ pub(crate) trait Mint {
     fn call_id(&self) -> String;
 }
 
-/// A call that the server carries out.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ServerCall {
-    /// As [`OpenTool::kind`].
-    pub(crate) kind: Option<ServerTool>,
-    pub(crate) id: String,
-    /// The tool's own name and its server's.
-    pub(crate) name: Option<String>,
-    pub(crate) server_name: Option<String>,
-    /// What the model calls the function.
-    pub(crate) function: String,
-    pub(crate) arguments: Map<String, Value>,
-    /// Why it cannot be made, for the model.
-    pub(crate) problem: Option<String>,
-}
-
-struct LoggedStep {
-    head: StepHead,
-    /// The visible text so far: the answer, the summary of a thought, or the JSON text of
-    /// a call's arguments.
-    text: String,
-    signature: Option<String>,
-    annotations: Vec<Value>,
-    is_picture: bool,
-    stopped: bool,
-}
-
 struct OpenStep {
     /// In the turn.
     place: usize,
@@ -137,28 +117,7 @@ impl Assembler {
     /// `log` is what an earlier life logged of this turn.
     pub(crate) fn new(setting: TurnSetting, log: &[Event]) -> Self {
         let TurnSetting { summaries, fingerprint, tools, server_tools, first_index, citer, origins } = setting;
-        let mut logged: Vec<LoggedStep> = Vec::new();
-        let mut tokens = Vec::new();
-        for event in log {
-            tokens.extend(event.trace.iter().flat_map(|trace| &trace.tokens));
-            match &event.body {
-                InteractionEvent::StepStart(start) => logged.push(LoggedStep::new(start.step.clone())),
-                InteractionEvent::StepDelta(StepDeltaEvent { index, delta }) => {
-                    if let Some(step) = index.checked_sub(first_index).and_then(|place| logged.get_mut(place)) {
-                        step.take(delta);
-                    }
-                }
-                InteractionEvent::StepStop(StepStop { index, .. }) => {
-                    if let Some(step) = index.checked_sub(first_index).and_then(|place| logged.get_mut(place)) {
-                        step.stopped = true;
-                    }
-                }
-                InteractionEvent::Created { .. }
-                | InteractionEvent::StatusUpdate(_)
-                | InteractionEvent::Completed { .. }
-                | InteractionEvent::Error(_) => {}
-            }
-        }
+        let (logged, tokens) = logged_steps(log, first_index);
         Self {
             summaries: summaries == Some(ThinkingSummaries::Auto),
             fingerprint,
@@ -476,27 +435,22 @@ impl Assembler {
     fn close(&mut self, exact: bool, mint: &impl Mint, out: &mut Assembled) -> Result<(), Failure> {
         self.flush_citer(out);
         let Some(open) = &self.open else { return Ok(()) };
-        match &open.head {
+        let servers = match &open.head {
             StepHead::FunctionCall { id, name, .. } => {
                 match self.server_tools.iter().find(|tool| tool.declaration.name == *name) {
                     Some(tool) => {
-                        let call = server_call(tool, id, &open.text)?;
-                        if self.logged.get(open.place).is_none() {
-                            let (place, head, arguments) = (open.place, open.head.clone(), open.text.clone());
-                            out.drafts.push(self.start(place, head));
-                            out.drafts.push(self.draft(place, StepDelta::ArgumentsDelta { arguments }));
-                        }
-                        self.server_calls.push(call);
+                        let delta = StepDelta::ArgumentsDelta { arguments: open.text.clone() };
+                        Some((server_call(tool, id, &open.text)?, delta))
                     }
-                    None => check_arguments(&self.tools, name, &open.text)?,
+                    None => {
+                        check_arguments(&self.tools, name, &open.text)?;
+                        None
+                    }
                 }
             }
             StepHead::ServerCall(head) => {
-                let tool = self
-                    .server_tools
-                    .iter()
-                    .find(|tool| is_of(tool, head))
-                    .ok_or_else(|| no_object(head.tool.as_str()))?;
+                let tool = self.server_tools.iter().find(|tool| is_of(tool, head));
+                let tool = tool.ok_or_else(|| no_object(head.tool.as_str()))?;
                 let call = server_call(tool, &head.id, &open.text)?;
                 let delta = StepDelta::ServerCall(ServerCallDelta {
                     tool: head.tool,
@@ -504,19 +458,22 @@ impl Assembler {
                     server_name: head.server_name.clone(),
                     arguments: call.arguments.clone(),
                 });
-                if self.logged.get(open.place).is_none() {
-                    let (place, head) = (open.place, open.head.clone());
-                    out.drafts.push(self.start(place, head));
-                    out.drafts.push(self.draft(place, delta));
-                }
-                self.server_calls.push(call);
+                Some((call, delta))
             }
             StepHead::ModelOutput
             | StepHead::Thought
             | StepHead::ServerResult(_)
             | StepHead::FunctionResult { .. }
             | StepHead::ProcessingCall { .. }
-            | StepHead::ProcessingResult { .. } => {}
+            | StepHead::ProcessingResult { .. } => None,
+        };
+        if let Some((call, delta)) = servers {
+            let place = open.place;
+            if self.logged.get(place).is_none() {
+                out.drafts.push(self.start(place, open.head.clone()));
+                out.drafts.push(self.draft(place, delta));
+            }
+            self.server_calls.push(call);
         }
         if let Some(open) = self.open.take() {
             // The tokens of a turn can be given back as they are unless a thought was cut out.
@@ -531,42 +488,20 @@ impl Assembler {
     fn stop(&mut self, open: &OpenStep, trace: Option<Trace>, mint: &impl Mint, out: &mut Assembled) {
         let logged = self.logged.get(open.place);
         // A repeated turn that was cut before it caught up keeps what the log holds.
-        let text = match &open.head {
-            StepHead::ServerCall(_) => &open.text,
-            StepHead::ModelOutput
-            | StepHead::Thought
-            | StepHead::FunctionCall { .. }
-            | StepHead::FunctionResult { .. }
-            | StepHead::ProcessingCall { .. }
-            | StepHead::ProcessingResult { .. }
-            | StepHead::ServerResult(_) => {
-                logged.map(|step| &step.text).filter(|text| text.len() > open.text.len()).unwrap_or(&open.text)
-            }
-        };
-        let text = text.clone();
+        let kept = logged.map(|step| &step.text).filter(|text| text.len() > open.text.len());
+        let text = kept.filter(|_| !matches!(open.head, StepHead::ServerCall(_))).unwrap_or(&open.text).clone();
         if open.head == StepHead::ModelOutput {
             self.answer.clone_from(&text);
         }
         let stopped = logged.is_some_and(|step| step.stopped);
-        let signature = match (&open.head, logged.and_then(|step| step.signature.clone())) {
-            (
-                StepHead::ModelOutput
-                | StepHead::FunctionCall { .. }
-                | StepHead::FunctionResult { .. }
-                | StepHead::ProcessingCall { .. }
-                | StepHead::ProcessingResult { .. }
-                | StepHead::ServerCall(_)
-                | StepHead::ServerResult(_),
-                _,
-            ) => None,
-            (StepHead::Thought, Some(signature)) => Some(signature),
-            (StepHead::Thought, None) => {
+        let signature = (open.head == StepHead::Thought).then(|| {
+            logged.and_then(|step| step.signature.clone()).unwrap_or_else(|| {
                 let signature = mint.signature(&Thought { text: open.text.clone(), signature: open.signature.clone() });
                 let delta = StepDelta::ThoughtSignature { signature: signature.clone() };
                 out.drafts.push(Draft { body: self.delta_event(open.place, delta), trace: None });
-                Some(signature)
-            }
-        };
+                signature
+            })
+        });
         let annotations = match (&self.citer, logged.filter(|logged| logged.stopped)) {
             (_, Some(logged)) => logged.annotations.clone(),
             (None, None) => Vec::new(),
@@ -618,30 +553,6 @@ impl Assembler {
     }
 }
 
-impl LoggedStep {
-    fn new(head: StepHead) -> Self {
-        Self { head, text: String::new(), signature: None, annotations: Vec::new(), is_picture: false, stopped: false }
-    }
-
-    fn take(&mut self, delta: &StepDelta) {
-        match delta {
-            StepDelta::Text { text }
-            | StepDelta::ArgumentsDelta { arguments: text }
-            | StepDelta::ThoughtSummary { content: Content::Text(TextContent { text, .. }) } => {
-                self.text.push_str(text);
-            }
-            StepDelta::ServerCall(delta) => self.text = Value::Object(delta.arguments.clone()).to_string(),
-            StepDelta::ThoughtSignature { signature } => self.signature = Some(signature.clone()),
-            StepDelta::TextAnnotationDelta { annotations } => self.annotations.extend(annotations.iter().cloned()),
-            StepDelta::Image(_) => self.is_picture = true,
-            StepDelta::ThoughtSummary { .. }
-            | StepDelta::FunctionResult { .. }
-            | StepDelta::ProcessingResult { .. }
-            | StepDelta::ServerResult(_) => {}
-        }
-    }
-}
-
 /// A citation as the API says it (spec 03, "Annotations").
 fn annotation(citer: &Citer, origins: &BTreeMap<u32, Origin>, citation: &Citation) -> Option<Value> {
     let source = citer.source(citation.source)?;
@@ -667,136 +578,6 @@ fn annotation(citer: &Citer, origins: &BTreeMap<u32, Origin>, citation: &Citatio
         "end_index": citation.end,
     }))
 }
-
-/// What a step is to begin with.
-enum Opening {
-    Thought,
-    ModelOutput,
-    /// A call of this function.
-    Call(String),
-}
-
-impl Opening {
-    /// Whether the open step is already what is wanted.
-    fn continues(&self, head: &StepHead) -> bool {
-        match self {
-            Self::Thought => *head == StepHead::Thought,
-            Self::ModelOutput => *head == StepHead::ModelOutput,
-            Self::Call(_) => false,
-        }
-    }
-
-    /// Whether a logged step began in the same way; `tool` is the server's behind a call.
-    fn repeats(&self, tool: Option<&OpenTool>, head: &StepHead) -> bool {
-        match (self, tool, head) {
-            (Self::Call(wanted), tool, StepHead::FunctionCall { name, .. }) => {
-                wanted == name && tool.is_none_or(|tool| tool.kind.is_none())
-            }
-            (Self::Call(_), Some(tool), StepHead::ServerCall(head)) => is_of(tool, head),
-            (Self::Call(_), _, _) => false,
-            (Self::Thought | Self::ModelOutput, _, _) => self.continues(head),
-        }
-    }
-
-    fn head(self, tool: Option<&OpenTool>, mint: &impl Mint) -> StepHead {
-        match (self, tool.and_then(|tool| Some((tool, tool.kind?)))) {
-            (Self::Thought, _) => StepHead::Thought,
-            (Self::ModelOutput, _) => StepHead::ModelOutput,
-            (Self::Call(name), None) => StepHead::FunctionCall { id: mint.call_id(), name, arguments: Map::new() },
-            (Self::Call(_), Some((tool, kind))) => StepHead::ServerCall(ServerCallHead {
-                tool: kind,
-                id: mint.call_id(),
-                name: tool.name.clone(),
-                server_name: tool.server_name.clone(),
-                arguments: Map::new(),
-            }),
-        }
-    }
-}
-
-/// Whether a head is of this tool.
-fn is_of(tool: &OpenTool, head: &ServerCallHead) -> bool {
-    tool.kind == Some(head.tool) && tool.name == head.name && tool.server_name == head.server_name
-}
-
-/// The call of a tool with these arguments. What is JSON but does not conform is told to the
-/// model, which may do better.
-///
-/// # Errors
-/// `malformed_tool_call` when the arguments are no JSON object.
-fn server_call(tool: &OpenTool, id: &str, text: &str) -> Result<ServerCall, Failure> {
-    let Ok(arguments) = serde_json::from_str::<Map<String, Value>>(text) else {
-        return Err(no_object(tool.kind.map_or(&tool.declaration.name, |kind| kind.as_str())));
-    };
-    let violation = tool.declaration.parameters.validate(&Value::Object(arguments.clone())).err();
-    Ok(ServerCall {
-        kind: tool.kind,
-        id: id.to_owned(),
-        name: tool.name.clone(),
-        server_name: tool.server_name.clone(),
-        function: tool.declaration.name.clone(),
-        arguments,
-        problem: violation
-            .map(|violation| format!("The arguments do not conform at `{}`: {}", violation.pointer, violation.message)),
-    })
-}
-
-fn no_object(called: &str) -> Failure {
-    Failure {
-        code: "malformed_tool_call".to_owned(),
-        message: format!("The model called `{called}` with arguments that are no JSON object"),
-    }
-}
-
-/// # Errors
-/// `malformed_function_call` (spec 00 §5), which names the place but quotes no value.
-fn check_arguments(tools: &[Tool], name: &str, arguments: &str) -> Result<(), Failure> {
-    let malformed = |message: String| Failure { code: MALFORMED_CALL.to_owned(), message };
-    let Some(tool) = tools.iter().find(|tool| tool.name == name) else {
-        return Err(malformed("The model called a function that was not declared".to_owned()));
-    };
-    let Ok(arguments @ Value::Object(_)) = serde_json::from_str::<Value>(arguments) else {
-        return Err(malformed(format!("The model called `{name}` with arguments that are no JSON object")));
-    };
-    tool.parameters.validate(&arguments).map_err(|violation| {
-        malformed(format!(
-            "The model called `{name}` with arguments that do not conform at `{}`: {}",
-            violation.pointer, violation.message
-        ))
-    })
-}
-
-/// Whether an answer is what the schema promises.
-///
-/// # Errors
-/// `malformed_response`, which names the place but quotes no value.
-pub(crate) fn check_answer(schema: &Schema, answer: &str) -> Result<(), Failure> {
-    let malformed = |message: String| Failure { code: "malformed_response".to_owned(), message };
-    let Ok(value) = serde_json::from_str::<Value>(answer) else {
-        return Err(malformed("The model's answer is no JSON".to_owned()));
-    };
-    schema.validate(&value).map_err(|violation| {
-        malformed(format!(
-            "The model's answer does not conform to the schema at `{}`: {}",
-            violation.pointer, violation.message
-        ))
-    })
-}
-
-fn is_call(head: &StepHead) -> bool {
-    match head {
-        StepHead::FunctionCall { .. } | StepHead::ServerCall(_) => true,
-        StepHead::ModelOutput
-        | StepHead::Thought
-        | StepHead::ServerResult(_)
-        | StepHead::FunctionResult { .. }
-        | StepHead::ProcessingCall { .. }
-        | StepHead::ProcessingResult { .. } => false,
-    }
-}
-
-/// The code of a call that cannot be made (spec 00 §5).
-pub(crate) const MALFORMED_CALL: &str = "malformed_function_call";
 
 /// The step as the fold of its events gives it; a call that was cut short is none.
 fn finished_step(head: &StepHead, text: String, signature: Option<String>, annotations: Vec<Value>) -> Option<Step> {

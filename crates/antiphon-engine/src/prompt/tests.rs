@@ -1,10 +1,11 @@
 #![expect(clippy::needless_pass_by_value, reason = "rows of JSON read better without references")]
 
 use pretty_assertions::assert_eq;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::backend::Signature;
+use crate::backend::{Call, CallResult, Calls, ModelTurn, Said, Signature, Thought};
+use crate::store::Trace;
 
 const PROJECT: ProjectId = ProjectId(1);
 
