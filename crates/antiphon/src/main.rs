@@ -104,7 +104,7 @@ impl Failed {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Serve(arguments) => wait(serve::run(arguments)),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Keys(arguments) => wait(keys::run(arguments)),
         Command::Config(arguments) => configuration::run(&arguments),
         Command::Models(arguments) => wait(models::run(arguments)),

@@ -1,8 +1,11 @@
 //! `antiphon serve`: puts the parts together and serves until it is told to stop.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use antiphon_backends::{
@@ -18,6 +21,7 @@ use antiphon_worker::protocol::Sampling;
 use clap::Args;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -66,9 +70,32 @@ pub(crate) struct Arguments {
     worker_fault: Option<u32>,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failed> {
     log_to_stderr();
     let config = Config::read(arguments.config.as_deref(), std::env::vars())?;
+    let library = arguments.place.library()?;
+    let models = wanted_models(&config, arguments.model.as_deref(), &library)?;
+    let runtime = runtime(&models).map_err(|error| Failed::new(format!("cannot start threads: {error}")))?;
+    runtime.block_on(serve(arguments, config, library, models))
+}
+
+/// As many threads for requests as there are cores, or half as many where models compute on this machine. Those use
+/// all cores in step: whatever else runs on one of them, and be it only to wake another thread, makes all wait.
+fn runtime(models: &[config::Model]) -> io::Result<Runtime> {
+    let mut runtime = Builder::new_multi_thread();
+    if models.iter().any(|model| matches!(model.backend, config::Backend::Llama | config::Backend::Diffusion)) {
+        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+        runtime.worker_threads(cores.div_ceil(2));
+    }
+    runtime.enable_all().build()
+}
+
+async fn serve(
+    arguments: Arguments,
+    config: Config,
+    library: Library,
+    models: Vec<config::Model>,
+) -> Result<(), Failed> {
     let listen = arguments.listen.or(config.server.listen.clone()).unwrap_or_else(|| config::DEFAULT_LISTEN.to_owned());
     let address = resolve(&listen)?;
     let data = DataFolder::open(paths::data_folder(arguments.data_dir)?)?;
@@ -76,10 +103,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let options = StoreOptions { fault: arguments.fault.and_then(Fault::of_store) };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.path(), options).map_err(store_failed)?);
 
-    let library = arguments.place.library()?;
     let worker = paths::worker(arguments.place.worker);
     let mut bare = Vec::new();
-    for model in wanted_models(&config, arguments.model.as_deref(), &library)? {
+    for model in models {
         // The default is loaded now, others when they are first asked for.
         let load = bare.is_empty();
         let built = match upstream(&model)? {
