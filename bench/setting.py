@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -81,11 +80,6 @@ def table(rows):
     head, *body = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def ratio(numerators, denominators):
-    """The median of the ratios of each turn."""
-    return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
 
 
 def percentile(values, percent):

@@ -7,24 +7,30 @@ import subprocess
 from statistics import harmonic_mean
 
 from serving import Antiphon, Reference
-from setting import Limit, Report, progress, ratio
+from setting import Limit, Report, progress
 
 CONTEXT = 32_768
 # As in the worker, where it is not an option.
 BATCH = 512
 
+# How often bare loop and HTTP are measured, one after the other, where the others are measured once: it is their ratio
+# that has a limit, and the machine's own speed changes by tenths within a minute.
+ROUNDS = 3
+
 METHOD = """
 Prompts that share no prefix, of about as many tokens as said beside each row, and then as many generated.
-Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain attention; {repeats} turns. In
-each turn every contender runs alone and fresh from its start, after a short warm-up:
+Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain attention. Every contender runs
+alone and fresh from its start, for some seconds after a short warm-up:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
-  batch (`antiphon-llama bench --asked`). Measured right before and right after *HTTP*, fresh each time; its speed is
-  that of both together, or of the one after it where answers became longer or shorter than they were before. How far
-  those two are apart is what the machine does by itself within a minute.
-- *scheduler*: the same tokens through the worker's scheduler and sampler, without pipe and server (same command).
-- *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once.
-- *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages.
+  batch (`antiphon-llama bench --asked`).
+- *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once. This and
+  the bare loop are measured in turn, {pairs} times, and each *HTTP* is held against the bare loops right before and
+  right after it together, or the one after it where answers became longer or shorter. How far these two are apart is
+  what the machine does by itself.
+- *scheduler*: the tokens of the bare loop through the worker's scheduler and sampler, without pipe and server (same
+  command), {repeats} times.
+- *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages, as often.
 
 Prompts are drawn anew, {draws} times at most, while an answer of one of them ends early; where one does after all,
 that stream ends there in the bare loop too.
@@ -63,7 +69,7 @@ def measure(setting):
     pairs = (("HTTP", "bare"), ("scheduler", "bare"), ("HTTP", "scheduler"), ("HTTP", "xllamacpp"))
     spread = (("HTTP", "bare"), ("bare after", "bare before"))
     ratios = [["ratio", "streams", "tokens of each", *(f"{a} ÷ {b}" for a, b in pairs)]]
-    ratios[0] += [f"{a} ÷ {b}, least to most" for a, b in spread]
+    ratios[0] += [f"{a} ÷ {b}, middle half" for a, b in spread]
     limits, short = [], 0
     for model in setting.models:
         weights = setting.weights(model)
@@ -74,49 +80,69 @@ def measure(setting):
             turns = []
             for turn in range(setting.repeats):
                 progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
-                expected = outputs
+                before = alone(setting, weights, prompt, outputs)
+                for _ in range(ROUNDS):
+                    expected = outputs
+                    http, outputs = through(antiphon(setting, model, streams), prompts, output)
+                    after = alone(setting, weights, prompt, outputs)
+                    beside = {"prefill": (before, after), "decode": (before, after)}
+                    if outputs != expected:
+                        beside["decode"] = (after,)
+                    bare = {kind: harmonic_mean([loop[kind] for loop in loops]) for kind, loops in beside.items()}
+                    turns.append({"HTTP": http, "bare": bare, "bare before": before, "bare after": after})
+                    short += sum(length < output for length in outputs)
+                    before = after
                 with Loop(setting, weights, streams) as loop:
-                    before = loop.bare(prompt, expected)
-                http, outputs = through(antiphon(setting, model, streams), prompts, output)
-                with Loop(setting, weights, streams) as loop:
-                    after = loop.bare(prompt, outputs)
-                with Loop(setting, weights, streams) as loop:
-                    found = {"HTTP": http, "scheduler": loop.scheduler(prompt, outputs)}
-                found |= {"bare before": before, "bare after": after}
-                counted = {"prefill": (before, after), "decode": (before, after) if outputs == expected else (after,)}
-                found["bare"] = {kind: harmonic_mean([one[kind] for one in both]) for kind, both in counted.items()}
-                short += sum(length < output for length in outputs)
+                    turns[-1]["scheduler"] = loop.scheduler(prompt, outputs)
                 if setting.reference:
                     reference = Reference(setting, weights, streams, setting.threads, CONTEXT, BATCH)
-                    found["xllamacpp"], _ = through(reference, prompts, output)
-                turns.append(found)
+                    turns[-1]["xllamacpp"], _ = through(reference, prompts, output)
 
             for kind in ("prefill", "decode"):
-                of = {one: [turn[one][kind] for turn in turns] for one in turns[0]}
-                later = [turn["HTTP"]["first to last"] for turn in turns] if kind == "decode" else []
                 row = [f"{model}, {kind}", str(streams), str(prompt if kind == "prefill" else output)]
-                median = [f"{statistics.median(of[one]):.1f}" if one in of else "not there" for one in who[:-1]]
-                speeds.append([*row, *median, f"{statistics.median(later):.1f}" if later else ""])
-                each = {(a, b): [ratio([x], [y]) for x, y in zip(of[a], of[b])] for a, b in spread}
-                row += [f"{ratio(of[a], of[b]):.3f}" if b in of else "not there" for a, b in pairs]
-                ratios.append([*row, *(f"{min(found):.2f}–{max(found):.2f}" for found in each.values())])
-                progress(f"    {kind}: {[f'{ratio([a], [b]):.3f}' for a, b in zip(of['HTTP'], of['bare'])]}")
+                later = [turn["HTTP"]["first to last"] for turn in turns] if kind == "decode" else []
+                medians = [median(turn[one][kind] for turn in turns if one in turn) for one in who[:-1]]
+                speeds.append([*row, *medians, median(later) if later else ""])
+
+                def each(a, b):
+                    return [turn[a][kind] / turn[b][kind] for turn in turns if {a, b} <= turn.keys()]
+
+                row += [median(each(a, b), 3) for a, b in pairs]
+                ratios.append([*row, *(middle_half(each(a, b)) for a, b in spread)])
+                progress(f"    {kind}: {[f'{found:.3f}' for found in each('HTTP', 'bare')]}")
                 name = f"{model}, {kind}, {streams} streams: HTTP ÷ bare"
-                limits.append(Limit(name, ratio(of["HTTP"], of["bare"]), least=0.95))
+                limits.append(Limit(name, statistics.median(each("HTTP", "bare")), least=0.95))
     method = METHOD.format(
-        threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats, draws=DRAWS,
+        threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats, pairs=setting.repeats * ROUNDS,
+        draws=DRAWS,
     )  # fmt: skip
     if short:
         method += f"\n{short} answers through HTTP ended early.\n"
     return Report("Speed of prompts and generation", method, [ratios, speeds], limits)
 
 
+def alone(setting, weights, prompt, outputs):
+    """Speeds of the bare loop."""
+    with Loop(setting, weights, len(outputs)) as loop:
+        return loop.bare(prompt, outputs)
+
+
+def median(found, digits=1):
+    found = list(found)
+    return f"{statistics.median(found):.{digits}f}" if found else "not there"
+
+
+def middle_half(found):
+    found, rest = sorted(found), len(found) // 4
+    return f"{found[rest]:.2f}–{found[-1 - rest]:.2f}"
+
+
 def lengths(model, streams):
-    """How long each prompt and answer is, in tokens: seconds of either, minutes of all, and never more than 4,096
-    together, for so many idle cells are kept by the worker."""
+    """How long each prompt and answer is, in tokens: some seconds of either, and never more than 4,096 together, for so
+    many idle cells are kept by the worker."""
     if model == SMALL:
-        return (400, 240) if streams < 8 else (240, 240)
-    return (400, 96) if streams == 1 else (200, 48)
+        return {1: (400, 240), 4: (200, 96), 8: (120, 64)}[streams]
+    return {1: (400, 96), 4: (200, 48), 8: (100, 32)}[streams]
 
 
 def antiphon(setting, model, slots):

@@ -73,10 +73,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failed> {
     log_to_stderr();
     let config = Config::read(arguments.config.as_deref(), std::env::vars())?;
+    let listen = arguments.listen.as_ref().or(config.server.listen.as_ref());
+    let address = resolve(listen.map_or(config::DEFAULT_LISTEN, String::as_str))?;
+    let data = DataFolder::open(paths::data_folder(arguments.data_dir.clone())?)?;
+    let _lock = DataLock::take(data.path()).map_err(|error| Failed::new(error.to_string()))?;
     let library = arguments.place.library()?;
     let models = wanted_models(&config, arguments.model.as_deref(), &library)?;
     let runtime = runtime(&models).map_err(|error| Failed::new(format!("cannot start threads: {error}")))?;
-    runtime.block_on(serve(arguments, config, library, models))
+    runtime.block_on(serve(arguments, config, address, data, library, models))
 }
 
 /// As many threads for requests as there are cores, or half as many where models compute on this machine. Those use
@@ -93,16 +97,13 @@ fn runtime(models: &[config::Model]) -> io::Result<Runtime> {
 async fn serve(
     arguments: Arguments,
     config: Config,
+    address: SocketAddr,
+    data: DataFolder,
     library: Library,
     models: Vec<config::Model>,
 ) -> Result<(), Failed> {
-    let listen = arguments.listen.or(config.server.listen.clone()).unwrap_or_else(|| config::DEFAULT_LISTEN.to_owned());
-    let address = resolve(&listen)?;
-    let data = DataFolder::open(paths::data_folder(arguments.data_dir)?)?;
-    let _lock = DataLock::take(data.path()).map_err(|error| Failed::new(error.to_string()))?;
     let options = StoreOptions { fault: arguments.fault.and_then(Fault::of_store) };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.path(), options).map_err(store_failed)?);
-
     let worker = paths::worker(arguments.place.worker);
     let mut bare = Vec::new();
     for model in models {
