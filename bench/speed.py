@@ -4,33 +4,33 @@ import json
 import random
 import statistics
 import subprocess
-from statistics import harmonic_mean
+import time
 
 from serving import Antiphon, Reference
 from setting import Limit, Report, progress
+from slices import SLICE, Contender, in_slices
 
 CONTEXT = 32_768
 # As in the worker, where it is not an option.
 BATCH = 512
 
-# How often bare loop and HTTP are measured, one after the other, where the others are measured once: it is their ratio
-# that has a limit, and the machine's own speed changes by tenths within a minute.
-ROUNDS = 3
+# How often the bare loop and HTTP are measured where the others are measured once: it is their ratio that has a limit.
+ROUNDS = 2
 
 METHOD = """
 Prompts that share no prefix, of about as many tokens as said beside each row, and then as many generated.
-Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain attention. Every contender runs
-alone and fresh from its start, for some seconds after a short warm-up:
+Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells, plain attention. Every contender is
+fresh from its start and a short warm-up, and works for some seconds:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
   batch (`antiphon-llama bench --asked`).
-- *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once. This and
-  the bare loop are measured in turn, {pairs} times, and each *HTTP* is held against the bare loops right before and
-  right after it together, or the one after it where answers became longer or shorter. How far these two are apart is
-  what the machine does by itself.
+- *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once. It works
+  while the bare loop is stopped and the other way round, {slice} s at a time: what the machine does by itself, it does
+  to both. A process's time is that in which it was not stopped. {pairs} times, each with processes of its own.
+- *bare ÷ bare* is as much of two bare loops, {repeats} times: what this way of measuring cannot tell apart.
 - *scheduler*: the tokens of the bare loop through the worker's scheduler and sampler, without pipe and server (same
-  command), {repeats} times.
-- *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages, as often.
+  command), alone on the machine, {repeats} times.
+- *xllamacpp*: an independent build of llama.cpp with its own HTTP server, the same messages, alone, as often.
 
 Prompts are drawn anew, {draws} times at most, while an answer of one of them ends early; where one does after all,
 that stream ends there in the bare loop too.
@@ -66,10 +66,9 @@ TASKS = {
 def measure(setting):
     who = ("bare", "scheduler", "HTTP", "xllamacpp", "HTTP, first to last")
     speeds = [["tokens/s", "streams", "tokens of each", *who]]
-    pairs = (("HTTP", "bare"), ("scheduler", "bare"), ("HTTP", "scheduler"), ("HTTP", "xllamacpp"))
-    spread = (("HTTP", "bare"), ("bare after", "bare before"))
-    ratios = [["ratio", "streams", "tokens of each", *(f"{a} ÷ {b}" for a, b in pairs)]]
-    ratios[0] += [f"{a} ÷ {b}, middle half" for a, b in spread]
+    pairs = (("HTTP", "bare"), ("bare again", "bare beside it"), ("scheduler", "bare"), ("HTTP", "xllamacpp"))
+    named = [name for pair in ("HTTP ÷ bare", "bare ÷ bare") for name in (pair, "middle half")]
+    ratios = [["ratio", "streams", "tokens of each", *named, "scheduler ÷ bare", "HTTP ÷ xllamacpp"]]
     limits, short = [], 0
     for model in setting.models:
         weights = setting.weights(model)
@@ -80,23 +79,22 @@ def measure(setting):
             turns = []
             for turn in range(setting.repeats):
                 progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
-                before = alone(setting, weights, prompt, outputs)
                 for _ in range(ROUNDS):
-                    expected = outputs
-                    http, outputs = through(antiphon(setting, model, streams), prompts, output)
-                    after = alone(setting, weights, prompt, outputs)
-                    beside = {"prefill": (before, after), "decode": (before, after)}
-                    if outputs != expected:
-                        beside["decode"] = (after,)
-                    bare = {kind: harmonic_mean([loop[kind] for loop in loops]) for kind, loops in beside.items()}
-                    turns.append({"HTTP": http, "bare": bare, "bare before": before, "bare after": after})
+                    with antiphon(setting, model, streams) as server, Loop(setting, weights, streams) as loop:
+                        found = beside((server.pid, Through(server, prompts, output)), loop.side(prompt, outputs))
+                    turns.append(dict(zip(("HTTP", "bare"), found)))
+                    outputs = found[0]["outputs"]
                     short += sum(length < output for length in outputs)
-                    before = after
+                with Loop(setting, weights, streams) as loop, Loop(setting, weights, streams) as again:
+                    found = beside(again.side(prompt, outputs), loop.side(prompt, outputs))
+                    turns[-1] |= zip(("bare again", "bare beside it"), found)
                 with Loop(setting, weights, streams) as loop:
                     turns[-1]["scheduler"] = loop.scheduler(prompt, outputs)
                 if setting.reference:
                     reference = Reference(setting, weights, streams, setting.threads, CONTEXT, BATCH)
-                    turns[-1]["xllamacpp"], _ = through(reference, prompts, output)
+                    with reference as server:
+                        through = Through(server, prompts, output)
+                        turns[-1]["xllamacpp"] = through.speeds(through.read(), through.write())
 
             for kind in ("prefill", "decode"):
                 row = [f"{model}, {kind}", str(streams), str(prompt if kind == "prefill" else output)]
@@ -104,27 +102,32 @@ def measure(setting):
                 medians = [median(turn[one][kind] for turn in turns if one in turn) for one in who[:-1]]
                 speeds.append([*row, *medians, median(later) if later else ""])
 
-                def each(a, b):
-                    return [turn[a][kind] / turn[b][kind] for turn in turns if {a, b} <= turn.keys()]
-
-                row += [median(each(a, b), 3) for a, b in pairs]
-                ratios.append([*row, *(middle_half(each(a, b)) for a, b in spread)])
-                progress(f"    {kind}: {[f'{found:.3f}' for found in each('HTTP', 'bare')]}")
+                each = [[t[a][kind] / t[b][kind] for t in turns if {a, b} <= t.keys()] for a, b in pairs]
+                spread = [cell for found in each[:2] for cell in (median(found, 3), middle_half(found))]
+                ratios.append([*row, *spread, *(median(found, 3) for found in each[2:])])
+                progress(f"    {kind}: {[f'{ratio:.3f}' for ratio in each[0]]}")
                 name = f"{model}, {kind}, {streams} streams: HTTP ÷ bare"
-                limits.append(Limit(name, statistics.median(each("HTTP", "bare")), least=0.95))
+                limits.append(Limit(name, statistics.median(each[0]), least=0.95))
     method = METHOD.format(
         threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats, pairs=setting.repeats * ROUNDS,
-        draws=DRAWS,
+        draws=DRAWS, slice=SLICE,
     )  # fmt: skip
     if short:
         method += f"\n{short} answers through HTTP ended early.\n"
     return Report("Speed of prompts and generation", method, [ratios, speeds], limits)
 
 
-def alone(setting, weights, prompt, outputs):
-    """Speeds of the bare loop."""
-    with Loop(setting, weights, len(outputs)) as loop:
-        return loop.bare(prompt, outputs)
+def beside(*sides):
+    """Speeds of two contenders, each a process and what it does, that run while the other is stopped."""
+    timed = []
+    for part in ("read", "write"):
+        contenders = [Contender(pid, getattr(work, part)) for pid, work in sides]
+        in_slices(*contenders)
+        timed.append(contenders)
+    return [
+        work.speeds(read.result, write.result, read.until, write.until)
+        for (_, work), read, write in zip(sides, *timed)
+    ]
 
 
 def median(found, digits=1):
@@ -134,7 +137,7 @@ def median(found, digits=1):
 
 def middle_half(found):
     found, rest = sorted(found), len(found) // 4
-    return f"{found[rest]:.2f}–{found[-1 - rest]:.2f}"
+    return f"{found[rest]:.3f}–{found[-1 - rest]:.3f}" if found else "not there"
 
 
 def lengths(model, streams):
@@ -180,22 +183,38 @@ def endless(setting, model, streams, words, output):
     return prompts, [answer.written for answer in answers]
 
 
-def through(started, prompts, output):
-    """Speeds through a server, and how long the answers were."""
-    streams = len(prompts)
-    with started as server:
+def as_it_is(moment):
+    """The clock of a contender that is never stopped."""
+    return moment
+
+
+class Through:
+    """What a server does: reads prompts, then writes answers to them."""
+
+    def __init__(self, server, prompts, output):
+        self.server, self.prompts, self.output = server, prompts, output
         server.streams([server.ask("Be brief.", "Hello", 4)])
-        reading = server.streams([server.ask(*prompt, 1) for prompt in prompts])
-        writing = server.streams([server.ask(*prompt, output) for prompt in prompts])
-    if any(answer.read > 1 for answer in writing):
-        raise RuntimeError(f"prompts were read again: {writing}")
-    lengths = [answer.written for answer in writing]
-    start, end = min(answer.sent for answer in reading), max(answer.first for answer in reading)
-    found = {"prefill": sum(answer.read for answer in reading) / (end - start)}
-    start, end = min(answer.sent for answer in writing), max(answer.last for answer in writing)
-    found["decode"] = sum(lengths) / (end - start)
-    found["first to last"] = (sum(lengths) - streams) / (end - min(answer.first for answer in writing))
-    return found, lengths
+
+    def read(self):
+        return self.server.streams([self.server.ask(*prompt, 1) for prompt in self.prompts])
+
+    def write(self):
+        return self.server.streams([self.server.ask(*prompt, self.output) for prompt in self.prompts])
+
+    def speeds(self, reading, writing, read_clock=as_it_is, write_clock=as_it_is):
+        if any(answer.read > 1 for answer in writing):
+            raise RuntimeError(f"prompts were read again: {writing}")
+        outputs = [answer.written for answer in writing]
+        start, end = min(answer.sent for answer in reading), max(answer.first for answer in reading)
+        prefill = sum(answer.read for answer in reading) / (read_clock(end) - read_clock(start))
+        start, first = min(answer.sent for answer in writing), min(answer.first for answer in writing)
+        end = write_clock(max(answer.last for answer in writing))
+        return {
+            "prefill": prefill,
+            "decode": sum(outputs) / (end - write_clock(start)),
+            "first to last": (sum(outputs) - len(outputs)) / (end - write_clock(first)),
+            "outputs": outputs,
+        }
 
 
 class Loop:
@@ -227,15 +246,38 @@ class Loop:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def bare(self, prompt, outputs):
-        return per_second(prompt, outputs, {
-            **self.ask(do="read", streams=len(outputs), cached=0, prompt=prompt),
-            **self.ask(do="write", outputs=outputs),
-        })  # fmt: skip
+    def side(self, prompt, outputs):
+        return self.process.pid, Bare(self, prompt, outputs)
 
     def scheduler(self, prompt, outputs):
-        return per_second(prompt, outputs, self.ask(do="schedule", prompt=prompt, outputs=outputs))
+        took = self.ask(do="schedule", prompt=prompt, outputs=outputs)
+        return per_second(prompt, outputs, took["read"], took["write"])
 
 
-def per_second(prompt, outputs, took):
-    return {"prefill": len(outputs) * prompt / took["read"], "decode": sum(outputs) / took["write"]}
+class Bare:
+    """What the bare loop does: reads prompts, then goes on after them."""
+
+    def __init__(self, loop, prompt, outputs):
+        self.loop, self.prompt, self.outputs = loop, prompt, outputs
+
+    def read(self):
+        return self.timed(do="read", streams=len(self.outputs), cached=0, prompt=self.prompt)
+
+    def write(self):
+        return self.timed(do="write", outputs=self.outputs)
+
+    def timed(self, **measurement):
+        """When it was asked and when it was done."""
+        start = time.perf_counter()
+        self.loop.ask(**measurement)
+        return start, time.perf_counter()
+
+    def speeds(self, reading, writing, read_clock, write_clock):
+        read, write = (
+            clock(end) - clock(start) for clock, (start, end) in ((read_clock, reading), (write_clock, writing))
+        )
+        return per_second(self.prompt, self.outputs, read, write)
+
+
+def per_second(prompt, outputs, read, write):
+    return {"prefill": len(outputs) * prompt / read, "decode": sum(outputs) / write}

@@ -366,11 +366,14 @@ impl Run {
                 () = self.cancel.cancelled() => return Ok(Input::CancelRequested),
                 () = self.suspend.cancelled() => return Err(Left::Suspended),
                 () = work.time_is_up() => return Ok(Input::LimitReached),
-                () = pending.is_due() => {
-                    pending.append_to(&self.journal).await.map_err(Left::StoreFailed)?;
-                    continue;
-                }
-                event = stream.next() => event,
+                () = std::future::ready(()), if pending.is_overdue() => None,
+                // What is there already is logged together.
+                event = stream.next() => Some(event),
+                () = pending.is_due() => None,
+            };
+            let Some(event) = event else {
+                pending.append_to(&self.journal).await.map_err(Left::StoreFailed)?;
+                continue;
             };
             let event = match event {
                 Some(Ok(event)) => event,

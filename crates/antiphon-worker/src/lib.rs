@@ -11,6 +11,7 @@
 mod closing;
 mod decoder;
 mod grammar;
+mod held;
 pub mod picture;
 pub mod protocol;
 mod repetition;

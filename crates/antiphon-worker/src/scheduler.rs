@@ -199,6 +199,15 @@ impl<D: Decoder> Scheduler<D> {
         !self.refused.is_empty() || !self.queue.is_empty() || !self.runs.is_empty()
     }
 
+    /// Whether the next step only adds a token to each run: then it takes about as long as the last such one.
+    #[must_use]
+    pub fn only_generates(&self) -> bool {
+        self.refused.is_empty()
+            && self.queue.is_empty()
+            && !self.runs.is_empty()
+            && self.runs.iter().all(|run| run.is_read() && run.generates())
+    }
+
     /// Queues a run, with the guide of its constraint if it has one. What is wrong with it is
     /// said by the next step.
     pub fn submit(&mut self, mut request: Generate, guide: Option<Guide>) {

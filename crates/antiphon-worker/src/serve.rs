@@ -8,9 +8,11 @@
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use crate::decoder::{DecodeError, Decoder};
 use crate::grammar::{Grammars, Guide};
+use crate::held::Held;
 use crate::protocol::{Constraint, FrameError, Generate, Message, Refused, Request, encode, read_frame};
 use crate::scheduler::{Scheduler, Settings};
 use crate::vocabulary::Vocabulary;
@@ -60,7 +62,7 @@ pub fn serve<D: Decoder>(
     })?;
 
     let mut scheduler = Scheduler::new(decoder, settings);
-    let mut out = Vec::new();
+    let mut held = Held::default();
     loop {
         let waited = if scheduler.has_work() {
             None
@@ -74,9 +76,16 @@ pub fn serve<D: Decoder>(
                 Order::Cancel { id } => scheduler.cancel(id),
             }
         }
-        let step = scheduler.step(&mut out);
-        if !out.is_empty() {
-            send(&outlet, &mut out)?;
+        if !scheduler.only_generates() {
+            send(&outlet, &mut held.leave())?;
+        }
+        let begun = Instant::now();
+        let mut said = Vec::new();
+        let step = scheduler.step(&mut said);
+        let now = Instant::now();
+        held.take(said, now);
+        if step.is_err() || !scheduler.only_generates() || !held.may_wait(now, now - begun) {
+            send(&outlet, &mut held.leave())?;
         }
         step?;
     }
@@ -88,12 +97,14 @@ struct Outlet<W, S> {
     sent: S,
 }
 
-/// What one step says goes out in one write: whoever reads it is woken once a step, and the
-/// cores compute meanwhile.
+/// What is said together goes out in one write: whoever reads it is woken once, and the cores compute meanwhile.
 fn send<W: Write, S: FnMut(&Message)>(
     outlet: &Mutex<Outlet<W, S>>,
     messages: &mut Vec<Message>,
 ) -> Result<(), FrameError> {
+    if messages.is_empty() {
+        return Ok(());
+    }
     let mut frames = Vec::new();
     for message in &*messages {
         frames.append(&mut encode(message)?);

@@ -530,3 +530,19 @@ fn log_to_stderr() {
 fn store_failed(error: StoreError) -> Failed {
     Failed::new(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_half_of_the_threads_where_models_compute_here() {
+        let threads = |backend: &str| {
+            let model = toml::from_str(&format!("name = \"m\"\nbackend = \"{backend}\"")).unwrap();
+            runtime(&[model]).unwrap().metrics().num_workers()
+        };
+        let cores = available_parallelism().unwrap().get();
+        assert_eq!(threads("llama"), cores.div_ceil(2));
+        assert_eq!(threads("scripted"), cores);
+    }
+}

@@ -4,7 +4,7 @@
 //! it dies; a second one writes, so that nobody who sends ever waits for a pipe. The
 //! worker ends by itself when its input is closed, hence with this process in any case.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -42,7 +42,7 @@ pub(super) struct Worker {
     pub(super) template: ChatTemplate,
     orders: blocking::Sender<Order>,
     /// Who listens to which call; none once the worker is dead.
-    calls: Mutex<Option<HashMap<u64, mpsc::Sender<Message>>>>,
+    calls: Mutex<Option<HashMap<u64, mpsc::Sender<Vec<Message>>>>>,
     next_id: AtomicU64,
 }
 
@@ -57,7 +57,9 @@ enum Order {
 pub(super) struct Call {
     worker: Arc<Worker>,
     id: u64,
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<Vec<Message>>,
+    /// What has come and was not asked for yet.
+    here: VecDeque<Message>,
     over: bool,
 }
 
@@ -237,7 +239,15 @@ fn write_all(orders: &blocking::Receiver<Order>, mut input: ChildStdin) {
 fn carry(output: &mut ChildStdout, decoder: &mut FrameDecoder, worker: &Worker) -> String {
     loop {
         match next(output, decoder) {
-            Ok(Some(message)) => worker.deliver(message),
+            Ok(Some(message)) => {
+                let mut said = vec![message];
+                // What came together is handed out together, and whoever waits is woken once. After a bad frame, which
+                // the next look finds again, the rest is still true.
+                while let Ok(Some(message)) = decoder.next_message() {
+                    said.push(message);
+                }
+                worker.deliver(said);
+            }
             Ok(None) => return "its output ended".to_owned(),
             Err(message) => return message,
         }
@@ -246,7 +256,7 @@ fn carry(output: &mut ChildStdout, decoder: &mut FrameDecoder, worker: &Worker) 
 
 /// The next message; `None` at the end of the output.
 fn next(output: &mut ChildStdout, decoder: &mut FrameDecoder) -> Result<Option<Message>, String> {
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = [0; 8 * 1024];
     loop {
         match decoder.next_message() {
             Ok(Some(message)) => return Ok(Some(message)),
@@ -276,7 +286,7 @@ impl Worker {
             Some(calls) => calls.insert(id, sender),
             None => return Err(died()),
         };
-        let call = Call { worker: Arc::clone(self), id, messages, over: false };
+        let call = Call { worker: Arc::clone(self), id, messages, here: VecDeque::new(), over: false };
         let frame = encode(&make(id)).map_err(|error| {
             BackendError::Rejected(format!("`input`: the request is too large for the model's worker: {error}"))
         })?;
@@ -284,22 +294,30 @@ impl Worker {
         Ok(call)
     }
 
-    fn deliver(&self, message: Message) {
-        let id = match &message {
-            Message::Ready(_) | Message::Unservable { .. } => return,
-            Message::Prepared { id, .. }
-            | Message::Refused { id, .. }
-            | Message::Started { id, .. }
-            | Message::Chunk { id, .. }
-            | Message::Finished { id, .. }
-            | Message::Failed { id, .. } => *id,
-        };
-        if let Some(calls) = &mut *self.lock()
-            && let Some(call) = calls.get(&id)
-            && call.try_send(message).is_err()
-        {
+    fn deliver(&self, said: Vec<Message>) {
+        let mut by_call: Vec<(u64, Vec<Message>)> = Vec::new();
+        for message in said {
+            let id = match &message {
+                Message::Ready(_) | Message::Unservable { .. } => continue,
+                Message::Prepared { id, .. }
+                | Message::Refused { id, .. }
+                | Message::Started { id, .. }
+                | Message::Chunk { id, .. }
+                | Message::Finished { id, .. }
+                | Message::Failed { id, .. } => *id,
+            };
+            match by_call.iter_mut().find(|(call, _)| *call == id) {
+                Some((_, messages)) => messages.push(message),
+                None => by_call.push((id, vec![message])),
+            }
+        }
+        let mut calls = self.lock();
+        let Some(calls) = &mut *calls else { return };
+        for (id, messages) in by_call {
             // The listener is gone, or the worker says more than it may.
-            calls.remove(&id);
+            if calls.get(&id).is_some_and(|call| call.try_send(messages).is_err()) {
+                calls.remove(&id);
+            }
         }
     }
 
@@ -308,7 +326,7 @@ impl Worker {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<u64, mpsc::Sender<Message>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<u64, mpsc::Sender<Vec<Message>>>>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -317,7 +335,12 @@ impl Call {
     /// # Errors
     /// When the worker died.
     pub(super) async fn next(&mut self) -> Result<Message, BackendError> {
-        self.messages.recv().await.ok_or_else(died)
+        loop {
+            if let Some(message) = self.here.pop_front() {
+                return Ok(message);
+            }
+            self.here = self.messages.recv().await.ok_or_else(died)?.into();
+        }
     }
 
     /// The worker has said its last word: nothing is left to cancel.

@@ -269,7 +269,7 @@ async fn a_dropped_stream_frees_its_slot() {
 
 #[tokio::test]
 async fn a_worker_that_dies_fails_its_calls_and_serves_the_next() {
-    let llama = llama(&["--crash-after-chunks", "3"]);
+    let llama = llama(&["--crash-after-chunks", "1"]);
     let request = request(vec![Message::user("Tell me")], 50);
     for _ in 0..2 {
         let prepared = llama.prepare(&request).await.unwrap();

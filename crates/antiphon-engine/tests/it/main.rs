@@ -8,6 +8,7 @@ mod crash;
 mod custom_agents;
 mod guidance;
 mod media;
+mod pace;
 mod pictures;
 mod research;
 mod services;
