@@ -18,6 +18,10 @@ A conversation of {last} turns of equal length, chained by `previous_interaction
 the request to its first text, in ms. *read* are the tokens of the prompt that were not cached, *output* those that the
 model may say in each turn. *bare* is the same reading in a loop over `llama_decode`, so many tokens after so many cached
 ones (`antiphon-llama bench --asked`), measured after each conversation: what is not the server's.
+
+In each layer of SmolLM2 a token is multiplied with 3.5 million weights, and with 1,152 numbers for each token before it:
+at turn 20 of the longer conversation with 2.2 million, at turn 2 with 0.15 million. Were attention as fast as the
+products with weights, of which it has less than half the speed here, turn 20 would still take 1.54 times as long.
 """
 
 
