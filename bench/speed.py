@@ -1,6 +1,7 @@
 """(a) Prompt and generation speed through HTTP, beside the bare decode loop and another server."""
 
 import json
+import math
 import random
 import statistics
 import subprocess
@@ -86,7 +87,7 @@ def measure(setting):
                         http, bare = beside((server.pid, Through(server, prompts, outputs)), loop.side(prompt, outputs))
                     if http.pop("outputs") != outputs:
                         short += 1
-                        del http["decode"]
+                        del http["decode"], http["first to last"]
                     turns.append({"HTTP": http, "bare": bare})
                 with Loop(setting, weights, streams) as loop, Loop(setting, weights, streams) as again:
                     found = beside(again.side(prompt, outputs), loop.side(prompt, outputs))
@@ -101,7 +102,7 @@ def measure(setting):
 
             for kind in ("prefill", "decode"):
                 row = [f"{model}, {kind}", str(streams), str(prompt if kind == "prefill" else output)]
-                later = [turn["HTTP"]["first to last"] for turn in turns] if kind == "decode" else []
+                later = [t["HTTP"]["first to last"] for t in turns if kind == "decode" and "decode" in t["HTTP"]]
                 medians = [median(t[one][kind] for t in turns if kind in t.get(one, {})) for one in who[:-1]]
                 speeds.append([*row, *medians, median(later) if later else ""])
 
@@ -113,7 +114,8 @@ def measure(setting):
                 ratios.append([*row, *spread, *(median(found, 3) for found in each[2:])])
                 progress(f"    {kind}: {[f'{ratio:.3f}' for ratio in each[0]]}")
                 name = f"{model}, {kind}, {streams} streams: HTTP ÷ bare"
-                limits.append(Limit(name, statistics.median(each[0]), least=0.95))
+                # What could not be measured does not hold.
+                limits.append(Limit(name, statistics.median(each[0] or [math.nan]), least=0.95))
     method = METHOD.format(
         threads=setting.threads, batch=BATCH, context=CONTEXT, repeats=setting.repeats, pairs=setting.repeats * ROUNDS,
         draws=DRAWS, trials=TRIALS, slice=SLICE,

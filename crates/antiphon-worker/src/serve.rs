@@ -46,7 +46,7 @@ pub fn serve<D: Decoder>(
     sent: impl FnMut(&Message) + Send + 'static,
 ) -> Result<(), ServeError> {
     let outlet = Arc::new(Mutex::new(Outlet { output, sent }));
-    send(&outlet, &mut vec![Message::Ready(decoder.card().clone())])?;
+    send(&outlet, &[Message::Ready(decoder.card().clone())])?;
 
     let vocabulary = Arc::clone(decoder.vocabulary());
     let grammars = Arc::new(Grammars::new(Arc::clone(&vocabulary)));
@@ -77,7 +77,7 @@ pub fn serve<D: Decoder>(
             }
         }
         if !scheduler.only_generates() {
-            send(&outlet, &mut held.leave())?;
+            send(&outlet, &held.leave())?;
         }
         let begun = Instant::now();
         let mut said = Vec::new();
@@ -85,7 +85,7 @@ pub fn serve<D: Decoder>(
         let now = Instant::now();
         held.take(said, now);
         if step.is_err() || !scheduler.only_generates() || !held.may_wait(now, now - begun) {
-            send(&outlet, &mut held.leave())?;
+            send(&outlet, &held.leave())?;
         }
         step?;
     }
@@ -98,21 +98,18 @@ struct Outlet<W, S> {
 }
 
 /// What is said together goes out in one write: whoever reads it is woken once, and the cores compute meanwhile.
-fn send<W: Write, S: FnMut(&Message)>(
-    outlet: &Mutex<Outlet<W, S>>,
-    messages: &mut Vec<Message>,
-) -> Result<(), FrameError> {
+fn send<W: Write, S: FnMut(&Message)>(outlet: &Mutex<Outlet<W, S>>, messages: &[Message]) -> Result<(), FrameError> {
     if messages.is_empty() {
         return Ok(());
     }
     let mut frames = Vec::new();
-    for message in &*messages {
+    for message in messages {
         frames.append(&mut encode(message)?);
     }
     let mut outlet = outlet.lock().unwrap_or_else(PoisonError::into_inner);
     outlet.output.write_all(&frames)?;
     outlet.output.flush()?;
-    messages.drain(..).for_each(|message| (outlet.sent)(&message));
+    messages.iter().for_each(|message| (outlet.sent)(message));
     Ok(())
 }
 
@@ -165,7 +162,7 @@ impl<R: Read, W: Write, S: FnMut(&Message)> Desk<R, W, S> {
             },
             Request::Cancel { id } => return Ok(Some(Order::Cancel { id })),
         };
-        send(&self.outlet, &mut vec![message])?;
+        send(&self.outlet, &[message])?;
         Ok(None)
     }
 }
