@@ -51,7 +51,7 @@ impl Workspaces {
         let lock = |path: &Path| File::options().create(true).truncate(false).write(true).open(path);
         let all = lock(&folder.join(".lock")).map_err(failed)?;
         rustix::fs::flock(&all, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
-        let stale = stale(folder);
+        let left = left(folder);
         let (own, own_lock) = (0_u32..)
             .find_map(|number| {
                 let path = folder.join(format!("server-{}-{number}", std::process::id()));
@@ -74,8 +74,13 @@ impl Workspaces {
             }
         });
         let thread = thread.map_err(failed)?;
-        for path in stale {
-            let _ = sweeper.send(path);
+        for (number, path) in left.into_iter().enumerate() {
+            // Whoever takes it is alone with it: another server that starts now does not find it any more.
+            let taken = own.join(format!("left-{number}"));
+            match fs::rename(&path, &taken) {
+                Ok(()) => drop(sweeper.send(taken)),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "a workspace cannot be deleted"),
+            }
         }
         Ok(Self { folder: own, next: AtomicU64::new(0), sweeper: Some((sweeper, thread)), _lock: own_lock })
     }
@@ -140,7 +145,7 @@ pub(crate) fn passable(folder: &Path) -> Result<(), String> {
 }
 
 /// Folders of servers that are gone.
-fn stale(folder: &Path) -> Vec<PathBuf> {
+fn left(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let is_left = |path: &PathBuf| {
         let is_server = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"server-"));
@@ -190,9 +195,12 @@ mod tests {
         fs::create_dir_all(folder.path().join("server-1-0/7/deep")).unwrap();
         let living = Arc::new(Workspaces::open(folder.path()).unwrap());
         let fresh = living.fresh().unwrap();
+        assert!(!folder.path().join("server-1-0").exists(), "it is the first one's to delete");
         drop(Workspaces::open(folder.path()).unwrap());
-        assert!(!folder.path().join("server-1-0").exists());
         assert!(fresh.path().exists());
+        drop(fresh);
+        drop(living);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the lock");
     }
 
     #[test]
