@@ -24,7 +24,7 @@ Temperature 0, {threads} threads, batches of {batch}, a cache of {context} cells
 fresh from its start and a short warm-up, and works for some seconds:
 
 - *bare*: `llama_decode` in a loop over fixed tokens, nothing sampled, the same numbers of tokens and streams in each
-  batch (`antiphon-llama bench --asked`).
+  batch, and as many tokens cached beside them as the server keeps of its warm-up (`antiphon-llama bench --asked`).
 - *HTTP*: `antiphon serve` with as many slots as streams; creates with `stream` and `store`, all sent at once. It works
   while the bare loop is stopped and the other way round, {slice} s at a time: what the machine does by itself, it does
   to both. A process's time is that in which it was not stopped. {pairs} times, each with processes of its own.
@@ -84,13 +84,15 @@ def measure(setting):
                 progress(f"(a) {model}, {streams} streams, turn {turn + 1} of {setting.repeats}")
                 for _ in range(ROUNDS):
                     with antiphon(setting, model, streams) as server, Loop(setting, weights, streams) as loop:
-                        http, bare = beside((server.pid, Through(server, prompts, outputs)), loop.side(prompt, outputs))
+                        through = Through(server, prompts, outputs)
+                        idle = through.idle
+                        http, bare = beside((server.pid, through), loop.side(prompt, outputs, idle))
                     if http.pop("outputs") != outputs:
                         short += 1
                         del http["decode"], http["first to last"]
                     turns.append({"HTTP": http, "bare": bare})
                 with Loop(setting, weights, streams) as loop, Loop(setting, weights, streams) as again:
-                    found = beside(again.side(prompt, outputs), loop.side(prompt, outputs))
+                    found = beside(again.side(prompt, outputs, idle), loop.side(prompt, outputs, idle))
                     turns[-1] |= zip(("bare again", "bare beside it"), found)
                 with Loop(setting, weights, streams) as loop:
                     turns[-1]["scheduler"] = loop.scheduler(prompt, outputs)
@@ -197,12 +199,19 @@ def as_it_is(moment):
     return moment
 
 
+def warm_up(server):
+    """Loads the weights by a conversation; so many tokens of it stay in the cache."""
+    [answer] = server.streams([server.ask("Be brief.", "Hello", 4)])
+    # The last one that was written was not read.
+    return answer.read + answer.cached + answer.written - 1
+
+
 class Through:
     """What a server does: reads prompts, then writes answers to them."""
 
     def __init__(self, server, prompts, outputs):
         self.server, self.prompts, self.outputs = server, prompts, outputs
-        server.streams([server.ask("Be brief.", "Hello", 4)])
+        self.idle = warm_up(server)
 
     def read(self):
         return self.server.streams([self.server.ask(*prompt, 1) for prompt in self.prompts])
@@ -241,7 +250,7 @@ class Loop:
         command = [str(part) for part in self.command]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         # The first batches load the weights and are of no interest.
-        self.ask(do="read", streams=1, cached=0, prompt=32)
+        self.ask(do="read", streams=1, idle=0, cached=0, prompt=32)
         self.ask(do="write", outputs=[4])
         return self
 
@@ -257,8 +266,8 @@ class Loop:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def side(self, prompt, outputs):
-        return self.process.pid, Bare(self, prompt, outputs)
+    def side(self, prompt, outputs, idle):
+        return self.process.pid, Bare(self, prompt, outputs, idle)
 
     def scheduler(self, prompt, outputs):
         took = self.ask(do="schedule", prompt=prompt, outputs=outputs)
@@ -268,11 +277,11 @@ class Loop:
 class Bare:
     """What the bare loop does: reads prompts, then goes on after them."""
 
-    def __init__(self, loop, prompt, outputs):
-        self.loop, self.prompt, self.outputs = loop, prompt, outputs
+    def __init__(self, loop, prompt, outputs, idle):
+        self.loop, self.prompt, self.outputs, self.idle = loop, prompt, outputs, idle
 
     def read(self):
-        return self.timed(do="read", streams=len(self.outputs), cached=0, prompt=self.prompt)
+        return self.timed(do="read", streams=len(self.outputs), idle=self.idle, cached=0, prompt=self.prompt)
 
     def write(self):
         return self.timed(do="write", outputs=self.outputs)

@@ -5,7 +5,7 @@ import statistics
 
 from serving import Antiphon
 from setting import Limit, Report, progress
-from speed import WORDS, Loop
+from speed import WORDS, Loop, warm_up
 
 SHOWN = (1, 2, 5, 20)
 # Words by the user and tokens by the model in each turn: of a chat, and of a longer exchange. The
@@ -37,10 +37,10 @@ def measure(setting):
             for at in range(setting.repeats):
                 progress(f"(b) {model}, {output} tokens of output, conversation {at + 1} of {setting.repeats}")
                 with Antiphon(setting, f'[[models]]\nname = "{model}"\n') as server:
-                    server.streams([server.ask("Be brief.", "Hello", 4)])
+                    idle = warm_up(server)
                     runs.append(converse(server, random.Random(at), words, output))
                 with Loop(setting, weights, 1) as loop:
-                    bare.append([bare_first(loop, runs[-1][turn - 1]) for turn in SHOWN])
+                    bare.append([bare_first(loop, idle, runs[-1][turn - 1]) for turn in SHOWN])
 
             growth = statistics.median(first(run[19]) / first(run[1]) for run in runs)
             medians = [statistics.median(first(run[turn - 1]) for run in runs) for turn in SHOWN]
@@ -57,9 +57,9 @@ def first(answer):
     return 1000 * (answer.first - answer.sent)
 
 
-def bare_first(loop, answer):
-    prompt = answer.cached + answer.read
-    took = [loop.ask(do="read", streams=1, cached=answer.cached, prompt=prompt)["read"] for _ in range(3)]
+def bare_first(loop, idle, answer):
+    tokens = {"idle": idle, "cached": answer.cached, "prompt": answer.cached + answer.read}
+    took = [loop.ask(do="read", streams=1, **tokens)["read"] for _ in range(3)]
     return 1000 * statistics.median(took)
 
 

@@ -10,6 +10,7 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -152,9 +153,9 @@ fn beside_it(
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 enum Ask {
-    /// The bare loop forgets everything, reads `cached` tokens of each stream and then, measured, more of them up to
-    /// `prompt`.
-    Read { streams: u32, cached: u32, prompt: u32 },
+    /// The bare loop forgets everything, reads `idle` tokens of a conversation that nobody continues, `cached` ones of each
+    /// stream and then, measured, more of them up to `prompt`.
+    Read { streams: u32, idle: u32, cached: u32, prompt: u32 },
     /// The bare loop goes on after the prompts that it has read, with so many tokens for each stream.
     Write { outputs: Vec<u32> },
     /// The scheduler does both: with nothing cached at first.
@@ -169,20 +170,24 @@ pub(crate) fn answer(options: &Options) -> Result<(), Box<dyn Error>> {
     for line in std::io::stdin().lines() {
         let ask: Ask = serde_json::from_str(&line?)?;
         let answer = match ask {
-            Ask::Read { streams, cached, prompt } if streams <= slots && cached < prompt => {
-                forget(&mut decoder, slots, 0);
+            Ask::Read { streams, idle, cached, prompt } if streams <= slots && cached < prompt => {
+                forget_all(&mut decoder);
+                if idle > 0 {
+                    bare_read(&mut decoder, slots..slots + 1, 0, idle)?;
+                }
+                let streams = 0..streams;
                 if cached > 0 {
-                    bare_read(&mut decoder, streams, 0, cached)?;
+                    bare_read(&mut decoder, streams.clone(), 0, cached)?;
                 }
                 read = prompt;
                 json!({ "read": bare_read(&mut decoder, streams, cached, prompt)? })
             }
             Ask::Write { outputs } if outputs.len() <= slots as usize && read > 0 => {
-                forget(&mut decoder, slots, read);
+                (0..slots).for_each(|stream| _ = decoder.forget(stream, read));
                 json!({ "write": bare_write(&mut decoder, read, &outputs)? })
             }
             Ask::Schedule { prompt, outputs } if outputs.len() <= slots as usize => {
-                forget(&mut decoder, slots, 0);
+                forget_all(&mut decoder);
                 read = 0;
                 let prompts: Vec<Vec<Token>> =
                     (0..).zip(&outputs).map(|(stream, _)| tokens(&decoder, stream, prompt)).collect();
@@ -198,26 +203,26 @@ pub(crate) fn answer(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn forget(decoder: &mut Llama, streams: u32, from: u32) {
-    for stream in 0..streams {
-        decoder.forget(stream, from);
+fn forget_all(decoder: &mut Llama) {
+    for sequence in 0..decoder.sequences() {
+        decoder.forget(sequence, 0);
     }
 }
 
 /// Prompts one after another, then one row per stream and batch.
 fn bare(decoder: &mut Llama, streams: u32, prompt: u32, output: u32) -> Result<Speed, DecodeError> {
     let outputs = vec![output; streams as usize];
-    let prefill = f64::from(streams * prompt) / bare_read(decoder, streams, 0, prompt)?;
+    let prefill = f64::from(streams * prompt) / bare_read(decoder, 0..streams, 0, prompt)?;
     let decode = f64::from(streams * output) / bare_write(decoder, prompt, &outputs)?;
-    forget(decoder, streams, 0);
+    forget_all(decoder);
     Ok(Speed { prefill, decode, constrained: None })
 }
 
 /// Reads the tokens of each stream from one position up to another: seconds.
-fn bare_read(decoder: &mut Llama, streams: u32, from: u32, to: u32) -> Result<f64, DecodeError> {
-    let prompts: Vec<Vec<Token>> = (0..streams).map(|stream| tokens(decoder, stream, to)).collect();
+fn bare_read(decoder: &mut Llama, streams: Range<u32>, from: u32, to: u32) -> Result<f64, DecodeError> {
+    let prompts: Vec<Vec<Token>> = streams.clone().map(|stream| tokens(decoder, stream, to)).collect();
     let start = Instant::now();
-    let rows: Vec<Row> = (0..)
+    let rows: Vec<Row> = streams
         .zip(&prompts)
         .flat_map(|(sequence, prompt)| (from..to).map(move |position| (sequence, prompt, position)))
         .map(|(sequence, prompt, position)| Row {

@@ -1,8 +1,7 @@
 //! llama.cpp as a [`Decoder`].
 //!
-//! The only file that names llama.cpp's types, and the only one with `unsafe`: the
-//! bindings change with every release, and what they leave out (quantising, log levels)
-//! is called directly.
+//! The only file that names llama.cpp's types: the bindings change with every release, and
+//! what they leave out (quantising, log levels) is called directly.
 #![expect(unsafe_code, reason = "the parts of llama.cpp that its binding leaves out")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -30,6 +29,8 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 use llama_cpp_2::vocab::LlamaVocab;
 use sha2::{Digest, Sha256};
+
+use crate::spinning::Spinning;
 
 /// Rows per batch. More gains nothing on a CPU and makes others wait longer.
 const BATCH: u32 = 512;
@@ -77,6 +78,7 @@ pub(crate) struct Llama {
     vocabulary: Arc<dyn Vocabulary>,
     /// What computes media; the vocabulary has it too.
     projector: Option<ManuallyDrop<MtmdContext>>,
+    spinning: Spinning,
     /// Whether the model's state is one per sequence, not one per token: then there is
     /// no way back to an earlier token.
     recurrent: bool,
@@ -168,6 +170,7 @@ impl Llama {
             vocabulary: Arc::new(words.clone()),
             words,
             projector: evaluates,
+            spinning: Spinning::new(options.threads),
             recurrent: model.is_recurrent() || model.is_hybrid(),
         })
     }
@@ -264,6 +267,7 @@ impl Decoder for Llama {
     }
 
     fn decode(&mut self, batch: &[Row]) -> Result<(), DecodeError> {
+        self.spinning.adapt();
         self.batch.clear();
         for row in batch {
             self.batch

@@ -5,6 +5,7 @@
 
 mod bench;
 mod llama;
+mod spinning;
 
 use std::env;
 use std::io::Write;
@@ -180,7 +181,6 @@ fn hang_up(end: Result<(), FrameError>) {
 /// its thread library reads it before `main`.
 fn tune() {
     const BACKTRACES: &str = "GGML_NO_BACKTRACE";
-    const SPINNING: &str = "GOMP_SPINCOUNT";
     if env::var_os(BACKTRACES).is_some() {
         return;
     }
@@ -189,12 +189,8 @@ fn tune() {
     again.args(env::args_os().skip(1));
     // The engine's `abort` would start a debugger.
     again.env(BACKTRACES, "1");
-    if env::var_os(SPINNING).is_none() && env::var_os("OMP_WAIT_POLICY").is_none() {
-        // How long a thread spins for another before it sleeps. By default that is many
-        // milliseconds, hundreds of times per token, in which the awaited thread may
-        // itself be waiting for this core: beside one busy process on two cores,
-        // generation fell to 2 tokens/s in one measurement, and with this to between 16 and 34.
-        again.env(SPINNING, "500");
+    if env::var_os(spinning::VARIABLE).is_none() && env::var_os("OMP_WAIT_POLICY").is_none() {
+        again.env(spinning::VARIABLE, spinning::LONG);
     }
     // Returns only if it fails, and then all works but for these two.
     say(&format!("cannot start with a tuned environment: {}", again.exec()));
