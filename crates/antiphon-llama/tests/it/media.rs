@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use antiphon_worker::protocol::{
-    Generate, Medium, Message, Place, Refused, Request, Segment, Shape, Token, read_frame,
+    Generate, Medium, Message, Place, Refused, Request, Sampling, Segment, Shape, Token, read_frame,
 };
 
 use crate::weights::{Kind, Weights};
@@ -188,10 +188,13 @@ fn a_run_that_was_cut_goes_on_behind_its_picture() {
 #[test]
 fn others_go_on_while_pictures_are_looked_at() {
     let mut eye = Eye::new(Kind::Qwen);
-    let alone = eye.fresh(&[Say("Tell me a story.")]);
+    // By chance, or it would repeat itself and be over before the pictures are there.
+    let sampling = Sampling { temperature: 2.0, seed: 7, ..Sampling::GREEDY };
+    let mut tell = |scope: &str, length| Generate { sampling, ..eye.order(scope, &[Say("Tell me a story.")], length) };
+    let (beginning, mut story) = (tell("beginning", 24), tell("story", 1000));
+    let alone = eye.worker.run(beginning).tokens;
     let parts: Vec<_> = (0..12).map(|seed| See(picture(seed))).chain([Say("?")]).collect();
     let seen = eye.fresh(&parts);
-    let mut story = eye.order("story", &[Say("Tell me a story.")], 200);
     story.id = 10;
     let mut many = eye.order("many", &parts, 24);
     many.id = 11;
@@ -201,7 +204,7 @@ fn others_go_on_while_pictures_are_looked_at() {
     while ended < 2 {
         match eye.worker.next() {
             Message::Chunk { id: 10, tokens, .. } => {
-                between += usize::from(looked.is_empty());
+                between += if looked.is_empty() { tokens.len() } else { 0 };
                 told.extend(tokens);
             }
             Message::Chunk { id: 11, tokens, .. } => looked.extend(tokens),
@@ -212,7 +215,8 @@ fn others_go_on_while_pictures_are_looked_at() {
     }
     assert!(told.starts_with(&alone), "{told:?} {alone:?}");
     assert_eq!(looked, seen);
-    assert!(between >= 12, "a token beside each of the pictures, got {between}");
+    // The step with the last of them says something of both, in either order.
+    assert!(between >= 11, "a token beside each of the pictures, got {between}");
 }
 
 #[test]
