@@ -250,7 +250,7 @@ class Loop:
         command = [str(part) for part in self.command]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         # The first batches load the weights and are of no interest.
-        self.ask(do="read", streams=1, idle=0, cached=0, prompt=32)
+        self.ask(do="read", streams=1, cached=0, prompt=32)
         self.ask(do="write", outputs=[4])
         return self
 
@@ -278,10 +278,11 @@ class Bare:
     """What the bare loop does: reads prompts, then goes on after them."""
 
     def __init__(self, loop, prompt, outputs, idle):
-        self.loop, self.prompt, self.outputs, self.idle = loop, prompt, outputs, idle
+        self.loop, self.prompt, self.outputs = loop, prompt, outputs
+        loop.ask(do="rest", idle=idle)
 
     def read(self):
-        return self.timed(do="read", streams=len(self.outputs), idle=self.idle, cached=0, prompt=self.prompt)
+        return self.timed(do="read", streams=len(self.outputs), cached=0, prompt=self.prompt)
 
     def write(self):
         return self.timed(do="write", outputs=self.outputs)

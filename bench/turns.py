@@ -40,7 +40,8 @@ def measure(setting):
                     idle = warm_up(server)
                     runs.append(converse(server, random.Random(at), words, output))
                 with Loop(setting, weights, 1) as loop:
-                    bare.append([bare_first(loop, idle, runs[-1][turn - 1]) for turn in SHOWN])
+                    loop.ask(do="rest", idle=idle)
+                    bare.append([bare_first(loop, runs[-1][turn - 1]) for turn in SHOWN])
 
             growth = statistics.median(first(run[19]) / first(run[1]) for run in runs)
             medians = [statistics.median(first(run[turn - 1]) for run in runs) for turn in SHOWN]
@@ -57,9 +58,9 @@ def first(answer):
     return 1000 * (answer.first - answer.sent)
 
 
-def bare_first(loop, idle, answer):
-    tokens = {"idle": idle, "cached": answer.cached, "prompt": answer.cached + answer.read}
-    took = [loop.ask(do="read", streams=1, **tokens)["read"] for _ in range(3)]
+def bare_first(loop, answer):
+    prompt = answer.cached + answer.read
+    took = [loop.ask(do="read", streams=1, cached=answer.cached, prompt=prompt)["read"] for _ in range(3)]
     return 1000 * statistics.median(took)
 
 

@@ -153,9 +153,10 @@ fn beside_it(
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 enum Ask {
-    /// The bare loop forgets everything, reads `idle` tokens of a conversation that nobody continues, `cached` ones of each
-    /// stream and then, measured, more of them up to `prompt`.
-    Read { streams: u32, idle: u32, cached: u32, prompt: u32 },
+    /// The bare loop forgets everything and reads so many tokens of a conversation that nobody continues.
+    Rest { idle: u32 },
+    /// The bare loop forgets all streams, reads `cached` tokens of each and then, measured, more of them up to `prompt`.
+    Read { streams: u32, cached: u32, prompt: u32 },
     /// The bare loop goes on after the prompts that it has read, with so many tokens for each stream.
     Write { outputs: Vec<u32> },
     /// The scheduler does both: with nothing cached at first.
@@ -170,11 +171,12 @@ pub(crate) fn answer(options: &Options) -> Result<(), Box<dyn Error>> {
     for line in std::io::stdin().lines() {
         let ask: Ask = serde_json::from_str(&line?)?;
         let answer = match ask {
-            Ask::Read { streams, idle, cached, prompt } if streams <= slots && cached < prompt => {
+            Ask::Rest { idle } => {
                 forget_all(&mut decoder);
-                if idle > 0 {
-                    bare_read(&mut decoder, slots..slots + 1, 0, idle)?;
-                }
+                json!({ "rest": bare_read(&mut decoder, slots..slots + 1, 0, idle)? })
+            }
+            Ask::Read { streams, cached, prompt } if streams <= slots && cached < prompt => {
+                forget(&mut decoder, slots, 0);
                 let streams = 0..streams;
                 if cached > 0 {
                     bare_read(&mut decoder, streams.clone(), 0, cached)?;
@@ -183,7 +185,7 @@ pub(crate) fn answer(options: &Options) -> Result<(), Box<dyn Error>> {
                 json!({ "read": bare_read(&mut decoder, streams, cached, prompt)? })
             }
             Ask::Write { outputs } if outputs.len() <= slots as usize && read > 0 => {
-                (0..slots).for_each(|stream| _ = decoder.forget(stream, read));
+                forget(&mut decoder, slots, read);
                 json!({ "write": bare_write(&mut decoder, read, &outputs)? })
             }
             Ask::Schedule { prompt, outputs } if outputs.len() <= slots as usize => {
@@ -204,8 +206,12 @@ pub(crate) fn answer(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 fn forget_all(decoder: &mut Llama) {
-    for sequence in 0..decoder.sequences() {
-        decoder.forget(sequence, 0);
+    forget(decoder, decoder.sequences(), 0);
+}
+
+fn forget(decoder: &mut Llama, sequences: u32, from: u32) {
+    for sequence in 0..sequences {
+        decoder.forget(sequence, from);
     }
 }
 
