@@ -94,6 +94,7 @@ fn gather(size: c_uint) -> Option<mpsc::Sender<()>> {
 
 extern "C" fn nothing(_: *mut c_void) {}
 
+// SAFETY: both are what `libgomp.h` and `omp.h` declare.
 unsafe extern "C" {
     /// Calls a function in each of so many threads and waits for them (`libgomp.h`).
     fn GOMP_parallel(function: extern "C" fn(*mut c_void), data: *mut c_void, threads: c_uint, flags: c_uint);
