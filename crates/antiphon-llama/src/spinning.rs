@@ -35,7 +35,7 @@ pub(crate) struct Spinning {
     crowd: c_uint,
     /// While it holds this, the crowd stays.
     short: Option<mpsc::Sender<()>>,
-    waited: Duration,
+    waited: Option<Duration>,
     looked: Instant,
 }
 
@@ -56,7 +56,10 @@ impl Spinning {
         }
         let before = std::mem::replace(&mut self.waited, waited());
         self.looked = Instant::now();
-        if !is_contended(self.waited.saturating_sub(before), passed) {
+        // Who cannot tell spins shortly: long spinning beside others costs more than it gains alone.
+        let is_contended =
+            before.zip(self.waited).is_none_or(|(before, now)| is_contended(now.saturating_sub(before), passed));
+        if !is_contended {
             self.short = None;
         } else if self.short.is_none() {
             self.short = gather(self.crowd);
@@ -68,15 +71,18 @@ fn is_contended(waited: Duration, passed: Duration) -> bool {
     waited.as_secs_f64() > CONTENDED * passed.as_secs_f64()
 }
 
-/// How long the threads that there are now have waited for a core, all together; nothing where Linux does not tell.
-fn waited() -> Duration {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let nanoseconds = tasks.filter_map(|task| {
-        // Time that it ran, time that it waited to, and how often it ran: `Documentation/scheduler/sched-stats.rst`.
-        let about = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        about.split_whitespace().nth(1)?.parse().ok()
-    });
-    Duration::from_nanos(nanoseconds.fold(0, u64::saturating_add))
+/// How long the threads that there are now have waited for a core, all together; none where Linux does not tell.
+fn waited() -> Option<Duration> {
+    let tasks = fs::read_dir("/proc/self/task").ok()?.flatten();
+    let nanoseconds: Vec<u64> = tasks
+        .filter_map(|task| {
+            // Time that it ran, time that it waited to, and how often it ran: `Documentation/scheduler/sched-stats.rst`.
+            let about = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            about.split_whitespace().nth(1)?.parse().ok()
+        })
+        .collect();
+    // One that has ended meanwhile has no file any more; all of them have where there are any.
+    (!nanoseconds.is_empty()).then(|| Duration::from_nanos(nanoseconds.into_iter().fold(0, u64::saturating_add)))
 }
 
 /// A team of so many threads that sleeps until the sender is dropped; none where no thread can be started.
@@ -133,9 +139,9 @@ mod tests {
 
     #[test]
     fn waiting_is_told_by_the_kernel() {
-        if fs::exists("/proc/self/schedstat").unwrap() {
-            let before = waited();
-            let busy = || while waited() <= before {};
+        // Not every kernel does.
+        if let Some(before) = waited() {
+            let busy = || while waited() <= Some(before) {};
             let more_than_cores = 4 * thread::available_parallelism().unwrap().get();
             thread::scope(|scope| (0..more_than_cores).for_each(|_| _ = scope.spawn(busy)));
         }
