@@ -2,17 +2,25 @@
 //! says (spec 00 §3).
 
 use std::convert::Infallible;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use antiphon_wire::{Code, Error};
 use axum::body::{Body, HttpBody};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::header::EXPECT;
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::error::ApiError;
 use crate::router::{Limits, Server};
@@ -191,18 +199,7 @@ async fn read_json(
     server: &Server,
     parse: impl Fn(&[u8]) -> Result<Value, Error> + Send + 'static,
 ) -> Result<Value, ApiError> {
-    // A client that waits for `100 Continue` sends nothing to a server that refuses.
-    let sends_unasked = !request.headers().contains_key(EXPECT);
-    let mut body = request.into_body();
-    let (bytes, permit) = match server.bodies.receive(&mut body).await {
-        Ok(received) => received,
-        Err(error) => {
-            if error.code == Code::ContentTooLarge && sends_unasked {
-                server.engine.tasks().spawn(discard(body, server.bodies.most as usize));
-            }
-            return Err(error.into());
-        }
-    };
+    let (bytes, permit) = server.bodies.receive(&mut request.into_body()).await?;
     let value = if bytes.len() <= PARSED_AT_ONCE {
         parse(&bytes)
     } else {
@@ -221,9 +218,56 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(bytes).map_err(|error| unreadable(&format!("the body is not valid JSON: {error}")))
 }
 
-/// Reads on for a moment and forgets. A connection that closes over unread bytes is
-/// reset, and the reset takes the answer with it.
-pub(crate) async fn discard(mut body: Body, most: usize) {
+/// Lets a request pass whose body, wherever it is dropped unread, is read on for a moment and forgotten. A connection that
+/// closes over unread bytes is reset, and the reset takes the answer with it; or the client believes it still open, and its
+/// next request fails.
+pub(crate) async fn linger(State(server): State<Server>, request: Request, next: Next) -> Response {
+    // A client that waits for `100 Continue` sends nothing to a server that refuses.
+    if request.headers().contains_key(EXPECT) {
+        return next.run(request).await;
+    }
+    let (tasks, most) = (server.engine.tasks().clone(), server.bodies.most_encoded());
+    next.run(request.map(|body| Body::new(Lingering { body, tasks, most }))).await
+}
+
+/// A body that is read to its end, by somebody.
+struct Lingering {
+    body: Body,
+    tasks: TaskTracker,
+    /// Bytes that are read and forgotten.
+    most: usize,
+}
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        // Outside of the runtime the server is gone.
+        if let (false, Ok(runtime)) = (self.body.is_end_stream(), Handle::try_current()) {
+            self.tasks.spawn_on(discard(mem::take(&mut self.body), self.most), &runtime);
+        }
+    }
+}
+
+async fn discard(mut body: Body, most: usize) {
     let mut left = most;
     let read = async {
         while let Some(Ok(frame)) = body.frame().await {

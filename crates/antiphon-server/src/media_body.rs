@@ -15,14 +15,13 @@ use antiphon_files::{Files, Spool};
 use antiphon_wire::{Code, CreateInteraction, Error, Kept, MOST_IN_MEMORY, not_base64};
 use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::EXPECT;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::error;
 
-use crate::body::{PARSED_AT_ONCE, discard, next_chunk, parse};
+use crate::body::{PARSED_AT_ONCE, next_chunk, parse};
 use crate::error::ApiError;
 use crate::router::Server;
 
@@ -39,19 +38,7 @@ impl FromRequest<Server> for InteractionBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, server: &Server) -> Result<Self, ApiError> {
-        // A client that waits for `100 Continue` sends nothing to a server that refuses.
-        let sends_unasked = !request.headers().contains_key(EXPECT);
-        let mut body = request.into_body();
-        match receive(&mut body, server).await {
-            Ok(request) => Ok(Self(request)),
-            Err(error) => {
-                // Base64 is looked at while it comes, so more may be on its way than was read.
-                if sends_unasked {
-                    server.engine.tasks().spawn(discard(body, server.bodies.most_encoded()));
-                }
-                Err(error.into())
-            }
-        }
+        Ok(Self(receive(&mut request.into_body(), server).await?))
     }
 }
 

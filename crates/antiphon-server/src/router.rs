@@ -18,7 +18,7 @@ use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::{KeyRing, authenticate};
-use crate::body::BodyGate;
+use crate::body::{BodyGate, linger};
 use crate::error::{ApiError, answer_panic, classic_errors};
 use crate::keys::KeyMaker;
 use crate::{access, agents, credentials, environments, files, health, interactions, models, stores, triggers, upload};
@@ -180,6 +180,7 @@ pub fn router(engine: Engine, options: Options) -> Router {
         .fallback_service(routes)
         .layer(map_request(single_leading_slash))
         .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(from_fn_with_state(server.clone(), linger))
         .layer(from_fn_with_state(server, access::record))
 }
 

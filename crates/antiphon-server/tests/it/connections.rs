@@ -4,6 +4,7 @@
 use http_body_util::BodyExt;
 use pretty_assertions::assert_eq;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::puppet::Puppet;
@@ -57,6 +58,23 @@ async fn a_connection_over_the_limit_waits_until_another_closes() {
         drop((first, response));
         let (_second, response) = second.await;
         assert_eq!(response.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_serves_on_when_a_request_was_refused_before_its_body_came() {
+    let server = TestServer::with(Puppet::Says(&["Hi"])).await;
+    let listening = server.listen().await;
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
+    let mut answers = Vec::new();
+    for (part, answer) in [
+        ("POST /v1/interactions HTTP/1.1\r\nhost: a\r\nx-goog-api-key: x\r\ncontent-length: 2\r\n\r\n", "HTTP/1.1 401"),
+        ("{}GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n", "HTTP/1.1 200"),
+    ] {
+        stream.write_all(part.as_bytes()).await.unwrap();
+        while !String::from_utf8_lossy(&answers).contains(answer) {
+            assert_ne!(stream.read_buf(&mut answers).await.unwrap(), 0, "closed before `{answer}`");
+        }
     }
 }
 
