@@ -77,6 +77,7 @@ fn a_client_that_keeps_the_history_has_nothing_read_again_after_a_kill() {
 fn wherever_the_server_dies_each_medium_is_read_into_the_log_once() {
     let input = json!([document("text/plain", b"One."), document("text/plain", b"The Colosseum was opened.")]);
     let body = json!({"model": "scripted", "input": input, "background": true, "stream": true});
+    let mut told = 0;
     for commit in 1.. {
         let site = Site::scripted(SCRIPT);
         let fault = format!("after-commit:{commit}");
@@ -91,11 +92,13 @@ fn wherever_the_server_dies_each_medium_is_read_into_the_log_once() {
         }
         let server = site.serve(&[]);
         let Some(id) = seen.first().and_then(|event| event["interaction"]["id"].as_str()) else {
-            assert_eq!(commit, 1, "{fault}: only what was never accepted was never acknowledged");
+            // It died before it could tell anybody: the run does not wait until what it has written is seen.
+            assert!(has_died, "{fault}");
             continue;
         };
         let log: Vec<Value> =
             server.stream("GET", &format!("/v1/interactions/{id}?stream=true"), None).unwrap().collect();
+        told += usize::from(has_died);
         assert_eq!(log[..seen.len()], *seen, "{fault}");
         let results = log.iter().filter(|event| event["delta"]["type"] == "processing_result");
         let blocks: Vec<_> = results.map(|event| event["delta"]["x_media"]["block"].clone()).collect();
@@ -107,6 +110,7 @@ fn wherever_the_server_dies_each_medium_is_read_into_the_log_once() {
             break;
         }
     }
+    assert!(told > 0, "no server died after it had told somebody");
 }
 
 #[test]
