@@ -1,6 +1,7 @@
 //! A worker without a model: the deterministic toy behind the real protocol, with the
 //! arguments of the real worker. Tests of the supervisor run it.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use antiphon_worker::protocol::{Message, write_frame};
@@ -8,6 +9,8 @@ use antiphon_worker::{Settings, Toy, serve};
 
 #[expect(clippy::disallowed_methods, reason = "the end of its input ends the process")]
 fn main() -> ExitCode {
+    // As llama.cpp does of what it finds odd.
+    let _ = writeln!(std::io::stderr(), "the toy has no weights");
     let arguments: Vec<String> = std::env::args().collect();
     let number = |name: &str, default: u32| {
         let at = arguments.iter().position(|argument| argument == name);

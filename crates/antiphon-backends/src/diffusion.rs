@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::artist::{Painter, Unpainted};
+use crate::said;
 
 mod order;
 
@@ -156,6 +157,7 @@ impl Making {
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(said::stderr_of(&options.name).map_err(|error| unusable(&error))?)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| unusable(&error))?;

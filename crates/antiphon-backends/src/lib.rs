@@ -18,6 +18,7 @@ mod diffusion;
 mod inspected;
 mod llama;
 mod researcher;
+mod said;
 mod scripted;
 
 pub use artist::{Artist, FAULT, Painter};

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::LlamaOptions;
-use crate::PLAIN_TEMPLATE;
+use crate::{PLAIN_TEMPLATE, said};
 
 /// A worker that dies twice, each time this soon after it was ready, is not started again
 /// at once.
@@ -179,6 +179,7 @@ type Started = (Child, ChildStdout, FrameDecoder, Arc<Worker>);
 
 /// Starts the process and waits until the model is loaded.
 fn spawn(options: &LlamaOptions) -> Result<Started, String> {
+    let failed = |error| format!("The worker `{}` cannot be started: {error}", options.executable.display());
     let mut child = Command::new(&options.executable)
         .arg("serve")
         .arg("--model")
@@ -192,8 +193,9 @@ fn spawn(options: &LlamaOptions) -> Result<Started, String> {
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(said::stderr_of(&options.name).map_err(failed)?)
         .spawn()
-        .map_err(|error| format!("The worker `{}` cannot be started: {error}", options.executable.display()))?;
+        .map_err(failed)?;
     let (Some(input), Some(mut output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err("The worker has no pipes".to_owned());
     };

@@ -1,6 +1,6 @@
 //! Keys, refusals and the words at the terminal.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::{Site, antiphon, processes_with};
 
@@ -106,4 +106,21 @@ fn listening_beyond_loopback_needs_a_key_first() {
         .unwrap();
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(!done.status.success() && said.contains("keys create"), "{said}");
+}
+
+#[test]
+fn what_a_worker_says_is_a_line_of_the_log_like_any_other() {
+    let site = Site::toy();
+    let server = site.serve(&[]);
+    assert_eq!(server.create(&json!({"model": "toy", "input": "hi"})).unwrap().status, 200);
+    let said = |line: &str| serde_json::from_str::<Value>(line).unwrap()["said"] == "the toy has no weights";
+    // It was said before the answer, and is logged by a thread of its own.
+    while !std::fs::read_to_string(site.log())
+        .unwrap()
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .any(said)
+    {
+        std::thread::yield_now();
+    }
 }
