@@ -4,6 +4,7 @@
 //! stdin does.
 
 mod bench;
+mod clearing;
 mod llama;
 mod spinning;
 

@@ -29,9 +29,11 @@ struct Worker {
 }
 
 fn start(path: &Path, arguments: &[&str]) -> Child {
+    let context: &[&str] = if arguments.contains(&"--context") { &[] } else { &["--context", "2048"] };
     Command::new(env!("CARGO_BIN_EXE_antiphon-llama"))
-        .args(["serve", "--context", "2048", "--model"])
+        .args(["serve", "--model"])
         .arg(path)
+        .args(context)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -269,4 +271,15 @@ fn the_card_tells_what_the_model_is() {
     assert_eq!((worker.card.slots, worker.card.context), (3, 2048));
     assert!(worker.card.chat_template.as_ref().is_some_and(|template| template.contains("im_start")));
     assert!(!worker.card.fingerprint.is_empty());
+}
+
+#[test]
+fn a_cache_takes_memory_as_it_is_filled() {
+    let worker = Worker::new(&["--context", "65536"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.child.id())).unwrap();
+    let taken = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let kilobytes: u64 = taken.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    // SmolLM2 has 30 layers, each with 192 numbers of 2 bytes for either half of its attention.
+    let whole = 65_536 * 30 * 192 * 2 * 2 / 1024;
+    assert!(kilobytes < whole / 4, "{kilobytes} of {whole} kB");
 }

@@ -15,8 +15,9 @@ use serde_json::Value;
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
 /// Where `unsafe` may stand: the files that call C and C++, and the one that calls the kernel.
-const UNSAFE_FILES: [&str; 4] = [
+const UNSAFE_FILES: [&str; 5] = [
     "crates/antiphon-diffusion/src/engine.rs",
+    "crates/antiphon-llama/src/clearing.rs",
     "crates/antiphon-llama/src/llama.rs",
     "crates/antiphon-llama/src/spinning.rs",
     "crates/antiphon-sandbox/src/kernel.rs",
