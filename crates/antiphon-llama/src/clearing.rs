@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn all_of_it_is_zero_and_nothing_else() {
         let mut memory = vec![1_u8; 1 << 20];
-        for (start, end) in [(1, memory.len() - 1), (5000, 100_000), (4096, 16_384)] {
+        // Each has a whole page, also where pages have 64 KiB.
+        for (start, end) in [(1, memory.len() - 1), (5000, 200_000), (65_536, 262_144)] {
             memory.fill(1);
             let part = &mut memory[start..end];
             // SAFETY: it is a part of a vector, which is borrowed here.
