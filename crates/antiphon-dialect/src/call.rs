@@ -64,7 +64,7 @@ impl CallReader {
     pub(crate) fn is_cut_short(&self, format: &CallFormat, text: &str) -> bool {
         let another = [format.separator, format.open].concat();
         let another = Some(another.trim_start()).filter(|_| self.begun);
-        if has_stray_fences(format) && FENCE.starts_with(text.trim_end()) {
+        if has_strays(format) && FENCE.starts_with(text.trim_end()) {
             return true;
         }
         self.closings(format)
@@ -220,14 +220,19 @@ impl CallReader {
                 Err(Mismatch::Never) => {}
             }
         }
-        if has_stray_fences(syntax.format)
+        let has_strays = has_strays(syntax.format);
+        if has_strays && pending.starts_with(['}', ']']) {
+            pending.drain(..1);
+            return Progress::On;
+        }
+        if has_strays
             && let Some(rest) = pending.strip_prefix(FENCE)
             && rest.starts_with(|next: char| !next.is_alphanumeric())
         {
             pending.drain(..FENCE.len());
             return Progress::On;
         }
-        partial |= has_stray_fences(syntax.format) && FENCE.starts_with(pending.as_str());
+        partial |= has_strays && FENCE.starts_with(pending.as_str());
         match self.next(syntax, pending) {
             Ok((read, next)) => {
                 pending.drain(..read);
@@ -279,9 +284,9 @@ impl CallReader {
     }
 }
 
-/// Whether a fence after a call is to be dropped though nobody opened it, and it opens nothing:
-/// models that write calls as JSON also leave such behind.
-fn has_stray_fences(format: &CallFormat) -> bool {
+/// Whether closing brackets after a call, and a fence that opens nothing, are to be dropped: models
+/// that write calls as JSON also leave such behind, where the text before the call opened them.
+fn has_strays(format: &CallFormat) -> bool {
     match format.shape {
         Shape::Object { .. } => true,
         Shape::Named { .. } | Shape::Tagged { .. } => false,

@@ -2,7 +2,8 @@
 //!
 //! This is matched strictly, with the bounds that the grammar has, so that both agree on
 //! what is text: the trigger of the form, or `{"name": "NAME"` of a function that may be
-//! called, and the code fence and the bracket before it.
+//! called with the key of its arguments or the end of the object after it, and the code
+//! fence and the bracket before it.
 
 use serde_json::Value;
 
@@ -91,7 +92,8 @@ impl CallSyntax {
         }
     }
 
-    /// `{"name": "NAME"` of a function that may be called.
+    /// `{"name": "NAME"` of a function that may be called, and what tells a call from another
+    /// object with such a name: the key of its arguments, or that there are none.
     fn object_trigger(&self, mut words: Words<'_>) -> Result<(), Mismatch> {
         words.literal("{")?;
         words.space()?;
@@ -99,14 +101,15 @@ impl CallSyntax {
         words.space()?;
         words.literal(":")?;
         words.space()?;
-        let mut mismatch = Mismatch::Never;
-        for function in &self.callable {
-            match words.clone().literal(&Value::from(function.name.as_str()).to_string()) {
-                Ok(()) => return Ok(()),
-                Err(other) => mismatch = mismatch.or(other),
-            }
+        let names: Vec<_> =
+            self.callable.iter().map(|function| Value::from(function.name.as_str()).to_string()).collect();
+        words.one_of(names.iter().map(String::as_str))?;
+        words.space()?;
+        if words.one_of(["}", ","])? == "}" {
+            return Ok(());
         }
-        Err(mismatch)
+        words.space()?;
+        words.one_of(["\"arguments\"", "\"parameters\""]).map(drop)
     }
 }
 
@@ -138,6 +141,18 @@ impl<'a> Words<'a> {
         } else {
             Err(Mismatch::Never)
         }
+    }
+
+    /// The first of these that is there.
+    fn one_of<'b>(&mut self, literals: impl IntoIterator<Item = &'b str>) -> Result<&'b str, Mismatch> {
+        let mut mismatch = Mismatch::Never;
+        for literal in literals {
+            match self.literal(literal) {
+                Ok(()) => return Ok(literal),
+                Err(other) => mismatch = mismatch.or(other),
+            }
+        }
+        Err(mismatch)
     }
 
     /// White space, as much as the grammar has it.

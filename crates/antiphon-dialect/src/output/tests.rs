@@ -229,6 +229,11 @@ fn calls_in_a_fence_or_bare_are_read() {
         (format!("{call}\n```\n```"), read.to_owned()),
         (format!("{call}\n```python\n"), format!("{read}```python\n")),
         (format!("```json\n{{{call}}}\n```"), read.to_owned()),
+        (format!("So: {{\"function\": {call}}}\n\n```\n\n"), format!("So: {{\"function\":{read}")),
+        (
+            format!("{{\"calls\": [{{\"function\": {call}}}, {call}]}}"),
+            format!("{{\"calls\": [{{\"function\":{}", read.repeat(2)),
+        ),
     ] {
         check_calls(HERMES, &generated, &expected);
         check_calls(LLAMA, &generated, &expected);
@@ -242,6 +247,7 @@ fn what_does_not_name_a_function_is_text() {
         "{\"name\": \"f",
         "{\"name\": \"get_weather_now\", \"arguments\": {}}",
         "{\"arguments\": {}, \"name\": \"f\"}",
+        "{\"name\": \"f\", \"degrees\": 22}",
         "{\"name\": 1}",
         "```json\n{\"a\": 1}\n```\n",
         "```json\n[1, 2]\n```",
