@@ -92,16 +92,24 @@ def assert_usage(usage: Usage) -> None:
             assert sum(part.tokens for part in by_modality) == counts[name], name
 
 
+def assert_ended(status: str, usage: Usage, limit: int = LONGEST_ANSWER) -> None:
+    """It completed; only an answer as long as its limit may have been cut, since the small model does
+    not always find its end."""
+    cut = usage.total_output_tokens + usage.total_thought_tokens >= limit
+    assert status == "completed" or (cut and status == "incomplete"), (status, usage)
+
+
 def assert_interaction(interaction: Interaction, status: str | None = None) -> None:
     """A finished text interaction as every caller of the API may rely on it.
 
-    Without a `status` it completed; only an answer as long as the limit of `ask` may have been cut,
-    since the small model does not always find its end.
+    Without a `status` it ended as an answer of `ask` does.
     """
     assert_typed(interaction)
     assert isinstance(interaction, Interaction)
-    cut = interaction.usage.total_output_tokens >= LONGEST_ANSWER
-    assert interaction.status in ({status} if status else {"completed", "incomplete"} if cut else {"completed"})
+    if status is None:
+        assert_ended(interaction.status, interaction.usage)
+    else:
+        assert interaction.status == status, interaction
     assert ID.fullmatch(interaction.id), interaction.id
     assert interaction.object == "interaction"
     assert TIME.fullmatch(interaction.created) and TIME.fullmatch(interaction.updated)
@@ -130,8 +138,11 @@ def assert_interaction(interaction: Interaction, status: str | None = None) -> N
         assert_clean(interaction.output_text)
 
 
-def assert_events(events: list[Any], status: str = "completed") -> None:
-    """The order, indexes and ids of a whole stream, from `interaction.created` to the end."""
+def assert_events(events: list[Any], status: str | None = None) -> None:
+    """The order, indexes and ids of a whole stream, from `interaction.created` to the end.
+
+    Without a `status` it ended as an answer of `ask` does.
+    """
     for event in events:
         assert_typed(event)
     ids = [event.event_id for event in events]
@@ -143,7 +154,10 @@ def assert_events(events: list[Any], status: str = "completed") -> None:
     assert created.interaction.status in ("queued", "in_progress")
     assert isinstance(completed, InteractionCompletedEvent)
     assert completed.interaction.id == created.interaction.id
-    assert completed.interaction.status == status
+    if status is None:
+        assert_ended(completed.interaction.status, completed.interaction.usage)
+    else:
+        assert completed.interaction.status == status
     assert completed.interaction.steps is None, "the last event repeats no steps"
     assert_usage(completed.interaction.usage)
 
@@ -167,7 +181,7 @@ def assert_events(events: list[Any], status: str = "completed") -> None:
             open_step = None
             stopped += 1
     # A call that stops is whole, so one that was cut does not: clients run what they see stop.
-    cut = open_step == "function_call" and status in ("failed", "incomplete", "cancelled")
+    cut = open_step == "function_call" and completed.interaction.status in ("failed", "incomplete", "cancelled")
     assert open_step is None or cut, "every step that starts also stops"
 
 

